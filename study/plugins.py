@@ -1,0 +1,96 @@
+"""Find a function by its built-in name, an entry point, or an import string."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from study.errors import UsageError, unknown_name
+
+
+def resolve(field: str, name: str, built_in: Mapping[str, Callable[..., Any]]) -> Any:
+    """Return what ``name`` stands for.
+
+    Parameters
+    ----------
+    field
+        What is being named, in the singular (``"saliency"``); the entry-point group is
+        ``prune_study.`` and its plural.
+    name
+        A key of ``built_in``, the name of an entry point, or ``"package.module:attribute"``.
+    built_in
+        The functions that come with the project.
+
+    Raises
+    ------
+    UsageError
+        If nothing has that name, or the import string cannot be imported.
+    """
+    if name in built_in:
+        return built_in[name]
+    if ":" in name:
+        return import_string(field, name)
+    group = entry_points(group=_group(field))
+    if name in group.names:
+        return group[name].load()
+    raise unknown_name(field, name, [*built_in, *group.names])
+
+
+def names(field: str, built_in: Mapping[str, Callable[..., Any]]) -> list[str]:
+    """Every name that :func:`resolve` knows for ``field``, import strings aside."""
+    return sorted({*built_in, *entry_points(group=_group(field)).names})
+
+
+def import_string(field: str, reference: str) -> Any:
+    """Import ``"package.module:attribute"``.
+
+    Raises
+    ------
+    UsageError
+        If the module or the attribute does not exist; the message names which.
+    """
+    module_name, _, attribute = reference.partition(":")
+    if not module_name or not attribute:
+        raise UsageError(
+            f"{field}: {reference!r} is not an import string. Write 'package.module:function'."
+        )
+    try:
+        module = import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise
+        raise UsageError(
+            f"{field}: no module named {error.name!r} (from {reference!r}). "
+            "Is its folder on PYTHONPATH?"
+        ) from error
+    target: Any = module
+    for part in attribute.split("."):
+        if not hasattr(target, part):
+            public = [name for name in vars(target) if not name.startswith("_")]
+            raise unknown_name(f"{field} ({module_name})", part, public)
+        target = getattr(target, part)
+    return target
+
+
+def reference_to(function: Callable[..., Any]) -> str:
+    """Write an importable function as an import string, the inverse of :func:`import_string`.
+
+    Raises
+    ------
+    UsageError
+        If the function is a lambda or was defined inside another function.
+    """
+    qualified = getattr(function, "__qualname__", "<callable>")
+    if "<" in qualified:
+        raise UsageError(
+            f"{qualified} cannot be imported by name, so a study could not be repeated with it. "
+            "Define it at the top level of a module."
+        )
+    return f"{function.__module__}:{qualified}"
+
+
+def _group(field: str) -> str:
+    plural = {"saliency": "saliencies"}.get(field, f"{field}s")
+    return f"prune_study.{plural}"

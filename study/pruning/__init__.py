@@ -1,0 +1,1 @@
+"""The pruning pipeline: needs torch, never Ray."""

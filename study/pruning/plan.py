@@ -1,0 +1,183 @@
+"""One trial's complete recipe for pruning. Imports no torch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from study.errors import UsageError
+from study.plugins import reference_to
+from study.pruning.schedule import sparsity_at
+from study.pruning.seeds import Seeds, derive_seed
+
+Retrain = Literal["finetune", "lr_rewind", "weight_rewind", "reinit"]
+Allocation = Literal["per_layer", "uniform", "uniform_plus", "global", "erk", "lamp", "threshold"]
+
+
+class PruningPlan(BaseModel):
+    """Everything that decides how a trained network is pruned and retrained.
+
+    Two runs of the same plan on the same task are bit-identical on a CPU.
+
+    Examples
+    --------
+    >>> plan = PruningPlan(sparsity=0.9, rounds=3)
+    >>> plan.prefix(1).rounds
+    1
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    sparsity: float | dict[str, float] | None = Field(
+        default=None,
+        description="final fraction of prunable weights to remove, in [0, 1); for per_layer a "
+        "table of layer names or patterns",
+    )
+    allocation: Allocation = Field(
+        default="global", description="how the sparsity is divided over the layers"
+    )
+    threshold: float | None = Field(
+        default=None,
+        gt=0,
+        description="with allocation threshold: weights whose saliency is below it are removed",
+    )
+    saliency: str = Field(
+        default="magnitude", description="importance of a weight; the lowest are removed first"
+    )
+    schedule: str = Field(default="geometric", description="sparsity at each round")
+    rounds: int = Field(default=1, ge=1, description="how many times to prune and retrain")
+    retrain: Retrain = Field(default="finetune", description="how to retrain after each cut")
+    rewind_epoch: float | None = Field(
+        default=None,
+        ge=0,
+        description="epoch of the dense run to go back to; fractions allowed; weight_rewind "
+        "needs it, lr_rewind may have it",
+    )
+    retrain_epochs: float | None = Field(
+        default=None,
+        ge=0,
+        description="epochs after each cut; unset: from the rewind epoch to the end of the "
+        "dense run, and without a rewind epoch as many as the dense run took",
+    )
+    optimizer_state: Literal["fresh", "keep"] = Field(
+        default="fresh",
+        description="what the optimizer remembers after a cut: nothing, or the state that "
+        "belongs to the weights (cleared where pruned)",
+    )
+    layer_floor: float = Field(
+        default=0.0, ge=0, lt=1, description="least density that any layer keeps"
+    )
+    include: tuple[str, ...] = Field(
+        default=(), description="patterns of the layers to prune; empty: all that can be"
+    )
+    exclude: tuple[str, ...] = Field(default=(), description="patterns of layers to leave dense")
+    seed: int = Field(default=0, ge=0, description="the seed of all streams not set below")
+    init_seed: int | None = Field(default=None, ge=0, description="seed of the initial weights")
+    data_seed: int | None = Field(
+        default=None, ge=0, description="seed of the data order, augmentation and dropout"
+    )
+    mask_seed: int | None = Field(default=None, ge=0, description="seed of random saliency")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_table_of_sparsities_means_per_layer(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and "allocation" not in values:
+            if isinstance(values.get("sparsity"), Mapping):
+                return {**values, "allocation": "per_layer"}
+            if values.get("threshold") is not None:
+                return {**values, "allocation": "threshold"}
+        return values
+
+    @field_validator("schedule", "saliency", mode="before")
+    @classmethod
+    def _name_a_callable(cls, value: Any) -> Any:
+        return reference_to(value) if callable(value) else value
+
+    @field_validator("sparsity")
+    @classmethod
+    def _sparsity_is_a_fraction(cls, value: Any) -> Any:
+        levels = value if isinstance(value, dict) else {"": value}
+        for layer, level in levels.items():
+            if level is not None and not 0.0 <= level < 1.0:
+                where = f" of layer {layer!r}" if layer else ""
+                raise UsageError(f"sparsity{where} is {level}; it must be at least 0 and below 1")
+        return value
+
+    @model_validator(mode="after")
+    def _fields_agree(self) -> Self:
+        if self.allocation == "threshold":
+            if self.threshold is None or self.sparsity is not None:
+                raise UsageError("allocation threshold needs a threshold and no sparsity")
+        elif self.threshold is not None:
+            raise UsageError(f"threshold has no meaning with allocation {self.allocation}")
+        elif self.allocation == "per_layer":
+            if not isinstance(self.sparsity, dict):
+                raise UsageError("allocation per_layer needs sparsity as a table of layers")
+        elif not isinstance(self.sparsity, float):
+            raise UsageError(f"allocation {self.allocation} needs sparsity as one number")
+        if self.retrain == "weight_rewind" and self.rewind_epoch is None:
+            raise UsageError("retrain weight_rewind needs rewind_epoch")
+        if self.retrain in ("finetune", "reinit") and self.rewind_epoch is not None:
+            raise UsageError(f"rewind_epoch has no meaning with retrain {self.retrain}")
+        if self.schedule == "one_shot" and self.rounds != 1:
+            raise UsageError(f"schedule one_shot has 1 round, not {self.rounds}")
+        return self
+
+    @property
+    def seeds(self) -> Seeds:
+        """The three streams, each its own number or derived from ``seed``."""
+        given = (self.init_seed, self.data_seed, self.mask_seed)
+        return Seeds(
+            *(
+                derive_seed(self.seed, stream) if seed is None else seed
+                for stream, seed in zip(Seeds._fields, given, strict=True)
+            )
+        )
+
+    def sparsity_at(self, round_: int) -> float | dict[str, float] | None:
+        """What the schedule asks for at a round: one number, or one for each layer.
+
+        Layers given by name each follow the schedule on their own. With an absolute threshold
+        nothing is asked for, and the answer is None.
+        """
+        if self.sparsity is None:
+            return None
+        if isinstance(self.sparsity, dict):
+            return {
+                layer: sparsity_at(self.schedule, round_, self.rounds, final)
+                for layer, final in self.sparsity.items()
+            }
+        return sparsity_at(self.schedule, round_, self.rounds, self.sparsity)
+
+    def prefix(self, rounds: int) -> PruningPlan | None:
+        """The plan that the first ``rounds`` rounds of this plan are, if there is one.
+
+        A geometric schedule removes the same share of what remains each round, a constant one
+        the same share of the original, and an absolute threshold is the same in every round: in
+        these, stopping early gives exactly what a shorter plan would have given. In the other
+        schedules only the whole plan is a plan.
+
+        Parameters
+        ----------
+        rounds
+            From 1 to the number of rounds of this plan.
+
+        Raises
+        ------
+        ValueError
+            If ``rounds`` is outside that range.
+        """
+        if not 1 <= rounds <= self.rounds:
+            raise ValueError(f"rounds must be from 1 to {self.rounds}, not {rounds}")
+        if rounds == self.rounds:
+            return self
+        if self.allocation != "threshold" and self.schedule not in ("geometric", "constant"):
+            return None
+        return self.model_copy(update={"rounds": rounds, "sparsity": self.sparsity_at(rounds)})
+
+    def content_hash(self) -> str:
+        """A stable name of this plan: 16 hexadecimal digits over its canonical JSON."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]

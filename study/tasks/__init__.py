@@ -1,0 +1,1 @@
+"""What is pruned: data, models and training recipes."""
