@@ -122,6 +122,8 @@ class PruningPlan(BaseModel):
             raise UsageError("retrain weight_rewind needs rewind_epoch")
         if self.retrain in ("finetune", "reinit") and self.rewind_epoch is not None:
             raise UsageError(f"rewind_epoch has no meaning with retrain {self.retrain}")
+        if self.retrain == "reinit" and self.optimizer_state == "keep":
+            raise UsageError("optimizer_state keep has no meaning with retrain reinit")
         if self.schedule == "one_shot" and self.rounds != 1:
             raise UsageError(f"schedule one_shot has 1 round, not {self.rounds}")
         return self

@@ -1,0 +1,123 @@
+"""What a round came to: quality on the validation split, what is left, and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from study.pruning.cost import DenseCost, dead_outputs, masked_cost
+from study.pruning.masks import MaskedLayers
+from study.pruning.plan import PruningPlan
+from study.records import LayerRecord, RoundRecord, utc_now
+from study.tasks.evaluation import evaluate
+from study.tasks.recipe import steps_per_epoch
+from study.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Cost of training so far, the dense run included.
+
+    Parameters
+    ----------
+    steps
+        Optimizer steps.
+    samples
+        Training examples seen, in training and in scoring.
+    scored_samples
+        Those of them that only a saliency looked at.
+    wall_s
+        Seconds.
+    """
+
+    steps: int = 0
+    samples: int = 0
+    scored_samples: int = 0
+    wall_s: float = 0.0
+
+    def plus(self, steps: int = 0, samples: int = 0, scored_samples: int = 0) -> Spent:
+        """The cost with more training or scoring added to it."""
+        return replace(
+            self,
+            steps=self.steps + steps,
+            samples=self.samples + samples + scored_samples,
+            scored_samples=self.scored_samples + scored_samples,
+        )
+
+    def epochs(self, task: Task) -> float:
+        """Epochs that this amounts to, partial ones as fractions."""
+        per_epoch = steps_per_epoch(task.recipe, len(task.data.train))
+        return self.steps / per_epoch + self.scored_samples / len(task.data.train)
+
+
+def measure(
+    plan: PruningPlan,
+    task: Task,
+    masked: MaskedLayers,
+    dense: DenseCost,
+    *,
+    round_: int,
+    requested: Mapping[str, float],
+    spent: Spent,
+    train_loss: float,
+) -> RoundRecord:
+    """Evaluate the masked model on the validation split and write down the round.
+
+    The test split is not touched: it is read once, when a report asks for it.
+    """
+    quality = evaluate(masked.model, task.data.validation, task)
+    cost = masked_cost(masked, dense)
+    kept, total = masked.kept, masked.total
+    sparsity = plan.sparsity_at(round_)
+    return RoundRecord(
+        round=round_,
+        requested_sparsity=_overall(sparsity, requested, total) if round_ else 0.0,
+        sparsity=1.0 - cost.density,
+        density=cost.density,
+        prunable_parameters=cost.prunable_parameters,
+        nonzero_parameters=cost.nonzero_parameters,
+        total_parameters=cost.total_parameters,
+        compression_ratio=cost.compression_ratio,
+        macs=cost.macs,
+        dense_macs=cost.dense_macs,
+        theoretical_speedup=cost.theoretical_speedup,
+        val_accuracy=quality.accuracy,
+        val_loss=quality.loss,
+        train_loss=train_loss,
+        train_epochs=spent.epochs(task),
+        train_samples=spent.samples,
+        wall_s=spent.wall_s,
+        mask_hash=masked.mask_hash(),
+        seed=plan.seed,
+        collapsed_layers=tuple(layer for layer in masked.names if kept[layer] == 0),
+        uncounted=dense.uncounted,
+        layers=tuple(
+            LayerRecord(
+                layer=layer,
+                kept=kept[layer],
+                total=total[layer],
+                density=kept[layer] / total[layer],
+                requested_sparsity=requested.get(layer, float("nan")),
+                dead_outputs=dead_outputs(mask),
+                outputs=mask.shape[0],
+                macs=dense.macs_by_layer[layer],
+            )
+            for layer, mask in masked.masks.items()
+        ),
+        finished_at=utc_now(),
+    )
+
+
+def _overall(
+    sparsity: float | Mapping[str, float] | None,
+    requested: Mapping[str, float],
+    total: Mapping[str, int],
+) -> float:
+    """Sparsity over all prunable weights that was asked for; NaN under an absolute threshold."""
+    if sparsity is None:
+        return float("nan")
+    if isinstance(sparsity, float):
+        return sparsity
+    return sum(requested.get(layer, 0.0) * size for layer, size in total.items()) / sum(
+        total.values()
+    )

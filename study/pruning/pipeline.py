@@ -1,0 +1,343 @@
+"""The method: train dense, then score, allocate, cut, go back, retrain, measure; and again."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from study.pruning.allocation import Request, allocate, resolve_patterns
+from study.pruning.cost import DenseCost, dense_cost
+from study.pruning.masks import MaskedLayers, mask_layers
+from study.pruning.measuring import Spent, measure
+from study.pruning.plan import PruningPlan
+from study.pruning.retraining import (
+    go_back,
+    retrain_optimizer,
+    retrain_segment,
+    rewind_steps,
+)
+from study.pruning.saliency import SaliencyInputs, score
+from study.pruning.seeds import derive_seed
+from study.pruning.training import (
+    Segment,
+    TrainState,
+    capture,
+    epoch_order,
+    load_model,
+    load_optimizer,
+    samples_in,
+    train,
+)
+from study.pruning.trajectory import Trajectory, build_model, dense_steps, train_dense
+from study.records import RoundRecord
+from study.tasks.recipe import build_optimizer
+from study.tasks.task import Task
+
+SCORING_BATCHES = 10
+"""Batches over which a gradient saliency averages."""
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """Where a pipeline stands: enough to go on from, bit for bit.
+
+    Parameters
+    ----------
+    round
+        The round whose training is under way or just finished; 0 is dense.
+    segment
+        The stretch of training of this round.
+    steps_done
+        Steps of it that were taken.
+    state
+        Weights, statistics, masks and optimizer.
+    before
+        The masked weights when the segment began, by layer.
+    requested
+        Sparsity asked of each layer in this round, where one was.
+    trajectory
+        The states of the dense run that later rounds may need.
+    spent
+        Cost of everything before this segment; its ``wall_s`` alone goes up to now.
+    train_loss
+        Mean loss of the last epoch of training; NaN while the segment is under way.
+    measured
+        Whether the round is over: its record was yielded.
+    """
+
+    round: int
+    segment: Segment
+    steps_done: int
+    state: TrainState
+    before: Mapping[str, Tensor]
+    requested: Mapping[str, float]
+    trajectory: Trajectory
+    spent: Spent
+    train_loss: float = float("nan")
+    measured: bool = False
+
+
+class Observer(Protocol):
+    """Who wants to keep what a pipeline makes. Both calls are made while training waits."""
+
+    def checkpoint(self, progress: Callable[[], Progress]) -> None:
+        """Called after every epoch; calling ``progress`` makes a copy of the state."""
+
+    def round_finished(self, record: RoundRecord, progress: Callable[[], Progress]) -> None:
+        """Called when a round was measured, before its record is yielded."""
+
+
+class _Clock:
+    """Adds the time since now to a progress' cost."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._before = progress.spent
+        self._started = time.perf_counter()
+
+    def spent(self) -> Spent:
+        elapsed = time.perf_counter() - self._started
+        return replace(self._before, wall_s=self._before.wall_s + elapsed)
+
+
+def run_pipeline(
+    plan: PruningPlan,
+    task: Task,
+    start: Trajectory | Progress | None = None,
+    observer: Observer | None = None,
+) -> Iterator[RoundRecord]:
+    """Run a whole iterative pruning pipeline.
+
+    Parameters
+    ----------
+    plan
+        How to prune and retrain.
+    task
+        The model, its data, and how to train it.
+    start
+        None trains the dense model first. A :class:`Trajectory` is a dense run made before with
+        the same task and seeds; its cost is charged all the same. A :class:`Progress` goes on
+        in the middle of a round, or after one (with more rounds in the plan: an extension).
+    observer
+        Told of checkpoints and finished rounds.
+
+    Yields
+    ------
+    RoundRecord
+        One a round: first that of the dense model, round 0 (unless ``start`` is past it), then
+        each round's as soon as it is retrained and measured on the validation split. A pipeline
+        whose validation loss is no longer finite ends with that record.
+
+    Raises
+    ------
+    UsageError
+        If the plan does not fit the task; before anything is trained.
+
+    Examples
+    --------
+    >>> for record in run_pipeline(plan, task):  # doctest: +SKIP
+    ...     print(record.round, record.density, record.val_accuracy)
+    """
+    pipeline = _Pipeline(plan, task, observer)
+    if isinstance(start, Progress):
+        return pipeline.go_on(start)
+    return pipeline.begin(start)
+
+
+@dataclass(eq=False)
+class _Pipeline:
+    plan: PruningPlan
+    task: Task
+    observer: Observer | None
+    model: nn.Module = field(init=False)
+    masked: MaskedLayers = field(init=False)
+    dense: DenseCost = field(init=False)
+
+    def __post_init__(self) -> None:
+        rewind_steps(self.plan, self.task)
+        self.model = build_model(self.task, self.plan.seeds.init)
+        self.masked = mask_layers(self.model, self.plan.include or None, self.plan.exclude or None)
+        self._check_layers()
+        self.dense = dense_cost(self.masked, self.task.data.train.inputs[:1])
+
+    def begin(self, trajectory: Trajectory | None) -> Iterator[RoundRecord]:
+        """Train dense, or take a dense run as it is, and prune from there."""
+        rewind = [] if self.plan.rewind_epoch is None else [self.plan.rewind_epoch]
+        trajectory = train_dense(self.task, self.plan.seeds, rewind, resume=trajectory)
+        last = dense_steps(self.task)
+        segment = Segment(last, 0, lr_moves=True, data_step=0)
+        self._load(trajectory.states[last])
+        yield from self._rounds(
+            Progress(
+                round=0,
+                segment=segment,
+                steps_done=last,
+                state=trajectory.states[last],
+                before=self._layer_weights(trajectory.states[0]),
+                requested={},
+                trajectory=trajectory.only(rewind_steps(self.plan, self.task)),
+                spent=Spent(wall_s=trajectory.wall_s),
+                train_loss=trajectory.train_loss,
+            )
+        )
+
+    def go_on(self, progress: Progress) -> Iterator[RoundRecord]:
+        """Finish the round under way, then prune on."""
+        yield from self._rounds(progress)
+
+    def _rounds(self, progress: Progress) -> Iterator[RoundRecord]:
+        optimizer = self._load(progress.state)
+        while True:
+            if not progress.measured:
+                progress = self._train(progress, optimizer)
+                record, progress = self._measure(progress, optimizer)
+                yield record
+                if not math.isfinite(record.val_loss):
+                    return
+            if progress.round >= self.plan.rounds:
+                return
+            progress, optimizer = self._cut(progress, optimizer)
+
+    def _train(self, progress: Progress, optimizer: torch.optim.Optimizer) -> Progress:
+        """Take the steps of the segment that are left."""
+        segment = progress.segment
+        if progress.steps_done == segment.steps:
+            return progress
+        clock = _Clock(progress)
+
+        def after_epoch(steps_done: int) -> None:
+            if self.observer is not None and steps_done < segment.steps:
+                self.observer.checkpoint(
+                    lambda: replace(
+                        progress,
+                        steps_done=steps_done,
+                        state=capture(self.model, optimizer),
+                        spent=clock.spent(),
+                    )
+                )
+
+        loss = train(
+            self.model,
+            optimizer,
+            self.task,
+            segment,
+            self.plan.seeds.data,
+            first=progress.steps_done,
+            after_epoch=after_epoch,
+        )
+        return replace(progress, steps_done=segment.steps, spent=clock.spent(), train_loss=loss)
+
+    def _measure(
+        self, progress: Progress, optimizer: torch.optim.Optimizer
+    ) -> tuple[RoundRecord, Progress]:
+        clock = _Clock(progress)
+        record = measure(
+            self.plan,
+            self.task,
+            self.masked,
+            self.dense,
+            round_=progress.round,
+            requested=progress.requested,
+            spent=self._spent_with_segment(progress),
+            train_loss=progress.train_loss,
+        )
+        progress = replace(progress, measured=True, spent=clock.spent())
+        if self.observer is not None:
+            self.observer.round_finished(
+                record, lambda: replace(progress, state=capture(self.model, optimizer))
+            )
+        return record, progress
+
+    def _spent_with_segment(self, progress: Progress) -> Spent:
+        return progress.spent.plus(
+            steps=progress.segment.steps, samples=samples_in(self.task, progress.segment)
+        )
+
+    def _cut(
+        self, progress: Progress, optimizer: torch.optim.Optimizer
+    ) -> tuple[Progress, torch.optim.Optimizer]:
+        """Score, allocate, cut, and go back to where the retraining starts."""
+        clock = _Clock(progress)
+        round_ = progress.round + 1
+        scored_samples = 0
+
+        def gradients() -> dict[str, Tensor]:
+            nonlocal scored_samples
+            gradients, scored_samples = self._gradients(round_)
+            return gradients
+
+        scores = score(
+            self.plan.saliency,
+            SaliencyInputs(
+                weights={name: w.detach() for name, w in self.masked.weights.items()},
+                before={n: w.to(self.task.device) for n, w in progress.before.items()},
+                gradients=gradients,
+                seed=derive_seed(self.plan.seeds.mask, "saliency", round_),
+            ),
+        )
+        cut = allocate(
+            self.plan.allocation,
+            Request(
+                scores,
+                self.masked.masks,
+                sparsity=self.plan.sparsity_at(round_),
+                threshold=self.plan.threshold,
+                layer_floor=self.plan.layer_floor,
+            ),
+        )
+        self.masked.cut(cut.masks, optimizer=optimizer)
+        go_back(self.plan, self.task, round_, self.masked, progress.trajectory)
+        optimizer = retrain_optimizer(
+            self.plan, self.task, self.masked, optimizer, progress.trajectory
+        )
+        data_step = progress.segment.data_step + progress.segment.steps
+        spent = self._spent_with_segment(progress).plus(scored_samples=scored_samples)
+        return (
+            Progress(
+                round=round_,
+                segment=retrain_segment(self.plan, self.task, data_step),
+                steps_done=0,
+                state=progress.state,
+                before={n: w.detach().cpu().clone() for n, w in self.masked.weights.items()},
+                requested=cut.requested,
+                trajectory=progress.trajectory,
+                spent=replace(spent, wall_s=clock.spent().wall_s),
+            ),
+            optimizer,
+        )
+
+    def _gradients(self, round_: int) -> tuple[dict[str, Tensor], int]:
+        """Mean gradient of the training loss over a few batches, with norms in eval mode."""
+        split, size = self.task.data.train, self.task.recipe.batch_size
+        order = epoch_order(derive_seed(self.plan.seeds.mask, "scoring"), round_, len(split))
+        chosen = order[: SCORING_BATCHES * size].to(self.task.device)
+        weights = self.masked.weights
+        total = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+        self.model.eval()
+        with torch.enable_grad():
+            for index in chosen.split(size):
+                loss = self.task.loss(self.model(split.inputs[index]), split.targets[index])
+                parts = torch.autograd.grad(loss, list(weights.values()))
+                for name, part in zip(weights, parts, strict=True):
+                    total[name] += part * (len(index) / len(chosen))
+        return total, len(chosen)
+
+    def _load(self, state: TrainState) -> torch.optim.Optimizer:
+        load_model(self.model, state)
+        optimizer = build_optimizer(self.task.recipe, self.model)
+        load_optimizer(optimizer, self.model, state)
+        return optimizer
+
+    def _layer_weights(self, state: TrainState) -> dict[str, Tensor]:
+        names = {parameter: name for name, parameter in self.model.named_parameters()}
+        return {layer: state.model[names[w]] for layer, w in self.masked.weights.items()}
+
+    def _check_layers(self) -> None:
+        """Find a wrong layer name now, not after the dense run."""
+        if isinstance(self.plan.sparsity, dict):
+            resolve_patterns(self.plan.sparsity, self.masked.names)

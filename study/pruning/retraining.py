@@ -1,0 +1,105 @@
+"""What goes back after a cut, and which stretch of training follows.
+
+=============  ==================================  =====================  ==================
+retrain        weights, biases, norms, statistics  learning rate          data order
+=============  ==================================  =====================  ==================
+finetune       stay                                stays at its last      goes on
+lr_rewind      stay                                restarts at the epoch  goes on
+weight_rewind  back to the epoch                   restarts at the epoch  back to the epoch
+reinit         drawn anew, other in each round     restarts at 0          back to 0
+=============  ==================================  =====================  ==================
+
+"The epoch" is the plan's ``rewind_epoch``; where lr_rewind has none, it is the one from which
+``retrain_epochs`` reach the end of the schedule. The masks never go back. The optimizer begins
+fresh, or with ``optimizer_state = "keep"`` has the state that belongs to the weights: the present
+one, or for weight_rewind that of the epoch; it is zero where the masks are.
+
+References
+----------
+Renda et al. 2020, "Comparing Rewinding and Fine-tuning in Neural Network Pruning"; Frankle et
+al. 2020, "Linear Mode Connectivity and the Lottery Ticket Hypothesis".
+"""
+
+from __future__ import annotations
+
+import torch
+
+from study.pruning.masks import MaskedLayers
+from study.pruning.plan import PruningPlan
+from study.pruning.seeds import derive_seed
+from study.pruning.training import Segment, TrainState, load_model, load_optimizer
+from study.pruning.trajectory import Trajectory, build_model, dense_steps, step_of_epoch
+from study.tasks.recipe import build_optimizer, steps_per_epoch
+from study.tasks.task import Task
+
+
+def rewind_steps(plan: PruningPlan, task: Task) -> tuple[int, ...]:
+    """Steps of the dense run whose states the plan goes back to.
+
+    Raises
+    ------
+    UsageError
+        If ``rewind_epoch`` lies past the end of the dense run.
+    """
+    if plan.rewind_epoch is None:
+        return ()
+    step = step_of_epoch(task, plan.rewind_epoch)
+    return (step,) if plan.retrain == "weight_rewind" else ()
+
+
+def retrain_segment(plan: PruningPlan, task: Task, data_step: int) -> Segment:
+    """The stretch of training after a cut.
+
+    Parameters
+    ----------
+    plan, task
+        The recipes of pruning and of training.
+    data_step
+        Position in the data order at which the training before the cut ended.
+    """
+    last = dense_steps(task)
+    per_epoch = steps_per_epoch(task.recipe, len(task.data.train))
+    own = None if plan.retrain_epochs is None else round(plan.retrain_epochs * per_epoch)
+    if plan.retrain == "finetune":
+        return Segment(last if own is None else own, last - 1, False, data_step)
+    if plan.retrain == "reinit":
+        return Segment(last if own is None else own, 0, True, 0)
+    if plan.rewind_epoch is None:  # lr_rewind to where the steps just reach the end
+        begin = 0 if own is None else max(last - own, 0)
+    else:
+        begin = step_of_epoch(task, plan.rewind_epoch)
+    steps = last - begin if own is None else own
+    return Segment(steps, begin, True, begin if plan.retrain == "weight_rewind" else data_step)
+
+
+def go_back(
+    plan: PruningPlan, task: Task, round_: int, masked: MaskedLayers, trajectory: Trajectory
+) -> None:
+    """Put the weights where the retraining of this round starts, and mask them.
+
+    The states of the trajectory are copied from, never written to.
+    """
+    if plan.retrain == "weight_rewind":
+        (step,) = rewind_steps(plan, task)
+        load_model(masked.model, trajectory.states[step])
+    elif plan.retrain == "reinit":
+        fresh = build_model(task, derive_seed(plan.seeds.init, "reinit", round_))
+        load_model(masked.model, TrainState(fresh.state_dict(), {}))
+    masked.apply()
+
+
+def retrain_optimizer(
+    plan: PruningPlan,
+    task: Task,
+    masked: MaskedLayers,
+    before: torch.optim.Optimizer,
+    trajectory: Trajectory,
+) -> torch.optim.Optimizer:
+    """The optimizer with which the retraining starts; it remembers nothing of pruned weights."""
+    if plan.optimizer_state == "fresh":
+        return build_optimizer(task.recipe, masked.model)
+    if plan.retrain == "weight_rewind":
+        (step,) = rewind_steps(plan, task)
+        load_optimizer(before, masked.model, trajectory.states[step])
+    masked.clear_optimizer_state(before)
+    return before

@@ -1,0 +1,130 @@
+"""How important each weight is. Higher = keep.
+
+A saliency knows nothing of layers' budgets, rounds or schedules. To add one, write a function
+``(SaliencyInputs) -> {layer: scores}`` and name it in the plan, by import string or through the
+entry-point group ``prune_study.saliencies``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from study.errors import UsageError
+from study.plugins import resolve
+from study.pruning.seeds import derive_seed
+
+
+@dataclass(frozen=True, eq=False)
+class SaliencyInputs:
+    """What a saliency may look at.
+
+    Parameters
+    ----------
+    weights
+        The weights by layer, as trained so far.
+    before
+        The same weights at the start of the training that came before this cut: the initial
+        weights before the first cut, afterwards what the last cut and rewind left.
+    gradients
+        Computes the gradient of the training loss by layer, averaged over a few batches; only a
+        saliency that calls it pays for it (the pipeline charges the examples seen).
+    seed
+        For scores that are drawn.
+    """
+
+    weights: Mapping[str, Tensor]
+    before: Mapping[str, Tensor]
+    gradients: Callable[[], Mapping[str, Tensor]]
+    seed: int
+
+
+Saliency = Callable[[SaliencyInputs], dict[str, Tensor]]
+
+
+def magnitude(inputs: SaliencyInputs) -> dict[str, Tensor]:
+    """Absolute value of the weight: ``|w|`` (Han et al. 2015)."""
+    return {layer: weight.abs() for layer, weight in inputs.weights.items()}
+
+
+def random(inputs: SaliencyInputs) -> dict[str, Tensor]:
+    """Uniform noise: the control that any other saliency must beat.
+
+    Drawn on the CPU, so that the scores are the same on every device.
+    """
+    return {
+        layer: torch.rand(
+            weight.shape,
+            generator=torch.Generator().manual_seed(derive_seed(inputs.seed, layer)),
+        ).to(weight.device)
+        for layer, weight in inputs.weights.items()
+    }
+
+
+def gradient(inputs: SaliencyInputs) -> dict[str, Tensor]:
+    """Change of the loss when the weight is taken away, to first order: ``|w * dL/dw|``.
+
+    References
+    ----------
+    Lee et al. 2019, "SNIP", equation 5 (without its normalisation, which changes no rank).
+    """
+    gradients = inputs.gradients()
+    return {layer: (weight * gradients[layer]).abs() for layer, weight in inputs.weights.items()}
+
+
+def movement(inputs: SaliencyInputs) -> dict[str, Tensor]:
+    """How far training moved the weight away from zero: ``(w ** 2 - w_before ** 2) / 2``.
+
+    Movement pruning accumulates ``-lr * w * dL/dw`` over the steps of training. Under gradient
+    flow that integral is exactly this difference, which needs no bookkeeping in the training
+    loop and holds for any optimizer. Scores of weights that shrank are negative.
+
+    References
+    ----------
+    Sanh et al. 2020, "Movement Pruning", equation 2.
+    """
+    return {
+        layer: (weight.square() - inputs.before[layer].square()) / 2
+        for layer, weight in inputs.weights.items()
+    }
+
+
+SALIENCIES: dict[str, Saliency] = {
+    "magnitude": magnitude,
+    "random": random,
+    "gradient": gradient,
+    "movement": movement,
+}
+
+
+@torch.no_grad()
+def score(name: str, inputs: SaliencyInputs) -> dict[str, Tensor]:
+    """Scores of every weight by layer, each shaped like its weight and finite.
+
+    Parameters
+    ----------
+    name
+        A name of :data:`SALIENCIES`, an entry point, or an import string.
+    inputs
+        What the saliency may look at.
+
+    Raises
+    ------
+    UsageError
+        If the name is unknown, or the scores of some layer are missing, misshapen or not finite.
+    """
+    scores: dict[str, Tensor] = resolve("saliency", name, SALIENCIES)(inputs)
+    for layer, weight in inputs.weights.items():
+        if layer not in scores or scores[layer].shape != weight.shape:
+            raise UsageError(
+                f"saliency {name!r} gave no scores shaped {tuple(weight.shape)} for layer {layer!r}"
+            )
+        if not bool(torch.isfinite(scores[layer]).all()):
+            raise UsageError(
+                f"saliency {name!r} gave scores that are not finite for layer {layer!r}: "
+                "the weights or gradients have diverged"
+            )
+    return {layer: scores[layer] for layer in inputs.weights}

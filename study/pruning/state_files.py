@@ -1,0 +1,152 @@
+"""States as safetensors: tensors by name, everything else as JSON in the header. No pickle."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from safetensors.torch import load, save
+from torch import Tensor
+
+from study.errors import UsageError
+from study.pruning.masks import MaskedLayers
+from study.pruning.measuring import Spent
+from study.pruning.pipeline import Progress
+from study.pruning.training import Segment, TrainState
+from study.pruning.trajectory import Trajectory
+
+SCHEMA_VERSION = 1
+
+
+def trajectory_to_bytes(trajectory: Trajectory) -> bytes:
+    """Write a dense run, finished or not."""
+    return _pack(_trajectory_tensors(trajectory), _trajectory_facts(trajectory))
+
+
+def trajectory_from_bytes(data: bytes) -> Trajectory:
+    """Read what :func:`trajectory_to_bytes` wrote.
+
+    Raises
+    ------
+    UsageError
+        If the data are damaged or of a newer version.
+    """
+    return _trajectory(*_unpack(data))
+
+
+def progress_to_bytes(progress: Progress) -> bytes:
+    """Write where a pipeline stands."""
+    tensors = {
+        **_state_tensors("state", progress.state),
+        **{f"before/{name}": weight for name, weight in progress.before.items()},
+        **_trajectory_tensors(progress.trajectory),
+    }
+    facts = {
+        "round": progress.round,
+        "segment": dataclasses.asdict(progress.segment),
+        "steps_done": progress.steps_done,
+        "requested": dict(progress.requested),
+        "spent": dataclasses.asdict(progress.spent),
+        "progress_train_loss": progress.train_loss,
+        "measured": progress.measured,
+        **_trajectory_facts(progress.trajectory),
+    }
+    return _pack(tensors, facts)
+
+
+def progress_from_bytes(data: bytes) -> Progress:
+    """Read what :func:`progress_to_bytes` wrote.
+
+    Raises
+    ------
+    UsageError
+        If the data are damaged or of a newer version.
+    """
+    tensors, facts = _unpack(data)
+    return Progress(
+        round=facts["round"],
+        segment=Segment(**facts["segment"]),
+        steps_done=facts["steps_done"],
+        state=_state("state", tensors),
+        before=_below("before/", tensors),
+        requested=facts["requested"],
+        trajectory=_trajectory(tensors, facts),
+        spent=Spent(**facts["spent"]),
+        train_loss=facts["progress_train_loss"],
+        measured=facts["measured"],
+    )
+
+
+def weights_to_bytes(masked: MaskedLayers, facts: Mapping[str, Any]) -> bytes:
+    """Write a round's weights as ``model.NAME`` and masks as ``mask.LAYER``, for any reader."""
+    masks = {f"mask.{layer}": mask.cpu() for layer, mask in masked.masks.items()}
+    mask_buffers = {id(mask) for mask in masked.masks.values()}
+    weights = {
+        f"model.{name}": value.detach().cpu().clone()
+        for name, value in masked.model.state_dict(keep_vars=True).items()
+        if id(value) not in mask_buffers
+    }
+    return _pack({**weights, **masks}, facts)
+
+
+def _trajectory_tensors(trajectory: Trajectory) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
+    for step, state in trajectory.states.items():
+        tensors.update(_state_tensors(f"step_{step}", state))
+    return tensors
+
+
+def _trajectory_facts(trajectory: Trajectory) -> dict[str, Any]:
+    return {
+        "steps": sorted(trajectory.states),
+        "train_loss": trajectory.train_loss,
+        "wall_s": trajectory.wall_s,
+    }
+
+
+def _trajectory(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Trajectory:
+    states = {step: _state(f"step_{step}", tensors) for step in facts["steps"]}
+    return Trajectory(states, facts["train_loss"], facts["wall_s"])
+
+
+def _state_tensors(prefix: str, state: TrainState) -> dict[str, Tensor]:
+    return {
+        **{f"{prefix}/model/{name}": value for name, value in state.model.items()},
+        **{f"{prefix}/optimizer/{name}": value for name, value in state.optimizer.items()},
+    }
+
+
+def _state(prefix: str, tensors: Mapping[str, Tensor]) -> TrainState:
+    return TrainState(_below(f"{prefix}/model/", tensors), _below(f"{prefix}/optimizer/", tensors))
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def _pack(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> bytes:
+    # Tensors that are the same object in two states (a shared start) are written twice.
+    separate = {name: value.contiguous().clone() for name, value in tensors.items()}
+    document = json.dumps({"schema_version": SCHEMA_VERSION, **facts})
+    return save(separate, metadata={"prune_study": document})
+
+
+def _unpack(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    try:
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        facts = json.loads(header["__metadata__"]["prune_study"])
+        tensors = load(data)
+    except Exception as error:
+        raise UsageError(f"this state file is damaged: {error}") from error
+    if facts["schema_version"] > SCHEMA_VERSION:
+        raise UsageError(
+            f"this state file has schema version {facts['schema_version']}, and this program "
+            f"reads up to {SCHEMA_VERSION}. Update prune-study."
+        )
+    return tensors, facts

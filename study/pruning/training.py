@@ -1,0 +1,194 @@
+"""Training as a pure function of (weights, masks, optimizer state, position).
+
+Which examples make up a step, and what noise augmentation and dropout draw in it, follows from
+the data seed and the step's number alone. So a state needs no random generator in it, and
+training that is cut anywhere goes on as if it had not been.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from study.pruning.seeds import derive_seed
+from study.tasks.augmentation import augment
+from study.tasks.recipe import lr_at, steps_per_epoch
+from study.tasks.task import Task
+
+
+@dataclass(frozen=True, eq=False)
+class TrainState:
+    """All that training changes, on the CPU.
+
+    Parameters
+    ----------
+    model
+        The complete ``state_dict``: weights, biases, norms and their statistics, masks.
+    optimizer
+        The optimizer's tensors, as ``"slot/parameter"``.
+    """
+
+    model: Mapping[str, Tensor]
+    optimizer: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of training: where it begins and how long it is.
+
+    Parameters
+    ----------
+    steps
+        Optimizer steps.
+    lr_step
+        Position in the learning-rate schedule at the first step.
+    lr_moves
+        Whether that position goes on with the steps, or stays.
+    data_step
+        Position in the data order at the first step.
+    """
+
+    steps: int
+    lr_step: int
+    lr_moves: bool
+    data_step: int
+
+
+def train(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    task: Task,
+    segment: Segment,
+    data_seed: int,
+    first: int = 0,
+    after_epoch: Callable[[int], None] | None = None,
+) -> float:
+    """Take the steps of a segment, in place.
+
+    Parameters
+    ----------
+    model, optimizer
+        What is trained, on the task's device.
+    task
+        Data, loss and recipe.
+    segment
+        Which steps.
+    data_seed
+        Seed of the data order and of the noise.
+    first
+        Steps of the segment that were taken already.
+    after_epoch
+        Called with the number of steps taken, whenever the data come to an end of an epoch.
+
+    Returns
+    -------
+    float
+        Mean training loss over the last epoch's worth of steps; NaN when no step was taken.
+    """
+    recipe, device = task.recipe, task.device
+    train_split = task.data.train
+    examples, per_epoch = len(train_split), steps_per_epoch(task.recipe, len(train_split))
+    noise_seed = derive_seed(data_seed, "noise")
+    noise = torch.Generator(device)
+    losses: list[Tensor] = []
+    order: Tensor | None = None
+    model.train()
+    with _own_noise(device) as seed_dropout:
+        for step in range(first, segment.steps):
+            epoch, batch = divmod(segment.data_step + step, per_epoch)
+            if order is None or batch == 0:
+                order = epoch_order(data_seed, epoch, examples).to(device)
+            seed_dropout(noise_seed + epoch * per_epoch + batch)
+            noise.manual_seed(noise_seed + epoch * per_epoch + batch)
+            for group in optimizer.param_groups:
+                position = segment.lr_step + (step if segment.lr_moves else 0)
+                group["lr"] = lr_at(recipe, position, per_epoch)
+            index = order[batch * recipe.batch_size : (batch + 1) * recipe.batch_size]
+            inputs = augment(train_split.inputs[index], recipe, noise)
+            losses.append(_step(model, optimizer, task, inputs, train_split.targets[index]))
+            if batch == per_epoch - 1 and after_epoch is not None:
+                after_epoch(step + 1)
+    if not losses:
+        return float("nan")
+    return float(torch.stack(losses[-per_epoch:]).double().mean())
+
+
+def _step(
+    model: nn.Module, optimizer: torch.optim.Optimizer, task: Task, inputs: Tensor, targets: Tensor
+) -> Tensor:
+    with torch.autocast(
+        task.device.type, dtype=torch.bfloat16, enabled=task.recipe.amp and inputs.is_cuda
+    ):
+        loss = task.loss(model(inputs), targets)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    if task.recipe.clip_norm is not None:
+        nn.utils.clip_grad_norm_(model.parameters(), task.recipe.clip_norm)
+    optimizer.step()
+    return loss.detach()
+
+
+def epoch_order(data_seed: int, epoch: int, examples: int) -> Tensor:
+    """Order in which an epoch goes through the examples: int64, on the CPU."""
+    generator = torch.Generator().manual_seed(derive_seed(data_seed, "order", epoch))
+    return torch.randperm(examples, generator=generator)
+
+
+def samples_in(task: Task, segment: Segment) -> int:
+    """Examples seen in a segment, a partial last batch counted for what it holds."""
+    examples = len(task.data.train)
+    per_epoch = steps_per_epoch(task.recipe, examples)
+    per_whole_epoch = min(per_epoch * task.recipe.batch_size, examples)
+
+    def seen_before(step: int) -> int:
+        epochs, batches = divmod(step, per_epoch)
+        return epochs * per_whole_epoch + batches * task.recipe.batch_size
+
+    return seen_before(segment.data_step + segment.steps) - seen_before(segment.data_step)
+
+
+def capture(model: nn.Module, optimizer: torch.optim.Optimizer) -> TrainState:
+    """Copy the state of training: later steps do not change it."""
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    return TrainState(
+        {name: value.detach().cpu().clone() for name, value in model.state_dict().items()},
+        {
+            f"{slot}/{names[parameter]}": value.detach().cpu().clone()
+            for parameter, slots in optimizer.state.items()
+            for slot, value in slots.items()
+            if isinstance(value, Tensor)
+        },
+    )
+
+
+def load_model(model: nn.Module, state: TrainState) -> None:
+    """Copy a state into a model. Masks that the state does not know stay as they are."""
+    complete = {**model.state_dict(), **state.model}
+    model.load_state_dict(complete)
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, state: TrainState) -> None:
+    """Copy the optimizer's part of a state into an optimizer over the model's parameters."""
+    slots: dict[int, dict[str, Tensor]] = {}
+    index_of = {name: index for index, (name, _) in enumerate(model.named_parameters())}
+    for key, value in state.optimizer.items():
+        slot, _, name = key.partition("/")
+        slots.setdefault(index_of[name], {})[slot] = value.clone()
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": slots, "param_groups": groups})
+
+
+@contextmanager
+def _own_noise(device: torch.device) -> Iterator[Callable[[int], object]]:
+    """Give layers such as dropout generators of our own, and the caller his own back."""
+    on_gpu = device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if on_gpu else []):
+        if on_gpu:
+            index = device.index if device.index is not None else torch.cuda.current_device()
+            yield torch.cuda.default_generators[index].manual_seed
+        else:
+            yield torch.default_generator.manual_seed

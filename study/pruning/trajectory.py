@@ -1,0 +1,131 @@
+"""The dense run that pruning starts from, and the states of it that a plan may go back to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from study.errors import UsageError
+from study.pruning.seeds import Seeds
+from study.pruning.training import Segment, TrainState, capture, load_model, load_optimizer, train
+from study.tasks.recipe import build_optimizer, steps_per_epoch
+from study.tasks.task import Task
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """States of one dense run, by optimizer step.
+
+    Parameters
+    ----------
+    states
+        Step 0 (freshly initialised) is always among them. A run is finished when its last step
+        is; before that it can be continued.
+    train_loss
+        Mean training loss over the last epoch.
+    wall_s
+        Time that the training took.
+    """
+
+    states: Mapping[int, TrainState]
+    train_loss: float
+    wall_s: float
+
+    def only(self, steps: Iterable[int]) -> Trajectory:
+        """The same run with fewer states."""
+        kept = {step: self.states[step] for step in sorted({0, *steps})}
+        return Trajectory(kept, self.train_loss, self.wall_s)
+
+
+def dense_steps(task: Task) -> int:
+    """Optimizer steps of the dense run."""
+    return task.recipe.epochs * steps_per_epoch(task.recipe, len(task.data.train))
+
+
+def step_of_epoch(task: Task, epoch: float) -> int:
+    """The step nearest to an epoch of the dense run, which may be a fraction.
+
+    Raises
+    ------
+    UsageError
+        If the dense run does not get that far.
+    """
+    if epoch > task.recipe.epochs:
+        raise UsageError(
+            f"rewind_epoch is {epoch}, past the end of the dense run of {task.recipe.epochs} "
+            f"epochs. Allowed: 0 to {task.recipe.epochs}."
+        )
+    return round(epoch * steps_per_epoch(task.recipe, len(task.data.train)))
+
+
+def build_model(task: Task, init_seed: int) -> nn.Module:
+    """Build the task's model with initial weights that follow from the seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(init_seed)
+        return task.build_model().to(task.device)
+
+
+def train_dense(
+    task: Task,
+    seeds: Seeds,
+    rewind_epochs: Iterable[float] = (),
+    resume: Trajectory | None = None,
+    checkpoint: Callable[[Trajectory], None] | None = None,
+) -> Trajectory:
+    """Train the dense model, or the part of it that is missing.
+
+    Parameters
+    ----------
+    task
+        What is trained.
+    seeds
+        Of the initial weights and of the data order.
+    rewind_epochs
+        Epochs whose states are to be among the result's.
+    resume
+        A run of the same task and seeds; only states that it lacks are computed, each from the
+        nearest one before it.
+    checkpoint
+        Called with the run so far, after every epoch.
+
+    Returns
+    -------
+    Trajectory
+        With the states at step 0, at the rewind epochs and at the last step.
+    """
+    last = dense_steps(task)
+    wanted = {0, last, *(step_of_epoch(task, epoch) for epoch in rewind_epochs)}
+    model = build_model(task, seeds.init)
+    if resume is None:
+        states = {0: capture(model, build_optimizer(task.recipe, model))}
+        train_loss, wall_before = float("nan"), 0.0
+    else:
+        states, train_loss, wall_before = dict(resume.states), resume.train_loss, resume.wall_s
+    started = time.perf_counter()
+
+    def so_far() -> Trajectory:
+        return Trajectory(states, train_loss, wall_before + time.perf_counter() - started)
+
+    for target in sorted(wanted - states.keys()):
+        begin = max(step for step in states if step < target)
+        optimizer = build_optimizer(task.recipe, model)
+        load_model(model, states[begin])
+        load_optimizer(optimizer, model, states[begin])
+
+        def after_epoch(
+            steps: int, begin: int = begin, optimizer: torch.optim.Optimizer = optimizer
+        ) -> None:
+            if checkpoint is not None:
+                states[begin + steps] = capture(model, optimizer)
+                checkpoint(so_far())
+
+        segment = Segment(target - begin, begin, lr_moves=True, data_step=begin)
+        loss = train(model, optimizer, task, segment, seeds.data, after_epoch=after_epoch)
+        states[target] = capture(model, optimizer)
+        if target == last:
+            train_loss = loss
+    return so_far().only(wanted)

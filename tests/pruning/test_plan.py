@@ -1,0 +1,114 @@
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from study.pruning.plan import PruningPlan
+from study.pruning.ranking import pruned_count
+
+CLOSED_SCHEDULES = ("geometric", "constant")
+
+
+@given(
+    st.sampled_from(CLOSED_SCHEDULES),
+    st.integers(2, 10),
+    st.floats(0.01, 0.995),
+    st.integers(1, 10_000),
+    st.data(),
+)
+def test_a_prefix_cuts_exactly_what_the_first_rounds_cut(
+    schedule: str, rounds: int, sparsity: float, weights: int, data: st.DataObject
+) -> None:
+    plan = PruningPlan(sparsity=sparsity, rounds=rounds, schedule=schedule)
+    k = data.draw(st.integers(1, rounds))
+    prefix = plan.prefix(k)
+    assert prefix is not None
+    assert prefix.rounds == k
+    for round_ in range(k + 1):
+        whole, part = plan.sparsity_at(round_), prefix.sparsity_at(round_)
+        assert isinstance(whole, float)
+        assert isinstance(part, float)
+        assert pruned_count(whole, weights) == pruned_count(part, weights)
+
+
+def test_every_layer_of_a_prefix_follows_the_schedule_on_its_own() -> None:
+    plan = PruningPlan(sparsity={"fc1": 0.75, "fc2": 0.36}, rounds=2)
+    prefix = plan.prefix(1)
+    assert prefix is not None
+    assert prefix.sparsity == {"fc1": pytest.approx(0.5), "fc2": pytest.approx(0.2)}
+
+
+@pytest.mark.parametrize("schedule", ["cubic", "cosine"])
+def test_no_shorter_plan_exists_where_the_share_changes(schedule: str) -> None:
+    plan = PruningPlan(sparsity=0.9, rounds=3, schedule=schedule)
+    assert plan.prefix(2) is None
+    assert plan.prefix(3) == plan
+
+
+def test_an_absolute_threshold_is_the_same_in_every_round() -> None:
+    plan = PruningPlan(threshold=0.5, rounds=3)
+    assert plan.allocation == "threshold"
+    assert plan.prefix(2) == PruningPlan(threshold=0.5, rounds=2)
+
+
+@pytest.mark.parametrize("rounds", [0, 4])
+def test_a_prefix_outside_the_plan_is_an_error(rounds: int) -> None:
+    with pytest.raises(ValueError, match="from 1 to 3"):
+        PruningPlan(sparsity=0.9, rounds=3).prefix(rounds)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"sparsity": 1.0}, "at least 0 and below 1"),
+        ({"sparsity": -0.1}, "at least 0 and below 1"),
+        ({"sparsity": {"fc1": 1.5}}, "layer 'fc1' is 1.5"),
+        ({"sparsity": 0.5, "retrain": "weight_rewind"}, "needs rewind_epoch"),
+        ({"sparsity": 0.5, "rewind_epoch": 1}, "no meaning with retrain finetune"),
+        ({"sparsity": 0.5, "schedule": "one_shot", "rounds": 2}, "one_shot has 1 round"),
+        ({"sparsity": 0.5, "allocation": "per_layer"}, "needs sparsity as a table"),
+        ({"sparsity": {"a": 0.5}, "allocation": "erk"}, "needs sparsity as one number"),
+        ({"sparsity": 0.5, "allocation": "threshold"}, "needs a threshold"),
+        ({"sparsity": 0.5, "threshold": 0.1, "allocation": "erk"}, "threshold has no meaning"),
+        ({"sparsity": 0.5, "optimizer_state": "keep", "retrain": "reinit"}, "no meaning"),
+        ({"sparsity": 0.5, "sparsities": 1}, "Extra inputs"),
+        ({"sparsity": 0.5, "rounds": 0}, "greater than or equal to 1"),
+    ],
+)
+def test_a_plan_that_makes_no_sense_is_refused(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        PruningPlan(**fields)
+
+
+def halving(round_: int, rounds: int, final: float) -> float:
+    return final * round_ / rounds
+
+
+def test_a_callable_schedule_is_kept_as_an_import_string() -> None:
+    plan = PruningPlan(sparsity=0.5, rounds=2, schedule=halving)
+    assert plan.schedule == f"{__name__}:halving"
+    assert plan.sparsity_at(1) == 0.25
+
+
+def test_a_lambda_is_refused_because_the_study_could_not_be_repeated() -> None:
+    with pytest.raises(ValidationError, match="cannot be imported by name"):
+        PruningPlan(sparsity=0.5, schedule=lambda k, n, s: s)
+
+
+def test_a_plan_survives_json() -> None:
+    plan = PruningPlan(sparsity={"fc*": 0.9, "out": 0.1}, rounds=4, include=("fc*", "out"))
+    assert PruningPlan.model_validate_json(plan.model_dump_json()) == plan
+
+
+def test_streams_of_randomness_are_separate_and_can_be_set_one_by_one() -> None:
+    seeds = PruningPlan(sparsity=0.5, seed=3).seeds
+    assert len(set(seeds)) == 3
+    assert PruningPlan(sparsity=0.5, seed=3, data_seed=7).seeds == seeds._replace(data=7)
+
+
+def test_a_plan_can_be_read_without_torch() -> None:
+    code = "import sys, study.pruning.plan; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
