@@ -43,7 +43,7 @@ class Folder:
     @property
     def name(self) -> str:
         """Last part of the location."""
-        return self._base.rsplit("/", 1)[-1]
+        return str(self._base).rsplit("/", 1)[-1]
 
     @property
     def local_path(self) -> Path | None:

@@ -153,7 +153,7 @@ def samples_in(task: Task, segment: Segment) -> int:
 
 def capture(model: nn.Module, optimizer: torch.optim.Optimizer) -> TrainState:
     """Copy the state of training: later steps do not change it."""
-    names = {parameter: name for name, parameter in model.named_parameters()}
+    names: dict[Tensor, str] = {weight: name for name, weight in model.named_parameters()}
     return TrainState(
         {name: value.detach().cpu().clone() for name, value in model.state_dict().items()},
         {

@@ -1,0 +1,80 @@
+"""Make a task from the names in a study file, or from a user's own function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from study.errors import UsageError
+from study.plugins import import_string, resolve
+from study.tasks.data import Data
+from study.tasks.datasets import DATASETS
+from study.tasks.models import MODELS
+from study.tasks.recipe import Recipe
+from study.tasks.task import Task
+
+
+def load_task(
+    *,
+    dataset: str | None = None,
+    model: str | None = None,
+    object: str | None = None,
+    data_dir: str | Path | None = None,
+    model_options: Mapping[str, Any] | None = None,
+    recipe: Mapping[str, Any] | None = None,
+) -> Task:
+    """Make a task.
+
+    Parameters
+    ----------
+    dataset, model
+        Names of :data:`DATASETS` and :data:`MODELS`, entry points, or import strings.
+    object
+        Instead of the two: import string of a function without arguments that returns a
+        :class:`~study.tasks.task.Task` (see :func:`~study.tasks.task.make_task`), or of a task.
+    data_dir
+        Folder of the dataset's files.
+    model_options
+        Further arguments of the model's builder, such as ``{"widths": [64]}``.
+    recipe
+        Fields of the recipe. For a user's object they override its own.
+
+    Raises
+    ------
+    UsageError
+        If a name, a folder, an option or what the object returned is wrong.
+    """
+    fields = dict(recipe or {})
+    if object is not None:
+        task = _own_task(object)
+        return task.with_recipe(Recipe(**{**task.recipe.model_dump(), **fields}))
+    if dataset is None or model is None:
+        raise UsageError("task: set dataset and model, or object.")
+    folder = None if data_dir is None else Path(data_dir).expanduser()
+    if folder is not None and not folder.is_dir():
+        raise UsageError(f"task.data_dir: there is no folder {folder}.")
+    data: Data = resolve("dataset", dataset, DATASETS)(folder)
+    build = partial(
+        resolve("model", model, MODELS),
+        tuple(data.train.inputs.shape[1:]),
+        data.classes,
+        **dict(model_options or {}),
+    )
+    try:
+        build()
+    except TypeError as error:
+        raise UsageError(f"task.model_options: {model} cannot be built: {error}") from error
+    return Task(f"{data.name}-{model}", build, data, Recipe(**fields))
+
+
+def _own_task(reference: str) -> Task:
+    found = import_string("task.object", reference)
+    task = found if isinstance(found, Task) else found() if callable(found) else found
+    if not isinstance(task, Task):
+        raise UsageError(
+            f"task.object: {reference!r} gave {type(task).__name__}, not a Task. "
+            "Return study.tasks.make_task(...)."
+        )
+    return task
