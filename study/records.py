@@ -25,6 +25,9 @@ TRAJECTORIES_DIR = "trajectories"
 PLAN_FILE = "plan.json"
 ROUNDS_FILE = "rounds.jsonl"
 OUTCOME_FILE = "outcome.json"
+RESUME_DIR = "resume"
+PROGRESS_FILE = "progress.safetensors"
+TRAJECTORY_FILE = "trajectory.safetensors"
 
 
 def round_state_file(round_: int) -> str:

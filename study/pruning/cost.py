@@ -136,7 +136,7 @@ class _Counter(TorchDispatchMode):
     """Counts multiply-adds of every operation below autograd, by the weight that it reads."""
 
     def __init__(self, layer_of: Mapping[int, str]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.layer_of = layer_of
         self.macs: dict[str, int] = {}
         self.other_macs = 0

@@ -89,7 +89,9 @@ class Observer(Protocol):
     def checkpoint(self, progress: Callable[[], Progress]) -> None:
         """Called after every epoch; calling ``progress`` makes a copy of the state."""
 
-    def round_finished(self, record: RoundRecord, progress: Callable[[], Progress]) -> None:
+    def round_finished(
+        self, record: RoundRecord, masked: MaskedLayers, progress: Callable[[], Progress]
+    ) -> None:
         """Called when a round was measured, before its record is yielded."""
 
 
@@ -249,7 +251,9 @@ class _Pipeline:
         progress = replace(progress, measured=True, spent=clock.spent())
         if self.observer is not None:
             self.observer.round_finished(
-                record, lambda: replace(progress, state=capture(self.model, optimizer))
+                record,
+                self.masked,
+                lambda: replace(progress, state=capture(self.model, optimizer)),
             )
         return record, progress
 

@@ -125,7 +125,7 @@ def _step(
     ):
         loss = task.loss(model(inputs), targets)
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     if task.recipe.clip_norm is not None:
         nn.utils.clip_grad_norm_(model.parameters(), task.recipe.clip_norm)
     optimizer.step()

@@ -1,0 +1,1 @@
+"""The study: Ray Tune runs pipelines, Optuna proposes them."""

@@ -1,0 +1,196 @@
+"""Run a prepared study on Ray Tune."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import optuna
+import ray
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from ray import tune
+
+from study.config import StudyConfig, to_toml
+from study.errors import UsageError
+from study.pruning.plan import PruningPlan
+from study.records import JOURNAL_FILE, PROVENANCE_FILE, STUDY_FILE
+from study.storage import Folder
+from study.tasks.loading import load_task
+from study.tuning.outcomes import Listener, OutcomeRecorder
+from study.tuning.preparing import Prepared
+from study.tuning.provenance import collect
+from study.tuning.searcher import PlanSearcher, make_sampler
+from study.tuning.trainable import PipelineTrainable
+from study.tuning.trajectories import ensure_trajectory, trajectory_hash
+
+RAY_DIR = "ray"
+"""Ray Tune's own files within a study folder."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a study ended."""
+
+    folder: Folder
+    failed_trials: int
+    interrupted: bool
+
+
+def run_study(prepared: Prepared, listener: Listener) -> Finished:
+    """Run all trials of a study.
+
+    Parameters
+    ----------
+    prepared
+        The study; its folder does not exist yet.
+    listener
+        Told of every event.
+
+    Returns
+    -------
+    Finished
+        Also after an interrupt (Ctrl-C), when what was finished is on disk.
+    """
+    config, folder = prepared.config, prepared.folder
+    folder.write(to_toml(config), STUDY_FILE)
+    folder.write(collect(config.study.name).model_dump_json(indent=2), PROVENANCE_FILE)
+    recorder = OutcomeRecorder(folder, listener)
+    recorder.note("study_started", {"num_samples": config.study.num_samples})
+    interrupted = False
+    with _ray(), _journal(folder) as journal:
+        try:
+            _train_dense(prepared, recorder)
+            tuner = _tuner(prepared, recorder, _optuna_study(config, journal))
+            tuner.fit()
+        except KeyboardInterrupt:
+            interrupted = True
+        recorder.close_unfinished()
+    recorder.note("study_interrupted" if interrupted else "study_finished", {})
+    return Finished(folder, recorder.failed, interrupted)
+
+
+def _tuner(prepared: Prepared, recorder: OutcomeRecorder, study: optuna.Study) -> tune.Tuner:
+    config = prepared.config
+    resources = config.resources
+    searcher = PlanSearcher(
+        study,
+        config.space,
+        prepared.layers,
+        objectives=list(config.objective_columns),
+        seed=config.study.seed,
+        trial_config={
+            "folder": prepared.folder.location,
+            "task": prepared.task_arguments,
+            "cpus": resources.cpus_per_trial,
+            "checkpoint_interval_s": resources.checkpoint_interval_s,
+        },
+    )
+    return tune.Tuner(
+        tune.with_resources(PipelineTrainable, _resources(config)),
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            num_samples=config.study.num_samples,
+            max_concurrent_trials=resources.max_concurrent,
+            time_budget_s=config.study.time_budget_s,
+            reuse_actors=True,
+            trial_name_creator=_name,
+            trial_dirname_creator=_name,
+        ),
+        run_config=tune.RunConfig(
+            name=RAY_DIR,
+            storage_path=prepared.folder.location,
+            callbacks=[recorder],
+            verbose=0,
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            failure_config=tune.FailureConfig(max_failures=resources.max_failures),
+        ),
+    )
+
+
+def _train_dense(prepared: Prepared, recorder: OutcomeRecorder) -> None:
+    """Train the dense run that all trials start from, on a worker."""
+    config = prepared.config
+    seeds = PruningPlan(sparsity=0.0, seed=config.study.seed).seeds
+    arguments = prepared.task_arguments
+    name = trajectory_hash(arguments, prepared.task, seeds)
+
+    def train(location: str) -> float:
+        import torch
+
+        torch.set_num_threads(max(1, int(config.resources.cpus_per_trial)))
+        task = load_task(**arguments)
+        epochs = config.space.rewind_epochs(config.task.epochs)
+        return ensure_trajectory(Folder(location), name, task, seeds, epochs).wall_s
+
+    needs = _resources(config)
+    remote = ray.remote(num_cpus=needs["cpu"], num_gpus=needs["gpu"])(train)
+    wall_s = ray.get(remote.remote(prepared.folder.location))
+    recorder.note("dense_run_ready", {"trajectory": name, "wall_s": wall_s})
+
+
+def _optuna_study(config: StudyConfig, storage: JournalStorage) -> optuna.Study:
+    ways = config.objective_columns.values()
+    study = optuna.create_study(
+        study_name=config.study.name,
+        storage=storage,
+        sampler=make_sampler(config.search.sampler, config.study.seed),
+        directions=["maximize" if way == "max" else "minimize" for way in ways],
+    )
+    study.set_metric_names(list(config.objectives))
+    return study
+
+
+def _resources(config: StudyConfig) -> dict[str, float]:
+    needs = {"cpu": config.resources.cpus_per_trial, "gpu": config.resources.gpus_per_trial}
+    available = ray.cluster_resources()
+    for name, amount in needs.items():
+        if amount > available.get(name.upper(), 0):
+            raise UsageError(
+                f"resources.{name}s_per_trial is {amount}, and the cluster has "
+                f"{available.get(name.upper(), 0):g}; no trial could start."
+            )
+    return needs
+
+
+def _name(trial: Any) -> str:
+    return str(trial.config["id"])
+
+
+@contextmanager
+def _ray() -> Iterator[None]:
+    """Ray: the one that runs already, the cluster at RAY_ADDRESS, or a new one on this machine."""
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # the study folder has it all
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # an interrupt is ours to record
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    ours = not ray.is_initialized()
+    if ours:
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+    try:
+        yield
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+@contextmanager
+def _journal(folder: Folder) -> Iterator[JournalStorage]:
+    """Optuna's journal: in the study folder, or copied there at the end where that is remote."""
+    path = folder.local_path
+    if path is not None:
+        yield JournalStorage(JournalFileBackend(str(path / JOURNAL_FILE)))
+        return
+    with TemporaryDirectory() as scratch:
+        local = Path(scratch) / JOURNAL_FILE
+        try:
+            yield JournalStorage(JournalFileBackend(str(local)))
+        finally:
+            folder.write(local.read_bytes(), JOURNAL_FILE)

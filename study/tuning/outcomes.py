@@ -1,0 +1,123 @@
+"""How each trial ended, and what happened to the study: written by the driver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ray.tune import Callback
+
+from study.records import (
+    EVENTS_FILE,
+    OUTCOME_FILE,
+    TRIALS_DIR,
+    Event,
+    TrialOutcome,
+    utc_now,
+)
+from study.storage import Folder
+
+Listener = Callable[[str, str, dict[str, Any]], None]
+"""Told of every event: its name, the trial, and the trial's last result."""
+
+
+class OutcomeRecorder(Callback):
+    """Writes ``outcome.json`` of every trial and the study's ``events.jsonl``.
+
+    Parameters
+    ----------
+    folder
+        The study's folder.
+    listener
+        Who else wants to know, such as a progress display.
+    """
+
+    def __init__(self, folder: Folder, listener: Listener) -> None:
+        self._folder = folder
+        self._listener = listener
+        self._started: dict[str, str] = {}
+        self._running: dict[str, Any] = {}
+        self.failed = 0
+        self.interrupted_reason = "interrupted"
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+        """A trial got its worker."""
+        self._started.setdefault(trial.config["id"], utc_now())
+        self._running[trial.config["id"]] = trial
+        self._note("trial_started", trial, {}, {})
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any
+    ) -> None:
+        """A round is over."""
+        self._note("round_finished", trial, _facts(result), result)
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+        """A trial came to its end, or was stopped."""
+        result = trial.last_result or {}
+        finished, planned = result.get("round", -1), trial.config["plan"]["rounds"]
+        if finished >= planned:
+            self._end(trial, "completed", None)
+        elif result.get("done") and finished >= 0 and _diverged(result):
+            self._end(trial, "stopped", "diverged")
+        else:
+            self._end(trial, "stopped", self.interrupted_reason)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+        """A trial failed, and will not be tried again."""
+        self.failed += 1
+        self._end(trial, "errored", "error", _traceback(trial))
+
+    def close_unfinished(self) -> None:
+        """Record trials that the study's end cut off before Ray told of theirs."""
+        for trial in list(self._running.values()):
+            self._end(trial, "stopped", self.interrupted_reason)
+
+    def note(self, event: str, detail: dict[str, Any]) -> None:
+        """Write an event of the study itself."""
+        self._folder.append_line(Event(event=event, detail=detail).to_json(), EVENTS_FILE)
+
+    def _end(
+        self, trial: Any, status: Any, reason: str | None, traceback: str | None = None
+    ) -> None:
+        trial_id = trial.config["id"]
+        self._running.pop(trial_id, None)
+        last = (trial.last_result or {}).get("round")
+        outcome = TrialOutcome(
+            trial_id=trial_id,
+            status=status,
+            stop_reason=reason,
+            error=traceback.strip().splitlines()[-1] if traceback else None,
+            traceback=traceback,
+            rounds_planned=trial.config["plan"]["rounds"],
+            rounds_finished=0 if last is None else last,
+            started_at=self._started.get(trial_id, utc_now()),
+            finished_at=utc_now(),
+        )
+        self._folder.write(outcome.model_dump_json(indent=2), TRIALS_DIR, trial_id, OUTCOME_FILE)
+        detail = {"reason": reason} if reason else {}
+        self._note(f"trial_{status}", trial, detail, trial.last_result or {})
+
+    def _note(self, event: str, trial: Any, detail: dict[str, Any], result: dict[str, Any]) -> None:
+        trial_id = trial.config["id"]
+        self._folder.append_line(
+            Event(event=event, trial_id=trial_id, detail=detail).to_json(), EVENTS_FILE
+        )
+        self._listener(event, trial_id, result)
+
+
+def _facts(result: dict[str, Any]) -> dict[str, Any]:
+    return {key: result[key] for key in ("round", "density", "val_accuracy")}
+
+
+def _diverged(result: dict[str, Any]) -> bool:
+    loss = result.get("val_loss", 0.0)
+    return bool(loss != loss or loss in (float("inf"), float("-inf")))
+
+
+def _traceback(trial: Any) -> str:
+    """The worker's own traceback, without Ray's wrapping."""
+    error = trial.get_pickled_error()
+    cause = getattr(error, "cause", None) or error
+    text = getattr(error, "traceback_str", None) or str(cause) or repr(cause)
+    return str(text)

@@ -1,0 +1,92 @@
+"""Everything that can be found out before a study begins, so that nothing is begun in vain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from torch import nn
+
+from search_spaces import Layer
+from study.config import StudyConfig
+from study.errors import UsageError
+from study.pruning.masks import mask_layers
+from study.pruning.pipeline import run_pipeline
+from study.pruning.plan import PruningPlan
+from study.pruning.trajectory import build_model
+from study.storage import Folder
+from study.tasks.loading import load_task
+from study.tasks.task import Task
+
+KINDS = {
+    nn.Linear: "linear",
+    nn.Conv1d: "conv",
+    nn.Conv2d: "conv",
+    nn.Conv3d: "conv",
+    nn.Embedding: "embedding",
+    nn.MultiheadAttention: "attention",
+    nn.LSTM: "recurrent",
+    nn.GRU: "recurrent",
+    nn.RNN: "recurrent",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A study that is ready to run."""
+
+    config: StudyConfig
+    folder: Folder
+    task: Task
+    layers: tuple[Layer, ...]
+
+    @property
+    def task_arguments(self) -> dict[str, Any]:
+        """What workers load the task with."""
+        return self.config.task.load_arguments()
+
+
+def prepare(config: StudyConfig) -> Prepared:
+    """Load the task, find its layers, and draw a plan, without writing anything.
+
+    Raises
+    ------
+    UsageError
+        If the study's folder exists, the data are missing, or no plan can be drawn.
+    """
+    folder = Folder(config.study.storage_path).child(config.study.name)
+    if not folder.is_empty():
+        raise UsageError(
+            f"study.name: the folder {folder.location} exists already. Choose another --name, or "
+            "remove it."
+        )
+    task = load_task(**config.task.load_arguments())
+    layers = prunable_layers(task, config.space.include, config.space.exclude)
+    try:
+        fields = config.space.suggest(optuna.create_study().ask(), layers)
+        plan = PruningPlan(**fields, seed=config.study.seed)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    run_pipeline(plan, task)
+    return Prepared(config, folder, task, layers)
+
+
+def prunable_layers(
+    task: Task, include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()
+) -> tuple[Layer, ...]:
+    """The prunable layers of a task's model, in order."""
+    model = build_model(task, init_seed=0)
+    masked = mask_layers(model, include or None, exclude or None)
+    modules = dict(model.named_modules())
+    return tuple(
+        Layer(name, total, KINDS.get(type(_module_of(name, modules)), "other"))
+        for name, total in masked.total.items()
+    )
+
+
+def _module_of(layer: str, modules: dict[str, nn.Module]) -> nn.Module:
+    """The module of a layer's name, which may end in the name of a parameter."""
+    while layer not in modules:
+        layer = layer.rpartition(".")[0]
+    return modules[layer]

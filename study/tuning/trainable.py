@@ -1,0 +1,79 @@
+"""One Ray Tune trial = one pruning pipeline; one step of it = one round."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from ray import tune
+
+from study.pruning.pipeline import run_pipeline
+from study.pruning.plan import PruningPlan
+from study.records import RoundRecord
+from study.storage import Folder
+from study.tasks.loading import load_task
+from study.tasks.task import Task
+from study.tuning.trajectories import stored_trajectory, trajectory_hash
+from study.tuning.trial_writer import TrialWriter
+
+RESULT_FIELDS = (
+    "round",
+    "density",
+    "val_accuracy",
+    "val_loss",
+    "macs",
+    "nonzero_parameters",
+    "train_epochs",
+    "train_samples",
+    "wall_s",
+    "finished_at",
+)
+"""What a round reports to the driver; the whole record is in the study folder."""
+
+
+class PipelineTrainable(tune.Trainable):
+    """Runs the plan in its config, a round at each step, and writes as it goes.
+
+    The actor is used again for further trials: task and dense run are loaded once.
+    """
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Load the task and begin the plan, or go on where an earlier attempt was cut off."""
+        torch.set_num_threads(max(1, int(config["cpus"])))
+        self._task: Task | None = None
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Begin another plan in the same process."""
+        self._begin(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Run one round."""
+        record = next(self._records)
+        is_last = record.round >= self._plan.rounds or not math.isfinite(record.val_loss)
+        if is_last:
+            self._records.close()  # type: ignore[attr-defined]
+            self._writer.end()
+        return {
+            **{field: getattr(record, field) for field in RESULT_FIELDS},
+            "rounds_planned": self._plan.rounds,
+            "done": is_last,
+        }
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        if self._task is None:
+            self._task = load_task(**config["task"])
+        folder = Folder(config["folder"])
+        self._plan = PruningPlan.model_validate(config["plan"])
+        self._writer = TrialWriter(folder, config["id"], config["checkpoint_interval_s"])
+        start = self._writer.begin(self._plan)
+        name = trajectory_hash(config["task"], self._task, self._plan.seeds)
+        self._records: Iterator[RoundRecord] = run_pipeline(
+            self._plan,
+            self._task,
+            start or stored_trajectory(folder, name),
+            observer=self._writer,
+        )

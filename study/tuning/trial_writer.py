@@ -1,0 +1,83 @@
+"""What one trial writes into the study folder, as it happens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from study.pruning.masks import MaskedLayers
+from study.pruning.pipeline import Progress
+from study.pruning.plan import PruningPlan
+from study.pruning.state_files import progress_from_bytes, progress_to_bytes, weights_to_bytes
+from study.records import (
+    PLAN_FILE,
+    PROGRESS_FILE,
+    RESUME_DIR,
+    ROUNDS_FILE,
+    TRIALS_DIR,
+    RoundRecord,
+    round_state_file,
+)
+from study.storage import Folder
+
+
+class TrialWriter:
+    """Observes a pipeline and keeps its records, weights and checkpoints.
+
+    Parameters
+    ----------
+    study
+        The study's folder.
+    trial_id
+        Name of the trial in it.
+    checkpoint_interval_s
+        Least time between mid-round checkpoints.
+    """
+
+    def __init__(self, study: Folder, trial_id: str, checkpoint_interval_s: float) -> None:
+        self.trial_id = trial_id
+        self._folder = study.child(TRIALS_DIR, trial_id)
+        self._interval_s = checkpoint_interval_s
+        self._last_checkpoint = time.monotonic()
+        self._lines: list[str] = []
+
+    def begin(self, plan: PruningPlan) -> Progress | None:
+        """Write the plan; where an earlier attempt was cut off, say where it stood.
+
+        Rounds that the earlier attempt finished after its last checkpoint are run again, to the
+        same result, so their records go.
+        """
+        self._folder.write(plan.model_dump_json(indent=2), PLAN_FILE)
+        progress = None
+        if self._folder.exists(RESUME_DIR, PROGRESS_FILE):
+            progress = progress_from_bytes(self._folder.read(RESUME_DIR, PROGRESS_FILE))
+            finished = progress.round + progress.measured
+            self._lines = self._folder.read(ROUNDS_FILE).decode().splitlines()[:finished]
+            self._write_rounds()
+        return progress
+
+    def checkpoint(self, progress: Callable[[], Progress]) -> None:
+        """Keep the state within a round, if the last time is long enough ago."""
+        if time.monotonic() - self._last_checkpoint >= self._interval_s:
+            self._folder.write(progress_to_bytes(progress()), RESUME_DIR, PROGRESS_FILE)
+            self._last_checkpoint = time.monotonic()
+
+    def round_finished(
+        self, record: RoundRecord, masked: MaskedLayers, progress: Callable[[], Progress]
+    ) -> None:
+        """Keep a round: first its weights, then its record, so that a record has its weights."""
+        facts = {"trial_id": self.trial_id, "round": record.round, "mask_hash": record.mask_hash}
+        if record.round > 0:
+            self._folder.write(weights_to_bytes(masked, facts), round_state_file(record.round))
+        line = record.model_copy(update={"trial_id": self.trial_id}).to_json()
+        self._lines.append(line)
+        self._write_rounds()
+        self.checkpoint(progress)
+
+    def end(self) -> None:
+        """The trial has come to its end: there is nothing to resume."""
+        self._folder.remove(RESUME_DIR)
+
+    def _write_rounds(self) -> None:
+        # Written whole each time: a few lines, and a reader never meets a torn one.
+        self._folder.write("".join(f"{line}\n" for line in self._lines), ROUNDS_FILE)
