@@ -1,0 +1,68 @@
+"""Run a study from Python."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from study.config import StudyConfig, load_config
+from study.tuning.launching import run_study
+from study.tuning.outcomes import Listener
+from study.tuning.preparing import prepare
+
+
+def run(
+    config: str | Path | Mapping[str, Any] | StudyConfig,
+    *,
+    name: str | None = None,
+    storage_path: str | os.PathLike[str] | None = None,
+    num_samples: int | None = None,
+    seed: int | None = None,
+    listener: Listener | None = None,
+) -> str:
+    """Run a study and wait for its end.
+
+    Parameters
+    ----------
+    config
+        Name of a preset, path of a study file, a mapping of the same shape, or a
+        :class:`~study.config.StudyConfig`.
+    name, storage_path, num_samples, seed
+        Fields of the ``[study]`` table to change.
+    listener
+        Called with the name of every event, the trial, and the trial's last result.
+
+    Returns
+    -------
+    str
+        Location of the study's folder, for :func:`analysis.load`.
+
+    Raises
+    ------
+    UsageError
+        If the configuration is wrong, or the folder exists; nothing is written then.
+
+    Examples
+    --------
+    >>> results_dir = study.run("digits-mlp", num_samples=20)  # doctest: +SKIP
+    """
+    tables: Any = config
+    if isinstance(config, StudyConfig):
+        tables = config.model_dump(mode="json", exclude_unset=True)
+    elif not isinstance(config, Mapping):
+        tables = load_config(config).model_dump(mode="json", exclude_unset=True)
+    changes = {
+        "name": name,
+        "storage_path": None if storage_path is None else os.fspath(storage_path),
+        "num_samples": num_samples,
+        "seed": seed,
+    }
+    own = {key: value for key, value in changes.items() if value is not None}
+    merged = {**tables, "study": {**tables.get("study", {}), **own}}
+    return run_study(prepare(load_config(merged)), listener or _quiet).folder.location
+
+
+def _quiet(event: str, trial_id: str, result: dict[str, Any]) -> None:
+    """Say nothing."""
