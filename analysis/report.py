@@ -229,7 +229,8 @@ def _svg(ax: Axes) -> str:
 
 def _table(frame: pd.DataFrame) -> Table:
     rows: Iterable[tuple[Any, ...]] = frame.itertuples(index=False, name=None)
-    return Table(list(frame.columns), [[_text(value) for value in row] for row in rows])
+    cells: list[list[str]] = [list(map(_text, row)) for row in rows]
+    return Table(list(frame.columns), cells)
 
 
 def _text(value: Any) -> str:

@@ -120,6 +120,16 @@ class SearchSpace(BaseModel):
         """
         return self._draw(lambda name, kind: _suggest(trial, name, kind), layers)
 
+    def example(self, layers: Sequence[Layer]) -> dict[str, Any]:
+        """A plan of the space, to see that there is one.
+
+        Raises
+        ------
+        ValueError
+            If a pattern matches no layer, or bounds still wait for a scan.
+        """
+        return self._draw(lambda _, kind: _lowest(kind), layers)
+
     def parameters_of(
         self, plan: Mapping[str, Any], layers: Sequence[Layer]
     ) -> dict[str, Any] | None:
@@ -239,6 +249,10 @@ def _number(name: str, value: Steps, step: float) -> float | BaseDistribution:
     if len(choices) == 2 and choices[0] < choices[1]:
         return FloatDistribution(*choices, step=step)
     return float(choices[0]) if len(choices) == 1 else CategoricalDistribution(choices)
+
+
+def _lowest(kind: BaseDistribution) -> Any:
+    return kind.choices[0] if isinstance(kind, CategoricalDistribution) else kind.low  # type: ignore[attr-defined]
 
 
 def _suggest(trial: BaseTrial, name: str, kind: BaseDistribution) -> Any:

@@ -87,7 +87,7 @@ def train(
     Returns
     -------
     float
-        Mean training loss over the last epoch's worth of steps; NaN when no step was taken.
+        Mean training loss over the steps in the last epoch; NaN when no step was taken.
     """
     recipe, device = task.recipe, task.device
     train_split = task.data.train
@@ -102,6 +102,7 @@ def train(
             epoch, batch = divmod(segment.data_step + step, per_epoch)
             if order is None or batch == 0:
                 order = epoch_order(data_seed, epoch, examples).to(device)
+                losses = []
             seed_dropout(noise_seed + epoch * per_epoch + batch)
             noise.manual_seed(noise_seed + epoch * per_epoch + batch)
             for group in optimizer.param_groups:
@@ -114,7 +115,7 @@ def train(
                 after_epoch(step + 1)
     if not losses:
         return float("nan")
-    return float(torch.stack(losses[-per_epoch:]).double().mean())
+    return float(torch.stack(losses).double().mean())
 
 
 def _step(

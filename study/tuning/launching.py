@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 
 import optuna
 import ray
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from ray import tune
@@ -143,7 +145,9 @@ def _optuna_study(config: StudyConfig, storage: JournalStorage) -> optuna.Study:
         sampler=make_sampler(config.search.sampler, config.study.seed),
         directions=["maximize" if way == "max" else "minimize" for way in ways],
     )
-    study.set_metric_names(list(config.objectives))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # of metric names
+        study.set_metric_names(list(config.objectives))
     return study
 
 

@@ -40,6 +40,10 @@ class OutcomeRecorder(Callback):
         self.failed = 0
         self.interrupted_reason = "interrupted"
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Ray keeps a copy of the tuner on disk. A display cannot be in it, and is not missed.
+        return {**self.__dict__, "_listener": _ignore, "_running": {}}
+
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         """A trial got its worker."""
         self._started.setdefault(trial.config["id"], utc_now())
@@ -104,6 +108,10 @@ class OutcomeRecorder(Callback):
             Event(event=event, trial_id=trial_id, detail=detail).to_json(), EVENTS_FILE
         )
         self._listener(event, trial_id, result)
+
+
+def _ignore(event: str, trial_id: str, result: dict[str, Any]) -> None:
+    """Nobody listens."""
 
 
 def _facts(result: dict[str, Any]) -> dict[str, Any]:

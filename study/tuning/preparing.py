@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import optuna
 from torch import nn
 
 from search_spaces import Layer
@@ -64,7 +63,7 @@ def prepare(config: StudyConfig) -> Prepared:
     task = load_task(**config.task.load_arguments())
     layers = prunable_layers(task, config.space.include, config.space.exclude)
     try:
-        fields = config.space.suggest(optuna.create_study().ask(), layers)
+        fields = config.space.example(layers)
         plan = PruningPlan(**fields, seed=config.study.seed)
     except ValueError as error:
         raise UsageError(str(error)) from error

@@ -1,0 +1,65 @@
+"""The layers of every round, one row each."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from analysis.reading.files import read_batches
+from analysis.reading.lines import parse_batches
+from analysis.reading.schema import layer_schema, round_layers_schema
+from study.records import ROUNDS_FILE
+from study.storage import Folder
+
+
+def read_layers(
+    folder: Folder, name: str, rounds: pd.DataFrame, problems: dict[str, str]
+) -> pd.DataFrame:
+    """Read the layers of the rounds that were loaded before.
+
+    A round that was finished since is left out, so that the frames agree.
+    """
+    ids = list(rounds["trial_id"].unique())
+    batches = read_batches(folder, ids, ROUNDS_FILE)
+    flat = [
+        _flat(table)
+        for table in parse_batches(batches, round_layers_schema(), ROUNDS_FILE, problems)
+    ]
+    table = pa.concat_tables(flat) if flat else _flat_schema().empty_table()
+    frame: pd.DataFrame = table.unify_dictionaries().to_pandas()
+    frame["trial_id"] = frame["trial_id"].astype("str")
+    frame["layer"] = frame["layer"].astype("str")
+    frame.insert(0, "study", pd.Series(name, index=frame.index, dtype="str"))
+    return _only_loaded(frame, rounds)
+
+
+def _flat(table: pa.Table) -> pa.Table:
+    column = pa.concat_arrays(table["layers"].chunks)
+    trials = pa.concat_arrays(table["trial_id"].chunks)
+    parents = pc.list_parent_indices(column)
+    layers = pc.list_flatten(column)
+    fields = {name: pc.struct_field(layers, name) for name in layer_schema().names}
+    fields["layer"] = fields["layer"].dictionary_encode()
+    rounds = pa.concat_arrays(table["round"].chunks)
+    flat = {"trial_id": trials.take(parents), "round": rounds.take(parents), **fields}
+    return pa.table(flat, schema=_flat_schema())
+
+
+def _flat_schema() -> pa.Schema:
+    text = pa.dictionary(pa.int32(), pa.string())
+    fields = [("trial_id", text), ("round", pa.int64())]
+    return pa.schema(
+        fields + [(f.name, text if f.name == "layer" else f.type) for f in layer_schema()]
+    )
+
+
+def _only_loaded(frame: pd.DataFrame, rounds: pd.DataFrame) -> pd.DataFrame:
+    last = rounds.groupby("trial_id", sort=False)["round"].max()
+    late = frame["round"].to_numpy() > frame["trial_id"].map(last).to_numpy(dtype=np.float64)
+    frame = frame[~late] if late.any() else frame
+    keys = ["trial_id", "round", "layer"]
+    if frame.duplicated(keys).any():
+        frame = frame.drop_duplicates(keys, keep="last")
+    return frame.reset_index(drop=True)

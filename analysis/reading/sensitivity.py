@@ -1,0 +1,30 @@
+"""The sensitivity scan of a study."""
+
+from __future__ import annotations
+
+import io
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from analysis.reading.problems import refuse_newer
+from analysis.reading.schema import sensitivity_schema
+from study.records import SENSITIVITY_FILE
+from study.storage import Folder
+
+
+def read_sensitivity(folder: Folder, name: str, problems: dict[str, str]) -> pd.DataFrame:
+    """One row a level of a layer; no row where no scan was made."""
+    schema = sensitivity_schema()
+    frame: pd.DataFrame = schema.empty_table().to_pandas()
+    if folder.exists(SENSITIVITY_FILE):
+        try:
+            frame = pq.read_table(io.BytesIO(folder.read(SENSITIVITY_FILE))).to_pandas()
+        except (pa.ArrowException, OSError) as error:
+            problems[SENSITIVITY_FILE] = f"is damaged: {str(error).splitlines()[0]}"
+    if len(frame) and "schema_version" in frame:
+        refuse_newer(int(frame["schema_version"].max()))
+    frame = frame.drop(columns="schema_version", errors="ignore")
+    frame.insert(0, "study", pd.array([name] * len(frame), dtype="str"))
+    return frame

@@ -1,0 +1,82 @@
+"""The rounds of all trials as one table: what the cache still knows, and the rest parsed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from analysis.reading.cache import read_cache, write_cache
+from analysis.reading.files import read_batches, stamps
+from analysis.reading.lines import parse_batches
+from analysis.reading.schema import round_schema
+from study.records import ROUNDS_FILE
+from study.storage import Folder
+
+WORTH_CACHING_BYTES = 1 << 23
+"""Studies with less text are read as fast without a cache."""
+
+
+def read_rounds(
+    folder: Folder, ids: Sequence[str], problems: dict[str, str], cache: bool | None
+) -> pa.Table:
+    """Every round of every trial without its layers, ordered by trial and round.
+
+    Parameters
+    ----------
+    folder
+        The study's folder.
+    ids
+        Its trials.
+    problems
+        Files that could not be read are added here.
+    cache
+        Whether to keep a copy beside the study; None: where it pays.
+    """
+    schema = round_schema()
+    known = stamps(folder, ids, ROUNDS_FILE) if cache is not False else {}
+    cached, same = (None, set()) if cache is False else read_cache(folder, "rounds", schema, known)
+    changed = [trial_id for trial_id in ids if trial_id not in same]
+    size = 0
+    tables = [] if cached is None else [cached]
+    batches = read_batches(folder, changed, ROUNDS_FILE)
+
+    def counted() -> object:
+        nonlocal size
+        for batch in batches:
+            size += sum(len(text) for _, text in batch)
+            yield batch
+
+    new_problems: dict[str, str] = {}
+    tables += parse_batches(counted(), schema, ROUNDS_FILE, new_problems)  # type: ignore[arg-type]
+    problems.update(new_problems)
+    table = _in_order(pa.concat_tables(tables), ids) if tables else _empty(schema)
+    if cache or (cache is None and size >= WORTH_CACHING_BYTES):
+        damaged = {name.split("/")[1] for name in new_problems}
+        write_cache(folder, "rounds", table, {k: v for k, v in known.items() if k not in damaged})
+    return table
+
+
+def _empty(schema: pa.Schema) -> pa.Table:
+    names = pa.dictionary(pa.int32(), pa.string())
+    return schema.empty_table().add_column(0, "trial_id", pa.array([], names))
+
+
+def _in_order(table: pa.Table, ids: Sequence[str]) -> pa.Table:
+    """Rows by trial and round, of a round written twice the last; one dictionary of all trials."""
+    table = table.unify_dictionaries()
+    chunks = table["trial_id"].chunks
+    known = chunks[0].dictionary.to_pylist() if chunks else []
+    place = {trial_id: number for number, trial_id in enumerate(ids)}
+    recode = np.array([place[name] for name in known], dtype=np.int32)
+    codes = np.concatenate([recode[chunk.indices.to_numpy()] for chunk in chunks] or [recode])
+    rounds = table["round"].to_numpy()
+    names = pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(ids, pa.string()))
+    table = table.set_column(0, "trial_id", names)
+    key = codes.astype(np.int64) << 32 | rounds
+    if (np.diff(key) > 0).all():
+        return table
+    order = np.argsort(key, kind="stable")
+    last = np.append(np.diff(key[order]) > 0, True) if len(order) else np.array([], bool)
+    return table.take(pa.array(order[last]))

@@ -1,0 +1,106 @@
+"""One row a trial: its plan, how it ended, and what it came to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from analysis.reading.documents import Document
+
+PLAN_COLUMNS = {
+    "sparsity": "float64",
+    "allocation": "str",
+    "threshold": "float64",
+    "saliency": "str",
+    "schedule": "str",
+    "rounds": "Int64",
+    "retrain": "str",
+    "rewind_epoch": "float64",
+    "retrain_epochs": "float64",
+    "optimizer_state": "str",
+    "layer_floor": "float64",
+    "seed": "Int64",
+}
+"""Fields of a plan and their types; a table of sparsities is one more column for each layer."""
+
+END_COLUMNS = ("status", "stop_reason", "error", "started_at", "finished_at")
+
+LAST_COLUMNS = (
+    "density",
+    "compression_ratio",
+    "theoretical_speedup",
+    "val_accuracy",
+    "val_loss",
+    "train_epochs",
+    "train_samples",
+    "wall_s",
+)
+"""Columns of a trial that are those of its last round."""
+
+
+def trials_frame(
+    ids: Sequence[str],
+    plans: Sequence[Document | None],
+    outcomes: Sequence[Document | None],
+    rounds: pa.Table,
+) -> pd.DataFrame:
+    """Join plans, outcomes and last rounds.
+
+    A trial without an outcome has the status ``"running"``: it runs, or its study was killed.
+    """
+    ends = [outcome or {"status": "running"} for outcome in outcomes]
+    columns: dict[str, Any] = {"trial_id": pd.array(list(ids), dtype="str")}
+    for name in END_COLUMNS:
+        columns[name] = pd.array([end.get(name) for end in ends], dtype="str")
+    for name, dtype in PLAN_COLUMNS.items():
+        values = [_scalar((plan or {}).get(name)) for plan in plans]
+        columns[name] = pd.array(values, dtype=dtype)
+    columns |= _sparsities_by_layer(plans)
+    frame = pd.DataFrame(columns)
+    for name in ("started_at", "finished_at"):
+        frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601", errors="coerce")
+    last, has = last_rows(rounds, len(ids))
+    columns_of_last = {"rounds_finished": np.zeros(len(ids), dtype=np.int64)}
+    columns_of_last["rounds_finished"][has] = rounds["round"].to_numpy()[last]
+    frame["rounds_finished"] = columns_of_last["rounds_finished"]
+    for name in LAST_COLUMNS:
+        values = np.full(len(ids), np.nan)
+        values[has] = rounds[name].to_numpy()[last]
+        frame[name] = values
+    return frame
+
+
+def last_rows(rounds: pa.Table, trials: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where in an ordered table each trial's last round is, and which trials have one."""
+    codes = trial_codes(rounds)
+    ends = np.append(np.flatnonzero(np.diff(codes)), len(codes) - 1) if len(codes) else codes
+    has = np.zeros(trials, dtype=bool)
+    has[codes[ends]] = True
+    return ends, has
+
+
+def trial_codes(table: pa.Table) -> np.ndarray:
+    """Number of each row's trial."""
+    column = table["trial_id"].combine_chunks()
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    codes = [np.asarray(chunk.indices) for chunk in chunks]
+    return np.concatenate(codes) if codes else np.array([], dtype=np.int32)
+
+
+def _scalar(value: Any) -> Any:
+    return None if isinstance(value, (dict, list)) else value
+
+
+def _sparsities_by_layer(plans: Sequence[Document | None]) -> dict[str, np.ndarray]:
+    columns: dict[str, np.ndarray] = {}
+    for row, plan in enumerate(plans):
+        levels = (plan or {}).get("sparsity")
+        if isinstance(levels, dict):
+            for layer, level in levels.items():
+                column = columns.setdefault(f"sparsity.{layer}", np.full(len(plans), np.nan))
+                column[row] = level
+    return columns

@@ -1,0 +1,82 @@
+"""How far a study is."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from analysis.loading import Results
+from analysis.pareto import pareto_front
+
+STATUSES = ("completed", "stopped", "errored", "running")
+
+
+def study_status(results: Results) -> dict[str, Any]:
+    """Counts of trials, what went wrong, and the front so far, as plain data.
+
+    Parameters
+    ----------
+    results
+        Of a running or ended study.
+    """
+    trials, rounds = results.trials, results.rounds
+    events = set(results.events["event"])
+    state = "running"
+    for event, name in (("study_finished", "finished"), ("study_interrupted", "interrupted")):
+        if event in events:
+            state = name
+    front = pareto_front(rounds)
+    return {
+        "study": results.name,
+        "state": state,
+        "num_samples": results.config.get("study", {}).get("num_samples"),
+        "trials": {name: int((trials["status"] == name).sum()) for name in STATUSES},
+        "rounds_finished": int((rounds["round"] > 0).sum()),
+        "running": [
+            {
+                "trial_id": row.trial_id,
+                "round": row.rounds_finished,
+                "rounds": _plain(row.rounds),
+                "density": _plain(row.density),
+                "val_accuracy": _plain(row.val_accuracy),
+            }
+            for row in trials[trials["status"] == "running"].itertuples()
+        ],
+        "errors": {
+            row.trial_id: row.error for row in trials[trials["status"] == "errored"].itertuples()
+        },
+        "front": front[["trial_id", "round", "density", "val_accuracy"]].to_dict("records"),
+        "problems": results.problems,
+    }
+
+
+def status_text(status: dict[str, Any]) -> str:
+    """The same for a person."""
+    counts = ", ".join(f"{count} {name}" for name, count in status["trials"].items() if count)
+    lines = [
+        f"{status['study']}: {status['state']}, {counts or 'no trial yet'} of "
+        f"{status['num_samples']}; {status['rounds_finished']} pruned networks",
+    ]
+    lines += [
+        f"  running {trial['trial_id']}: round {trial['round']}/{trial['rounds']}, "
+        f"density {_number(trial['density'])}, accuracy {_number(trial['val_accuracy'])}"
+        for trial in status["running"]
+    ]
+    lines += [f"  failed {trial}: {error}" for trial, error in status["errors"].items()]
+    lines += [f"  {file} {problem}" for file, problem in status["problems"].items()]
+    if status["front"]:
+        lines.append("front (accuracy, density):")
+    lines += [
+        f"  {point['val_accuracy']:.4f}  {point['density']:.4f}  "
+        f"trial {point['trial_id']} round {point['round']}"
+        for point in status["front"]
+    ]
+    return "\n".join(lines)
+
+
+def _plain(value: Any) -> Any:
+    return None if value is None or (isinstance(value, float) and math.isnan(value)) else value
+
+
+def _number(value: float | None) -> str:
+    return "?" if value is None else f"{value:.4f}"

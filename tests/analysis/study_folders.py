@@ -1,0 +1,297 @@
+"""Study folders as a study writes them, with curves that look like those of real networks."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from study.records import (
+    EVENTS_FILE,
+    OUTCOME_FILE,
+    PLAN_FILE,
+    PROVENANCE_FILE,
+    ROUNDS_FILE,
+    SENSITIVITY_FILE,
+    STUDY_FILE,
+    TRIALS_DIR,
+    Event,
+    LayerRecord,
+    Provenance,
+    RoundRecord,
+    SensitivityRecord,
+    TrialOutcome,
+)
+from study.storage import Folder
+
+LAYERS = {"fc1": (300, 784), "fc2": (100, 300), "head": (10, 100)}
+"""Name: outputs, inputs."""
+
+FRAGILITY = {"fc1": 0.004, "fc2": 0.01, "head": 0.06}
+"""How fast accuracy falls as a layer is pruned."""
+
+RETRAIN_GAIN = {"finetune": 0.0, "lr_rewind": 0.008, "weight_rewind": 0.006, "reinit": -0.02}
+
+DENSE_ACCURACY = 0.975
+DENSE_EPOCHS = 12.0
+SAMPLES_PER_EPOCH = 5000
+
+
+@dataclass
+class StudyFolder:
+    """A study folder under construction."""
+
+    folder: Folder
+    rng: np.random.Generator
+    layers: dict[str, tuple[int, int]]
+    clock_s: float = 0.0
+
+    @property
+    def path(self) -> str:
+        return self.folder.location
+
+    def now(self, after_s: float = 1.0) -> str:
+        self.clock_s += after_s
+        minutes, seconds = divmod(self.clock_s, 60)
+        hours, minutes = divmod(int(minutes), 60)
+        days, hours = divmod(hours, 24)
+        return f"2026-01-{days + 1:02d}T{hours:02d}:{minutes:02d}:{seconds:06.3f}+00:00"
+
+    def event(self, event: str, trial_id: str | None = None, **detail: Any) -> None:
+        line = Event(event=event, trial_id=trial_id, detail=detail, at=self.now()).to_json()
+        self.folder.append_line(line, EVENTS_FILE)
+
+    def trial(
+        self,
+        trial_id: str,
+        *,
+        rounds: int = 3,
+        finished: int | None = None,
+        sparsity: float | dict[str, float] = 0.9,
+        retrain: str = "finetune",
+        schedule: str = "geometric",
+        allocation: str | None = None,
+        retrain_epochs: float = 4.0,
+        rewind_epoch: float | None = None,
+        saliency: str = "magnitude",
+        seed: int = 0,
+        status: str | None = "completed",
+        reason: str | None = None,
+        error: str | None = None,
+        accuracy: float | None = None,
+        noise: float = 0.002,
+    ) -> None:
+        """Write a trial; ``status`` None leaves it running, ``accuracy`` overrides the model."""
+        plan = {
+            "sparsity": sparsity,
+            "allocation": allocation or ("per_layer" if isinstance(sparsity, dict) else "global"),
+            "threshold": None,
+            "saliency": saliency,
+            "schedule": schedule,
+            "rounds": rounds,
+            "retrain": retrain,
+            "rewind_epoch": rewind_epoch,
+            "retrain_epochs": retrain_epochs,
+            "optimizer_state": "fresh",
+            "layer_floor": 0.0,
+            "include": [],
+            "exclude": [],
+            "seed": seed,
+            "init_seed": None,
+            "data_seed": None,
+            "mask_seed": None,
+        }
+        self.folder.write(json.dumps(plan, indent=2), TRIALS_DIR, trial_id, PLAN_FILE)
+        started = self.now()
+        done = rounds if finished is None else finished
+        lines = []
+        for number in range(done + 1):
+            record = self.round(trial_id, number, plan, accuracy, noise)
+            lines.append(record.to_json() + "\n")
+        if lines:
+            self.folder.write("".join(lines), TRIALS_DIR, trial_id, ROUNDS_FILE)
+        if status is None:
+            return
+        outcome = TrialOutcome(
+            trial_id=trial_id,
+            status=status,
+            stop_reason=reason,
+            error=error,
+            rounds_planned=rounds,
+            rounds_finished=max(done, 0),
+            started_at=started,
+            finished_at=self.now(),
+        )
+        text = outcome.model_dump_json(indent=2)
+        self.folder.write(text, TRIALS_DIR, trial_id, OUTCOME_FILE)
+
+    def round(
+        self,
+        trial_id: str,
+        number: int,
+        plan: dict[str, Any],
+        accuracy: float | None = None,
+        noise: float = 0.002,
+    ) -> RoundRecord:
+        share = number / plan["rounds"]
+        layers = []
+        for layer, (outputs, inputs) in self.layers.items():
+            final = plan["sparsity"]
+            final = final.get(layer, 0.0) if isinstance(final, dict) else final
+            sparsity = 1.0 - (1.0 - final) ** share
+            total = outputs * inputs
+            kept = round(total * (1.0 - sparsity))
+            layers.append(
+                LayerRecord(
+                    layer=layer,
+                    kept=kept,
+                    total=total,
+                    density=kept / total,
+                    requested_sparsity=sparsity,
+                    dead_outputs=max(0, round(outputs * (0.3 - kept / total * 10))),
+                    outputs=outputs,
+                    macs=float(total),
+                )
+            )
+        kept, total = sum(each.kept for each in layers), sum(each.total for each in layers)
+        biases = sum(outputs for outputs, _ in self.layers.values())
+        drop = sum(
+            FRAGILITY.get(each.layer, 0.01) * math.log2(max(1.0, 0.3 / max(each.density, 1e-6)))
+            for each in layers
+        )
+        seed_rng = np.random.default_rng(plan["seed"])
+        value = DENSE_ACCURACY + seed_rng.normal(0, noise)
+        if number > 0:
+            value += RETRAIN_GAIN[plan["retrain"]] - drop + self.rng.normal(0, noise)
+        value = accuracy if accuracy is not None else min(max(value, 0.1), 1.0)
+        epochs = DENSE_EPOCHS + number * plan["retrain_epochs"]
+        digest = f"{abs(hash((trial_id, number, kept))) % 16**16:016x}" if number else "d" * 16
+        return RoundRecord(
+            trial_id=trial_id,
+            round=number,
+            requested_sparsity=1.0 - kept / total,
+            sparsity=1.0 - kept / total,
+            density=kept / total,
+            prunable_parameters=total,
+            nonzero_parameters=kept + biases,
+            total_parameters=total + biases,
+            compression_ratio=(total + biases) / (kept + biases),
+            macs=float(kept),
+            dense_macs=float(total),
+            theoretical_speedup=total / max(kept, 1),
+            val_accuracy=value,
+            val_loss=math.nan if math.isnan(value) else 1.5 * (1.0 - value),
+            train_loss=0.1,
+            train_epochs=epochs,
+            train_samples=int(epochs * SAMPLES_PER_EPOCH),
+            wall_s=epochs * 0.5,
+            mask_hash=digest,
+            seed=plan["seed"],
+            layers=tuple(layers),
+            finished_at=self.now(plan["retrain_epochs"] * 0.5),
+        )
+
+    def sensitivity(
+        self, levels: Sequence[float] = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99), seeds: int = 3
+    ) -> None:
+        rows = []
+        for layer in self.layers:
+            for seed in range(seeds):
+                dense = DENSE_ACCURACY + np.random.default_rng(seed).normal(0, 0.003)
+                for level in levels:
+                    drop = FRAGILITY.get(layer, 0.01) * 3 * math.log2(1 / (1 - level)) ** 1.5 / 2
+                    drop = min(drop + self.rng.normal(0, 0.002) * (level > 0), dense - 0.1)
+                    rows.append(
+                        SensitivityRecord(
+                            layer=layer,
+                            sparsity=level,
+                            val_accuracy=dense - drop,
+                            val_loss=1.5 * (1 - dense + drop),
+                            accuracy_drop=drop,
+                            seed=seed,
+                            recovery_epochs=0.0,
+                        ).model_dump()
+                    )
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.Table.from_pylist(rows), sink)
+        self.folder.write(sink.getvalue().to_pybytes(), SENSITIVITY_FILE)
+
+
+def new_study(
+    path: Path,
+    name: str = "synthetic",
+    layers: dict[str, tuple[int, int]] | None = None,
+    objectives: str = 'accuracy = "max"\ndensity = "min"',
+    seed: int = 0,
+) -> StudyFolder:
+    """A study folder without trials."""
+    study = StudyFolder(Folder(path), np.random.default_rng(seed), layers or LAYERS)
+    study.folder.write(
+        f'[study]\nname = "{name}"\nseed = {seed}\nnum_samples = 40\n\n'
+        f'[task]\ndataset = "mnist5k"\nmodel = "lenet300"\nepochs = {int(DENSE_EPOCHS)}\n\n'
+        f"[objectives]\n{objectives}\n",
+        STUDY_FILE,
+    )
+    provenance = Provenance(
+        study=name,
+        command=["prune-study", "run", "study.toml"],
+        started_at="2026-01-01T00:00:00.000+00:00",
+        python="3.12.1",
+        platform="Linux",
+        machine="x86_64",
+        cpus=2,
+        gpus=[],
+        packages={"torch": "2.9.0"},
+    )
+    study.folder.write(provenance.to_json(), PROVENANCE_FILE)
+    study.event("study_started", num_samples=40)
+    return study
+
+
+def searched_study(
+    path: Path,
+    trials: int = 48,
+    seeds: Sequence[int] = (0,),
+    name: str = "synthetic",
+    layers: dict[str, tuple[int, int]] | None = None,
+    rng_seed: int = 0,
+    gain: float = 0.0,
+) -> str:
+    """A whole study: per-layer plans of several kinds, some stopped, one failed, one running."""
+    study = new_study(path, name, layers, seed=rng_seed)
+    rng = study.rng
+    study.sensitivity()
+    modes = ["finetune", "lr_rewind", "weight_rewind", "reinit"]
+    for number in range(trials):
+        base = rng.uniform(0.3, 0.97)
+        sparsity = {
+            layer: float(np.clip(base + rng.normal(0, 0.12), 0.0, 0.99)) for layer in study.layers
+        }
+        retrain = modes[int(rng.integers(4))]
+        rounds = int(rng.integers(1, 6))
+        stopped = rounds > 2 and rng.random() < 0.25
+        study.trial(
+            f"{number:04d}",
+            rounds=rounds,
+            finished=int(rng.integers(1, rounds)) if stopped else None,
+            sparsity=sparsity,
+            retrain=retrain,
+            schedule=["geometric", "constant", "cubic"][int(rng.integers(3))],
+            retrain_epochs=float(rng.integers(2, 9)),
+            rewind_epoch=float(rng.integers(0, 3)) if retrain == "weight_rewind" else None,
+            seed=int(seeds[number % len(seeds)]),
+            status="stopped" if stopped else "completed",
+            reason="future_dominated" if stopped else None,
+        )
+        study.event("trial_stopped" if stopped else "trial_completed", f"{number:04d}")
+    error = "RuntimeError: CUDA out of memory"
+    study.trial("9998", finished=0, status="errored", reason="error", error=error)
+    study.trial("9999", rounds=4, finished=2, status=None)
+    return study.path

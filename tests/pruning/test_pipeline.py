@@ -1,0 +1,252 @@
+import dataclasses
+import math
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from study.errors import UsageError
+from study.pruning import run_pipeline
+from study.pruning.masks import MaskedLayers
+from study.pruning.pipeline import Progress
+from study.pruning.plan import PruningPlan
+from study.pruning.ranking import pruned_count
+from study.pruning.state_files import progress_from_bytes, progress_to_bytes
+from study.pruning.trajectory import train_dense
+from study.records import RoundRecord
+from study.tasks import make_task
+from tests.pruning.tiny import Tiny, forbidden_test, images, tiny_task
+
+WEIGHTS = 36 + 4 * 36 * 3
+
+
+def facts(record: RoundRecord) -> str:
+    """All of a record but the time that it took, floats to the last bit."""
+    return record.model_dump_json(exclude={"wall_s", "finished_at"})
+
+
+def plan(**fields: object) -> PruningPlan:
+    return PruningPlan(**{"sparsity": 0.9, "rounds": 3, "retrain_epochs": 1, **fields})
+
+
+PLANS = [
+    plan(),
+    plan(retrain="lr_rewind", optimizer_state="keep"),
+    plan(retrain="weight_rewind", rewind_epoch=0.5),
+    plan(retrain="weight_rewind", rewind_epoch=1, optimizer_state="keep", retrain_epochs=2),
+    plan(retrain="reinit", saliency="random"),
+    plan(saliency="gradient", allocation="lamp"),
+    plan(saliency="movement", schedule="cubic"),
+    plan(sparsity={"conv": 0.5, "fc": 0.9}, schedule="constant"),
+    plan(sparsity=None, threshold=0.1),
+]
+
+
+class Keeper:
+    """Observes a pipeline and keeps every checkpoint, through bytes."""
+
+    def __init__(self) -> None:
+        self.within: list[bytes] = []
+        self.after: list[bytes] = []
+        self.weights: list[dict[str, Tensor]] = []
+
+    def checkpoint(self, progress: Callable[[], Progress]) -> None:
+        self.within.append(progress_to_bytes(progress()))
+
+    def round_finished(
+        self, record: RoundRecord, masked: MaskedLayers, progress: Callable[[], Progress]
+    ) -> None:
+        self.after.append(progress_to_bytes(progress()))
+        self.weights.append({k: v.detach().clone() for k, v in masked.weights.items()})
+
+
+@pytest.mark.parametrize("made", PLANS)
+def test_the_same_plan_gives_the_same_records_bit_for_bit(made: PruningPlan) -> None:
+    torch.manual_seed(1)
+    first = [facts(record) for record in run_pipeline(made, tiny_task())]
+    torch.manual_seed(2)
+    assert [facts(record) for record in run_pipeline(made, tiny_task())] == first
+
+
+@pytest.mark.parametrize("made", PLANS)
+def test_a_shared_dense_run_gives_what_an_own_one_gives(made: PruningPlan) -> None:
+    shared = train_dense(tiny_task(), made.seeds, [0.5, 1, 2])
+    own = [facts(record) for record in run_pipeline(made, tiny_task())]
+    assert [facts(record) for record in run_pipeline(made, tiny_task(), start=shared)] == own
+
+
+@pytest.mark.parametrize("made", PLANS)
+def test_a_pipeline_goes_on_bit_for_bit_from_any_checkpoint(made: PruningPlan) -> None:
+    keeper = Keeper()
+    whole = [facts(record) for record in run_pipeline(made, tiny_task(), observer=keeper)]
+    assert len(keeper.after) == 4
+    for data in [*keeper.within, *keeper.after]:
+        progress = progress_from_bytes(data)
+        rest = [facts(record) for record in run_pipeline(made, tiny_task(), start=progress)]
+        assert rest == whole[progress.round + progress.measured :]
+
+
+def test_checkpoints_fall_within_rounds_and_hold_the_masks() -> None:
+    keeper = Keeper()
+    made = plan(retrain_epochs=3)
+    records = list(run_pipeline(made, tiny_task(), observer=keeper))
+    assert len(keeper.within) == 3 * 2
+    middle = progress_from_bytes(keeper.within[2])
+    assert (middle.round, middle.steps_done) == (2, 4)
+    masks = {k: v for k, v in middle.state.model.items() if k.endswith("_mask")}
+    kept = sum(int(mask.sum()) for mask in masks.values())
+    assert kept == round(records[2].density * WEIGHTS)
+    assert not middle.state.model["fc.weight"][~masks["fc.weight_mask"]].any()
+
+
+def test_more_rounds_from_a_finished_state_are_those_of_the_longer_plan() -> None:
+    long = plan(rounds=4, sparsity=1 - 0.6**4)
+    short = long.prefix(2)
+    assert short is not None
+    keeper = Keeper()
+    first = list(run_pipeline(short, tiny_task(), observer=keeper))
+    rest = list(run_pipeline(long, tiny_task(), start=progress_from_bytes(keeper.after[-1])))
+    whole = list(run_pipeline(long, tiny_task()))
+    for found, expected in zip([*first, *rest], whole, strict=True):
+        assert found.mask_hash == expected.mask_hash
+        assert found.val_loss == expected.val_loss
+        assert found.train_samples == expected.train_samples
+
+
+def test_every_round_meets_its_target_of_the_original_weights_to_the_weight() -> None:
+    records = list(run_pipeline(plan(schedule="cubic"), tiny_task()))
+    assert [record.round for record in records] == [0, 1, 2, 3]
+    for record in records:
+        kept = sum(layer.kept for layer in record.layers)
+        assert kept == WEIGHTS - pruned_count(record.requested_sparsity, WEIGHTS)
+        assert record.sparsity == pytest.approx(1 - kept / WEIGHTS)
+    assert records[-1].requested_sparsity == 0.9
+
+
+def test_requested_and_achieved_sparsity_are_both_told_for_each_layer() -> None:
+    records = list(run_pipeline(plan(sparsity={"conv": 0.5, "fc": 0.9}, rounds=1), tiny_task()))
+    found = {layer.layer: (layer.requested_sparsity, layer.density) for layer in records[1].layers}
+    assert found["conv"] == (0.5, 0.5)
+    assert found["fc"] == (0.9, pytest.approx(0.1, abs=0.5 / 432))
+    total = (0.5 * 36 + 0.9 * 432) / WEIGHTS
+    assert records[1].requested_sparsity == pytest.approx(total)
+
+
+def test_a_threshold_asks_for_nothing_and_says_so() -> None:
+    record = list(run_pipeline(plan(sparsity=None, threshold=0.1), tiny_task()))[-1]
+    assert math.isnan(record.requested_sparsity)
+    assert 0 < record.sparsity < 1
+
+
+def test_weights_are_exactly_zero_after_every_round_and_never_come_back() -> None:
+    keeper = Keeper()
+    list(
+        run_pipeline(
+            plan(retrain="lr_rewind", optimizer_state="keep"), tiny_task(), observer=keeper
+        )
+    )
+    zeros = [{name: w == 0 for name, w in weights.items()} for weights in keeper.weights[1:]]
+    for earlier, later in pairwise(zeros):
+        assert all(bool((later[name] | ~earlier[name]).all()) for name in earlier)
+    assert sum(int(z.sum()) for z in zeros[-1].values()) == pruned_count(0.9, WEIGHTS)
+
+
+def test_the_dense_run_is_charged_and_epochs_add_up() -> None:
+    records = list(run_pipeline(plan(retrain_epochs=1.5), tiny_task()))
+    assert [record.train_epochs for record in records] == [4.0, 5.5, 7.0, 8.5]
+    assert [record.train_samples for record in records] == [200, 282, 350, 432]
+
+
+def test_a_gradient_saliency_pays_for_the_examples_it_looks_at() -> None:
+    plain = list(run_pipeline(plan(), tiny_task()))
+    scored = list(run_pipeline(plan(saliency="gradient"), tiny_task()))
+    extra = [s.train_samples - p.train_samples for s, p in zip(scored, plain, strict=True)]
+    assert extra == [0, 50, 100, 150]
+    assert scored[-1].train_epochs == plain[-1].train_epochs + 3
+
+
+def test_the_gradient_is_the_mean_over_the_examples() -> None:
+    task = tiny_task()
+    from study.pruning.pipeline import _Pipeline
+
+    pipeline = _Pipeline(plan(), task, None)
+    gradients, samples = pipeline._gradients(1)
+    assert samples == 50
+    pipeline.model.eval()
+    loss = nn.functional.cross_entropy(
+        pipeline.model(task.data.train.inputs), task.data.train.targets
+    )
+    expected = torch.autograd.grad(loss, list(pipeline.masked.weights.values()))
+    for found, whole in zip(gradients.values(), expected, strict=True):
+        torch.testing.assert_close(found, whole, rtol=1e-4, atol=1e-6)
+
+
+def test_batch_norm_statistics_after_a_round_are_those_of_the_pruned_network() -> None:
+    keeper = Keeper()
+    made = plan(retrain="weight_rewind", rewind_epoch=0, rounds=1)
+    list(run_pipeline(made, tiny_task(), observer=keeper))
+    after = progress_from_bytes(keeper.after[1]).state.model
+    assert after["norm.num_batches_tracked"] == 4  # rewound to 0, then one epoch of 4 steps
+
+
+def test_nothing_is_selected_or_measured_on_the_test_split() -> None:
+    task = tiny_task()
+    data = dataclasses.replace(task.data, load_test=forbidden_test)
+    records = list(run_pipeline(plan(), dataclasses.replace(task, data=data)))
+    assert all(record.test_accuracy is None for record in records)
+
+
+def test_a_layer_that_collapsed_is_reported() -> None:
+    record = list(run_pipeline(plan(sparsity={"conv": 0.999}, rounds=1), tiny_task()))[-1]
+    assert record.collapsed_layers == ("conv",)
+    assert record.layers[0].dead_outputs == 4
+
+
+def test_a_pipeline_that_diverges_ends_with_the_record_that_shows_it() -> None:
+    task = tiny_task(lr=1e30, lr_schedule="constant")
+    records = list(run_pipeline(plan(), task))
+    assert len(records) < 4
+    assert not math.isfinite(records[-1].val_loss)
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (plan(retrain="weight_rewind", rewind_epoch=4.5), "past the end of the dense run of 4"),
+        (plan(sparsity={"fx": 0.5}), "Did you mean 'fc'"),
+        (plan(include=["convolution"]), "Did you mean 'conv'"),
+        (plan(exclude=["*"]), "nothing to prune"),
+    ],
+)
+def test_a_plan_that_does_not_fit_is_refused_before_anything_is_trained(
+    made: PruningPlan, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        run_pipeline(made, tiny_task())
+
+
+def test_records_cannot_be_changed() -> None:
+    record = next(iter(run_pipeline(plan(), tiny_task())))
+    with pytest.raises(ValueError, match="frozen"):
+        record.round = 7  # type: ignore[misc]
+
+
+def test_a_task_is_left_as_it_was() -> None:
+    task = tiny_task()
+    before = task.data.train.inputs.clone()
+    list(run_pipeline(plan(), task))
+    assert torch.equal(task.data.train.inputs, before)
+
+
+def test_magnitude_pruning_beats_random_pruning() -> None:
+    task = make_task(Tiny, images(300, 0), images(150, 1), epochs=8, batch_size=32, lr=0.05)
+    accuracy = {
+        saliency: [
+            list(run_pipeline(plan(saliency=saliency, rounds=1, seed=seed), task))[-1].val_accuracy
+            for seed in range(3)
+        ]
+        for saliency in ("magnitude", "random")
+    }
+    assert sum(accuracy["magnitude"]) > sum(accuracy["random"])

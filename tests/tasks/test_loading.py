@@ -1,0 +1,59 @@
+import pytest
+import torch
+from torch import nn
+
+from study.errors import UsageError
+from study.tasks import Task, load_task, make_task
+
+
+def own_task() -> Task:
+    inputs, targets = torch.randn(30, 4), torch.arange(30) % 2
+    return make_task(lambda: nn.Linear(4, 2), (inputs, targets), 0.3, epochs=7, lr=0.3)
+
+
+def no_task() -> str:
+    return "not a task"
+
+
+def test_digits_and_an_mlp_are_found_by_name() -> None:
+    task = load_task(
+        dataset="digits", model="mlp", model_options={"widths": [8]}, recipe={"epochs": 3}
+    )
+    assert [len(task.data.train), len(task.data.validation), len(task.data.load_test())] == [
+        1258,
+        269,
+        270,
+    ]
+    assert task.recipe.epochs == 3
+    assert [name for name, _ in task.build_model().named_children()] == [
+        "flatten",
+        "fc1",
+        "relu1",
+        "fc2",
+    ]
+
+
+def test_a_users_own_function_is_found_and_its_recipe_overridden_key_by_key() -> None:
+    task = load_task(object=f"{__name__}:own_task", recipe={"epochs": 2})
+    assert (task.recipe.epochs, task.recipe.lr) == (2, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"dataset": "digitz", "model": "mlp"}, "Did you mean 'digits'"),
+        ({"dataset": "digits", "model": "lenet50"}, "Did you mean 'lenet5'"),
+        ({"dataset": "digits", "model": "mlp", "data_dir": "/nowhere"}, "no folder /nowhere"),
+        ({"dataset": "digits", "model": "lenet5"}, "at least 16 x 16"),
+        ({"dataset": "digits", "model": "mlp", "model_options": {"width": 3}}, "model_options"),
+        ({"dataset": "cifar10", "model": "mlp"}, "needs the folder"),
+        ({"object": "nowhere.at_all:task"}, "no module named 'nowhere'"),
+        ({"object": f"{__name__}:own_tsak"}, "Did you mean 'own_task'"),
+        ({"object": f"{__name__}:no_task"}, "gave str, not a Task"),
+        ({"object": "no_colon"}, "set dataset and model|not an import string"),
+        ({}, "set dataset and model"),
+    ],
+)
+def test_what_cannot_be_loaded_is_said_clearly(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        load_task(**arguments)  # type: ignore[arg-type]
