@@ -6,31 +6,52 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from analysis.loading import Results
-from analysis.pareto import DEFAULT_OBJECTIVES, Objectives, pareto_front
-from analysis.style import axes_or_new
+from analysis.objectives import DEFAULT_OBJECTIVES, Objectives
+from analysis.pareto import pareto_front
+from analysis.results import Results
+from analysis.style import axes_or_new, say
 
 MOST_POINTS = 12
 """Networks shown; of more, these many spread over the front."""
 
+MOST_NUMBERS = 30
+"""Layers up to which each cell has its number."""
 
-def layer_density_data(
-    results: Results, objectives: Objectives = DEFAULT_OBJECTIVES
-) -> pd.DataFrame:
-    """Density of each layer (row) in the networks on the front (column, densest first).
 
-    A column is named by the network's total density.
+def front_layers(results: Results, objectives: Objectives = DEFAULT_OBJECTIVES) -> pd.DataFrame:
+    """Every layer of every pruned network on the front.
+
+    Returns
+    -------
+    DataFrame
+        The rows of ``results.layers``, with ``total_density`` and the objectives of the network.
     """
     front = pareto_front(results.rounds, objectives)
-    front = front[front["round"] > 0].sort_values("density", ascending=False)
-    if len(front) > MOST_POINTS:
-        step = (len(front) - 1) / (MOST_POINTS - 1)
-        front = front.iloc[[round(i * step) for i in range(MOST_POINTS)]]
-    keys = front[["trial_id", "round", "density"]].rename(columns={"density": "total_density"})
-    layers = results.layers.merge(keys, on=["trial_id", "round"])
-    order = results.layers["layer"].drop_duplicates()
+    front = front[front["round"] > 0]
+    columns = [name for name in objectives if name != "density"]
+    keys = front[["trial_id", "round", "density", *columns]]
+    layers = results.layers[results.layers["trial_id"].isin(keys["trial_id"])]
+    return layers.merge(keys.rename(columns={"density": "total_density"}), on=["trial_id", "round"])
+
+
+def layer_density_data(
+    results: Results,
+    objectives: Objectives = DEFAULT_OBJECTIVES,
+    most_points: int = MOST_POINTS,
+) -> pd.DataFrame:
+    """Density of each layer (row, in the network's order) in networks on the front (columns).
+
+    A column is named by the network's total density; the densest comes first. Of more than
+    ``most_points`` networks, so many are taken, spread evenly over the front.
+    """
+    layers = front_layers(results, objectives)
+    order = layers["layer"].drop_duplicates()
     table = layers.pivot_table(index="layer", columns="total_density", values="density")
-    return table.reindex(index=order, columns=sorted(table.columns, reverse=True))
+    table = table.reindex(index=order, columns=sorted(table.columns, reverse=True))
+    if len(table.columns) > most_points:
+        step = (len(table.columns) - 1) / (most_points - 1)
+        table = table.iloc[:, [round(number * step) for number in range(most_points)]]
+    return table
 
 
 def plot_layer_densities(
@@ -48,15 +69,15 @@ def plot_layer_densities(
         Where to draw; a new figure if unset.
     """
     table = layer_density_data(results, objectives)
-    ax = axes_or_new(ax, height=1.6 + 0.32 * max(len(table), 1))
+    rows = max(len(table), 1)
+    ax = axes_or_new(ax, height=min(1.6 + 0.32 * rows, 14.0))
     if table.empty:
-        ax.text(0.5, 0.5, "no pruned network is on the front", ha="center", va="center")
-        ax.set_axis_off()
-        return ax
-    table.columns = pd.Index([f"{100 * density:.3g} %" for density in table.columns])
+        return say(ax, "no pruned network is on the front")
+    drawn = table.set_axis([f"{100 * density:.3g} %" for density in table.columns], axis=1)
     sns.heatmap(
-        table, ax=ax, cmap="cividis", vmin=0, vmax=1, annot=len(table) <= 30, fmt=".2f",
+        drawn, ax=ax, cmap="cividis", vmin=0, vmax=1, annot=rows <= MOST_NUMBERS, fmt=".2f",
         annot_kws={"fontsize": 7}, cbar_kws={"label": "density of the layer"},
+        yticklabels="auto", rasterized=table.size > 2000,
     )  # fmt: skip
     ax.set(xlabel="networks on the front, by total density", ylabel="", title="")
     ax.tick_params(axis="both", labelsize=8, rotation=0)

@@ -120,7 +120,7 @@ def _load_one(folder: Folder, cache: bool | None) -> Results:
     plans = read_documents(folder, ids, PLAN_FILE, problems)
     outcomes = read_documents(folder, ids, OUTCOME_FILE, problems)
     trials = trials_frame(ids, plans, outcomes, table)
-    trials.insert(0, "study", pd.array([name] * len(trials), dtype="str"))
+    trials.insert(0, "study", pd.Series(name, index=trials.index, dtype="str"))
     return Results(
         name=name,
         trials=trials,
@@ -136,7 +136,7 @@ def _load_one(folder: Folder, cache: bool | None) -> Results:
 def _rounds_frame(table: pa.Table, trials: pd.DataFrame, name: str) -> pd.DataFrame:
     reasons = np.full(table.num_rows, None, dtype=object)
     last, has = last_rows(table, len(trials))
-    reasons[last] = trials["stop_reason"].to_numpy(dtype=object, na_value=None)[has]
+    reasons[last] = trials["stop_reason"].to_numpy(dtype=object)[has]
     columns: dict[str, Any] = {
         "study": pa.repeat(pa.scalar(name), table.num_rows),
         "stop_reason": pa.array(reasons, pa.string(), from_pandas=True),

@@ -2,42 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
 import moocore
 import numpy as np
 import pandas as pd
 
+from analysis.objectives import DEFAULT_OBJECTIVES, Objectives, costs
 from study.errors import unknown_name
 
-Objectives = Mapping[str, Literal["max", "min"]]
-
-DEFAULT_OBJECTIVES: Objectives = {"val_accuracy": "max", "density": "min"}
+__all__ = ["DEFAULT_OBJECTIVES", "Objectives", "costs", "pareto_front"]
 
 
-def costs(points: pd.DataFrame, objectives: Objectives) -> np.ndarray:
-    """Objectives as float64 columns of which less is better, shape (n, objectives).
+def pareto_front(
+    points: pd.DataFrame,
+    objectives: Objectives = DEFAULT_OBJECTIVES,
+    *,
+    ties: Literal["first", "all"] = "first",
+    by: str | None = None,
+) -> pd.DataFrame:
+    """Rows that no other row dominates.
 
-    Raises
-    ------
-    UsageError
-        If a column does not exist.
-    """
-    for name in objectives:
-        if name not in points.columns:
-            raise unknown_name("objective", name, points.columns)
-    signs = np.array([-1.0 if way == "max" else 1.0 for way in objectives.values()])
-    values: np.ndarray = points[list(objectives)].to_numpy(dtype=np.float64) * signs
-    return values
-
-
-def pareto_front(points: pd.DataFrame, objectives: Objectives = DEFAULT_OBJECTIVES) -> pd.DataFrame:
-    """Rows that no other row dominates, in the order of the first objective.
-
-    A row dominates another when it is no worse in any objective and better in one. Of rows that
-    are equal in all objectives the first stays. Rows with NaN or infinity in an objective never
-    reach the front.
+    A row dominates another when it is no worse in any objective and better in at least one.
+    Rows with NaN or infinity in an objective never reach the front, and dominate nothing.
 
     Parameters
     ----------
@@ -45,22 +32,42 @@ def pareto_front(points: pd.DataFrame, objectives: Objectives = DEFAULT_OBJECTIV
         For example ``results.rounds``.
     objectives
         Columns and their directions, any number of them.
+    ties
+        Of rows that are equal in all objectives, keep the first, or all of them.
+    by
+        A column, such as ``"seed"`` or ``"study"``: a front of its own for each of its values.
 
     Returns
     -------
     DataFrame
-        The rows with their index, best in the first objective first.
+        The rows, with their index; best in the first objective first, within each group.
 
     Raises
     ------
     UsageError
-        If a column does not exist.
+        If a column does not exist, or a direction is neither ``"max"`` nor ``"min"``.
+
+    Examples
+    --------
+    >>> points = pd.DataFrame({"val_accuracy": [0.9, 0.8, 0.9], "density": [0.5, 0.5, 0.6]})
+    >>> pareto_front(points).index.tolist()
+    [0]
     """
     values = costs(points, objectives)
+    if by is None:
+        return points.iloc[_front(values, ties)]
+    if by not in points.columns:
+        raise unknown_name("by", by, points.columns)
+    groups = points.groupby(by, sort=True).indices
+    rows = [rows[_front(values[rows], ties)] for rows in groups.values()]
+    return points.iloc[np.concatenate(rows) if rows else []]
+
+
+def _front(values: np.ndarray, ties: Literal["first", "all"]) -> np.ndarray:
     usable = np.flatnonzero(np.isfinite(values).all(axis=1))
     if not len(usable):
-        return points.iloc[:0]
-    chosen = usable[moocore.is_nondominated(values[usable], keep_weakly=False)]
-    order = np.lexsort(values[chosen].T[::-1])
-    front: pd.DataFrame = points.iloc[chosen[order]]
-    return front
+        return usable
+    best = moocore.is_nondominated(values[usable], keep_weakly=ties == "all")
+    chosen = usable[best]
+    order: np.ndarray = chosen[np.lexsort(values[chosen].T[::-1])]
+    return order

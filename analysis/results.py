@@ -92,5 +92,5 @@ def name_study(frame: pd.DataFrame, study: str) -> pd.DataFrame:
     named = frame.drop(columns="study", errors="ignore")
     if "trial_id" in named:
         named = named.assign(trial_id=study + "/" + named["trial_id"].astype("str"))
-    named.insert(0, "study", pd.array([study] * len(named), dtype="str"))
+    named.insert(0, "study", pd.Series(study, index=named.index, dtype="str"))
     return named

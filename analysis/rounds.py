@@ -1,63 +1,137 @@
-"""Which schedule gets there: the course of each trial over its rounds."""
+"""Learning curves by round: the course of each trial from dense to its last round."""
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
-from analysis.loading import Results
-from analysis.style import COLOURS, LINES, MARKERS, axes_or_new, label, tidy
+from analysis.results import Results
+from analysis.style import LOG_AXES, axes_or_new, label, legend, log_axis, looks, say, tidy
+
+MOST_LINES = 300
+"""Trials drawn one by one; of more, the middle and the spread of each group."""
+
+_BINS = 24
 
 
-def rounds_data(results: Results, y: str = "val_accuracy") -> pd.DataFrame:
-    """Every round of every trial: trial_id, round, density, ``y``, and the plan's way."""
-    how = results.trials.set_index("trial_id")
-    points = results.rounds[["trial_id", "round", "density", "train_epochs", y]].copy()
-    points = points.loc[:, ~points.columns.duplicated()]
-    for column in ("retrain", "schedule"):
-        points[column] = points["trial_id"].map(how[column]) if len(how) else None
-    return points.sort_values(["trial_id", "round"], ignore_index=True)
+def rounds_data(
+    results: Results, y: str = "val_accuracy", *, x: str = "density", hue: str = "retrain"
+) -> pd.DataFrame:
+    """Every round of every trial, with the plan's way.
+
+    Returns
+    -------
+    DataFrame
+        study, trial_id, round, density, train_epochs, ``x``, ``y``, retrain, schedule, ``hue``;
+        ordered by trial and round.
+    """
+    names = ["study", "trial_id", "round", "density", "train_epochs", x, y]
+    points = results.rounds[list(dict.fromkeys(names))].copy()
+    how = results.trials.drop_duplicates("trial_id").set_index("trial_id")
+    for column in dict.fromkeys(("retrain", "schedule", hue)):
+        if column not in points:
+            points[column] = points["trial_id"].map(how[column]).astype("str")
+    return points.sort_values(["trial_id", "round"], ignore_index=True, kind="stable")
+
+
+def rounds_summary(points: pd.DataFrame, x: str, y: str, hue: str) -> pd.DataFrame:
+    """Median and 10 and 90 % quantiles of ``y`` in bins of ``x``, for each group.
+
+    Returns
+    -------
+    DataFrame
+        ``hue``, ``x`` (the bin's middle), median, low, high, n.
+    """
+    values = points[x].to_numpy(dtype=np.float64)
+    unique = np.unique(values[np.isfinite(values)])
+    if len(unique) <= _BINS:
+        middle = values
+    else:
+        logarithmic = x in LOG_AXES and unique[0] > 0
+        edges = (np.geomspace if logarithmic else np.linspace)(unique[0], unique[-1], _BINS + 1)
+        place = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, _BINS - 1)
+        middles = np.sqrt(edges[1:] * edges[:-1]) if logarithmic else (edges[1:] + edges[:-1]) / 2
+        middle = middles[place]
+    groups = points.assign(**{x: middle}).groupby([hue, x], sort=True)[y]
+    table = groups.quantile(np.array([0.1, 0.5, 0.9])).unstack()
+    table.columns = pd.Index(["low", "median", "high"])
+    return table.assign(n=groups.count()).reset_index()
 
 
 def plot_rounds(
-    results: Results, x: str = "density", y: str = "val_accuracy", ax: Axes | None = None
+    results: Results,
+    x: str = "density",
+    y: str = "val_accuracy",
+    hue: str = "retrain",
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw the course of every trial, a line from its dense round to its last.
+
+    Beyond 300 trials the lines would hide each other, and medians with the range of the middle
+    80 % are drawn instead.
 
     Parameters
     ----------
     results
         What :func:`analysis.load` returned.
     x
-        ``"density"``, ``"round"`` or ``"train_epochs"``.
+        ``"density"``, ``"round"``, ``"train_epochs"`` or another column of ``results.rounds``.
     y
         Any numeric column of ``results.rounds``.
+    hue
+        What the lines are told apart by: a column of ``results.trials`` or ``"study"``.
     ax
         Where to draw; a new figure if unset.
     """
-    points = rounds_data(results, y)
-    ax = tidy(axes_or_new(ax))
+    points = rounds_data(results, y, x=x, hue=hue)
+    usable = points[np.isfinite(points[[x, y]].to_numpy(dtype=np.float64)).all(axis=1)]
+    ax = axes_or_new(ax)
+    if usable.empty:
+        return say(ax, f"no round has a {label(y)}")
+    tidy(ax)
+    usable = usable.assign(**{hue: usable[hue].fillna("unknown").astype("str")})
+    trials = usable["trial_id"].nunique()
+    counts = usable.groupby(hue)["trial_id"].nunique()
+    styles = looks(counts.index)
+    few = trials <= MOST_LINES
+    summary = None if few else rounds_summary(usable, x, y, hue)
     handles = []
-    for number, (retrain, group) in enumerate(points.groupby("retrain", sort=True)):
-        colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
-        style = LINES[number % len(LINES)]
-        for _, trial in group.groupby("trial_id"):
-            ax.plot(
-                trial[x], trial[y], color=colour, marker=marker, linestyle=style,
-                markersize=3, linewidth=0.9, alpha=0.6,
-            )  # fmt: skip
-        trials = group["trial_id"].nunique()
+    for name, count in counts.items():
+        look = styles[str(name)]
+        if summary is None:
+            group = usable[usable[hue] == name]
+            lines = [trial[[x, y]].to_numpy() for _, trial in group.groupby("trial_id")]
+            alpha = 0.75 if trials <= 60 else 0.4
+            ax.add_collection(
+                LineCollection(
+                    lines, colors=look.colour, linestyles=look.line, linewidths=0.9, alpha=alpha
+                )
+            )
+            ax.scatter(group[x], group[y], color=look.colour, marker=look.marker, s=9, alpha=alpha)
+        else:
+            group = summary[summary[hue] == name]
+            ax.fill_between(
+                group[x], group["low"], group["high"], color=look.colour, alpha=0.15, linewidth=0
+            )
+            ax.plot(group[x], group["median"], color=look.colour, marker=look.marker,
+                    linestyle=look.line, markersize=4)  # fmt: skip
         handles.append(
-            Line2D([], [], color=colour, marker=marker, linestyle=style, markersize=4,
-                   label=f"{retrain} ({trials} trials)")
+            Line2D([], [], color=look.colour, marker=look.marker, linestyle=look.line,
+                   markersize=4, label=f"{name} ({count:,} trials)")
         )  # fmt: skip
+    ax.autoscale_view()
+    if x in LOG_AXES and (usable[x] > 0).all():
+        log_axis(ax)
     if x == "density":
-        ax.set_xscale("log")
         ax.invert_xaxis()
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
-        ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set(xlabel=label(x), ylabel=label(y), title="course of each trial, round by round")
-    ax.legend(handles=handles, fontsize="small", frameon=False)
+    elif x == "round":
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set(xlabel=label(x), ylabel=label(y))
+    shown = "each line a trial" if few else "median and middle 80 % of trials"
+    ax.set_title(f"from dense to the last round; {shown} (n = {trials:,})")
+    legend(ax, handles=handles)
     return ax

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
 
+import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette, told apart with any colour vision."""
@@ -14,33 +19,91 @@ LINES: tuple[Literal["-", "--", "-.", ":"], ...] = ("-", "--", "-.", ":")
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
+MANY = 5_000
+"""Marks beyond which they are rasterised: a vector graphic would not open."""
+
+TOO_MANY = 50_000
+"""Marks beyond which they are counted in bins."""
+
+MOST_NAMES_INSIDE = 7
+"""Names in a legend up to which it lies over the drawing."""
+
 LABELS = {
-    "density": "density (kept / prunable weights)",
-    "val_accuracy": "validation accuracy",
-    "val_loss": "validation loss",
-    "sparsity": "sparsity",
+    "accuracy_drop": "drop in validation accuracy",
     "compression_ratio": "compression ratio (all / nonzero parameters)",
-    "theoretical_speedup": "theoretical speedup (multiply-adds)",
+    "density": "density (kept / prunable weights)",
+    "elapsed_s": "time since the study began (s)",
+    "hypervolume": "hypervolume",
     "macs": "multiply-adds per example",
+    "networks": "networks evaluated",
     "nonzero_parameters": "nonzero parameters",
+    "retrain": "retraining",
+    "round": "round (0 is dense)",
+    "sparsity": "sparsity (removed / prunable weights)",
+    "test_accuracy": "test accuracy",
+    "theoretical_speedup": "theoretical speedup (dense / remaining multiply-adds)",
     "train_epochs": "training epochs, dense run included",
     "train_samples": "training examples seen, dense run included",
-    "accuracy_drop": "drop in validation accuracy",
-    "round": "round",
+    "trials": "trials",
+    "val_accuracy": "validation accuracy",
+    "val_loss": "validation loss",
+    "wall_s": "time of the trial (s)",
 }
+
+LOG_AXES = ("density", "compression_ratio", "macs", "nonzero_parameters", "theoretical_speedup")
+
+_FIRST = ("finetune", "lr_rewind", "weight_rewind", "reinit", "geometric", "constant", "cubic")
+"""Names that look the same in every figure, whatever else is in it."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colour, marker and line of one group."""
+
+    colour: str
+    marker: str
+    line: Literal["-", "--", "-.", ":"]
+
+
+def looks(names: Iterable[str]) -> dict[str, Look]:
+    """How each group is drawn: told apart by colour, and in grey by marker and line."""
+    unique = sorted(set(names), key=lambda name: (name not in _FIRST, name))
+    known = {name: number % 4 for number, name in enumerate(_FIRST)}
+    taken = {known[name] for name in unique if name in known}
+    if len(taken) < sum(name in known for name in unique):
+        taken, known = set(), {}
+    free = (number for number in range(10**6) if number not in taken)
+    return {name: look(known[name] if name in known else next(free)) for name in unique}
+
+
+def look(number: int) -> Look:
+    """The look of the group with this number."""
+    return Look(
+        COLOURS[number % len(COLOURS)],
+        MARKERS[number % len(MARKERS)],
+        LINES[number % len(LINES)],
+    )
 
 
 def label(column: str) -> str:
-    """Name of a column on an axis."""
+    """Name of a column on an axis, with its unit."""
     return LABELS.get(column, column.replace("_", " "))
 
 
 def axes_or_new(ax: Axes | None, width: float = 6.4, height: float = 4.2) -> Axes:
-    """The given axes, or those of a new figure that pyplot does not keep alive."""
+    """The given axes, or those of a new figure.
+
+    A new figure belongs to pyplot where that can show it: in a notebook or on a screen. Without
+    either it belongs to nobody but the caller, and does not pile up: ``ax.figure.savefig(...)``.
+    """
     if ax is not None:
         return ax
-    axes: Axes = Figure(figsize=(width, height), layout="constrained").add_subplot()
-    return axes
+    if matplotlib.get_backend().lower() == "agg":
+        axes: Axes = Figure(figsize=(width, height), layout="constrained").add_subplot()
+        return axes
+    from matplotlib import pyplot as plt
+
+    return plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 
 def tidy(ax: Axes) -> Axes:
@@ -49,3 +112,41 @@ def tidy(ax: Axes) -> Axes:
     ax.grid(True, color="#dddddd", linewidth=0.6)
     ax.set_axisbelow(True)
     return ax
+
+
+def legend(ax: Axes, **options: Any) -> None:
+    """Name what is drawn, over the drawing where there is room, beside it where there is much."""
+    handles = options.pop("handles", None)
+    count = len(handles if handles is not None else ax.get_legend_handles_labels()[0])
+    if handles is not None:
+        options["handles"] = handles
+    if count > MOST_NAMES_INSIDE:
+        options |= {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
+    if count:
+        ax.legend(fontsize="small", framealpha=0.8, edgecolor="none", borderpad=0.2, **options)
+
+
+def say(ax: Axes, text: str) -> Axes:
+    """Instead of a drawing: why there is none."""
+    ax.text(0.5, 0.5, text, ha="center", va="center", wrap=True, transform=ax.transAxes)
+    ax.set_axis_off()
+    return ax
+
+
+def log_axis(ax: Axes, axis: Literal["x", "y"] = "x") -> None:
+    """Make an axis logarithmic, with plain numbers at 1, 2 and 5 of each power of ten."""
+    this = ax.xaxis if axis == "x" else ax.yaxis
+    (ax.set_xscale if axis == "x" else ax.set_yscale)("log")
+    low, high = sorted(ax.get_xlim() if axis == "x" else ax.get_ylim())
+    if not (np.isfinite([low, high]).all() and low > 0):
+        return
+    powers = range(int(np.floor(np.log10(low))) - 1, int(np.ceil(np.log10(high))) + 1)
+    steps = (1, 2, 5) if high / low < 300 else (1,)
+    ticks = [step * 10.0**power for power in powers for step in steps]
+    inside = [tick for tick in ticks if low <= tick <= high]
+    if len(inside) < 2:
+        inside = list(np.geomspace(low, high, 4)[1:-1])
+    this.set_major_locator(FixedLocator(inside))
+    this.set_minor_locator(NullLocator())
+    this.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    this.set_minor_formatter(NullFormatter())

@@ -2,28 +2,55 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.colors import LogNorm
 
-from analysis.loading import Results
-from analysis.pareto import DEFAULT_OBJECTIVES, Objectives, pareto_front
-from analysis.style import COLOURS, MARKERS, axes_or_new, label, tidy
-
-MANY = 5_000
-"""Points beyond which the cloud is rasterised."""
+from analysis.objectives import DEFAULT_OBJECTIVES, Objectives
+from analysis.pareto import pareto_front
+from analysis.results import Results
+from analysis.style import (
+    LOG_AXES,
+    MANY,
+    TOO_MANY,
+    axes_or_new,
+    label,
+    legend,
+    log_axis,
+    looks,
+    say,
+    tidy,
+)
+from study.errors import UsageError
 
 
 def pareto_data(results: Results, objectives: Objectives = DEFAULT_OBJECTIVES) -> pd.DataFrame:
-    """Every pruned round with its trial's way of retraining, and whether it is on the front.
+    """Every network with its trial's way of retraining, and whether it is on the front.
 
-    The dense round is one row, marked by ``round`` 0: it is the same in all trials of a seed.
+    Rounds with NaN in an objective are left out. The dense network is one row for each study
+    and seed, with ``round`` 0: all trials of a seed begin with the same.
+
+    Returns
+    -------
+    DataFrame
+        study, trial_id, round, seed, the objectives, retrain, on_front; the index is that of
+        ``results.rounds``.
     """
-    rounds = results.rounds.drop_duplicates(["study", "seed", "round", "mask_hash", *objectives])
-    how = results.trials.set_index("trial_id")
-    points = rounds[["study", "trial_id", "round", "seed", *objectives]].copy()
-    points["retrain"] = points["trial_id"].map(how["retrain"]) if len(how) else None
-    points["on_front"] = points.index.isin(pareto_front(rounds, objectives).index)
+    rounds = results.rounds
+    front = pareto_front(rounds, objectives)
+    usable = np.isfinite(rounds[list(objectives)].to_numpy(dtype=np.float64)).all(axis=1)
+    dense = (rounds["round"] == 0).to_numpy()
+    again = pd.Series(False, index=rounds.index)
+    again[dense] = rounds[dense].duplicated(["study", "seed"])
+    kept = usable & (~again.to_numpy() | rounds.index.isin(front.index))
+    columns = ["study", "trial_id", "round", "seed", *objectives]
+    points: pd.DataFrame = rounds.loc[kept, list(dict.fromkeys(columns))].copy()
+    how = results.trials.drop_duplicates("trial_id").set_index("trial_id")["retrain"]
+    points["retrain"] = points["trial_id"].map(how).astype("str")
+    points["on_front"] = points.index.isin(front.index)
     return points
 
 
@@ -32,42 +59,110 @@ def plot_pareto(
     objectives: Objectives = DEFAULT_OBJECTIVES,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw every round of every trial, and the front, in two objectives.
+    """Draw every network of every trial, and the front, in two objectives.
+
+    With more than two objectives the front is that of all, drawn as marks in the first two.
 
     Parameters
     ----------
     results
         What :func:`analysis.load` returned.
     objectives
-        Two columns of ``results.rounds`` and their directions; the first is drawn upwards.
+        Columns of ``results.rounds`` and their directions; the first is drawn upwards, the
+        second to the right.
     ax
         Where to draw; a new figure if unset.
+
+    Raises
+    ------
+    UsageError
+        If there are fewer than two objectives, or a column does not exist.
     """
-    (y, _), (x, _) = objectives.items()
+    if len(objectives) < 2:
+        raise UsageError("a trade-off needs two objectives; see plot_rounds for one")
+    y, x = list(objectives)[:2]
     points = pareto_data(results, objectives)
-    ax = tidy(axes_or_new(ax))
+    ax = axes_or_new(ax)
     pruned = points[points["round"] > 0]
-    for number, (retrain, group) in enumerate(pruned.groupby("retrain", sort=True)):
+    if points.empty:
+        return say(ax, "no network has a value in both objectives")
+    tidy(ax)
+    _draw_cloud(ax, pruned, x, y)
+    _draw_dense(ax, points[points["round"] == 0], y)
+    front = points[points["on_front"]].sort_values(x)
+    name = f"front ({len(front)})"
+    if len(objectives) == 2:
+        where: Literal["post", "pre"] = "post" if objectives[x] == "min" else "pre"
+        ax.step(front[x], front[y], where=where, color="black", linewidth=1.3, zorder=3)
+    line = "-" if len(objectives) == 2 else ""
+    ax.plot([], [], color="black", marker="o", mfc="none", linestyle=line, label=name)
+    ax.scatter(front[x], front[y], s=34, facecolors="none", edgecolors="black", zorder=4)
+    if x in LOG_AXES and (points[x] > 0).all():
+        log_axis(ax)
+    _look_at_the_front(ax, pruned, front, y, objectives[y] == "max")
+    ax.set(xlabel=label(x), ylabel=label(y))
+    ax.set_title(f"{len(pruned):,} pruned networks, {pruned['trial_id'].nunique():,} trials")
+    legend(ax)
+    return ax
+
+
+def _draw_cloud(ax: Axes, pruned: pd.DataFrame, x: str, y: str) -> None:
+    if len(pruned) > TOO_MANY:
+        logarithmic = x in LOG_AXES and bool((pruned[x] > 0).all())
+        edges = [
+            (np.geomspace if logarithmic else np.linspace)(pruned[x].min(), pruned[x].max(), 160),
+            np.linspace(pruned[y].min(), pruned[y].max(), 120),
+        ]
+        counts, *_ = np.histogram2d(pruned[x], pruned[y], bins=edges)
+        mesh = ax.pcolormesh(
+            *edges, np.ma.masked_equal(counts.T, 0), cmap="Blues", norm=LogNorm(), rasterized=True
+        )
+        figure = ax.get_figure()
+        if figure is not None:
+            figure.colorbar(mesh, ax=ax, label="networks")
+        return
+    groups = pruned.groupby(pruned["retrain"].fillna("unknown"), sort=True)
+    styles = looks(str(name) for name in groups.groups)
+    for name, group in groups:
+        look = styles[str(name)]
         ax.scatter(
             group[x],
             group[y],
-            s=18,
-            alpha=0.55,
-            color=COLOURS[number % len(COLOURS)],
-            marker=MARKERS[number % len(MARKERS)],
+            s=16,
+            alpha=0.6,
+            color=look.colour,
+            marker=look.marker,
             linewidths=0,
-            label=f"{retrain} ({len(group)})",
+            label=f"{name} ({len(group):,})",
             rasterized=len(pruned) > MANY,
         )
-    front = points[points["on_front"]].sort_values(x)
-    ax.step(front[x], front[y], where="post", color="black", linewidth=1.3, label="front")
-    dense = points[points["round"] == 0]
-    if len(dense):
-        ax.axhline(dense[y].mean(), color="#666666", linestyle="--", linewidth=1, label="dense")
-    if x in ("density", "macs", "nonzero_parameters", "train_samples"):
-        ax.set_xscale("log")
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
-        ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set(xlabel=label(x), ylabel=label(y), title=f"{len(pruned)} pruned networks")
-    ax.legend(fontsize="small", frameon=False)
-    return ax
+
+
+def _draw_dense(ax: Axes, dense: pd.DataFrame, y: str) -> None:
+    if dense.empty:
+        return
+    n = len(dense)
+    name = f"dense ({n} seed{'s' if n > 1 else ''}{', range' if n > 1 else ''})"
+    ax.axhline(dense[y].mean(), color="#555555", linestyle="--", linewidth=1, label=name, zorder=1)
+    if n > 1:
+        ax.axhspan(dense[y].min(), dense[y].max(), color="#555555", alpha=0.15, linewidth=0)
+
+
+def _look_at_the_front(
+    ax: Axes, pruned: pd.DataFrame, front: pd.DataFrame, y: str, upwards: bool
+) -> None:
+    """End the axis a little beyond the worst of the front, and say how many lie outside."""
+    worst, best = (front[y].min(), front[y].max()) if upwards else (front[y].max(), front[y].min())
+    edge = worst - 0.4 * (best - worst)
+    outside = int(((pruned[y] < edge) if upwards else (pruned[y] > edge)).sum())
+    if worst == best or outside == 0:
+        return
+    if upwards:
+        ax.set_ylim(bottom=edge)
+    else:
+        ax.set_ylim(top=edge)
+    ax.text(
+        0.99, 0.01 if upwards else 0.99, f"{outside:,} networks {'below' if upwards else 'above'}",
+        ha="right", va="bottom" if upwards else "top", fontsize="small", color="#555555",
+        transform=ax.transAxes,
+    )  # fmt: skip

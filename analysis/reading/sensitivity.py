@@ -26,5 +26,5 @@ def read_sensitivity(folder: Folder, name: str, problems: dict[str, str]) -> pd.
     if len(frame) and "schema_version" in frame:
         refuse_newer(int(frame["schema_version"].max()))
     frame = frame.drop(columns="schema_version", errors="ignore")
-    frame.insert(0, "study", pd.array([name] * len(frame), dtype="str"))
+    frame.insert(0, "study", pd.Series(name, index=frame.index, dtype="str"))
     return frame

@@ -53,24 +53,24 @@ def trials_frame(
     A trial without an outcome has the status ``"running"``: it runs, or its study was killed.
     """
     ends = [outcome or {"status": "running"} for outcome in outcomes]
-    columns: dict[str, Any] = {"trial_id": pd.array(list(ids), dtype="str")}
+    columns: dict[str, Any] = {"trial_id": pd.Series(list(ids), dtype="str")}
     for name in END_COLUMNS:
-        columns[name] = pd.array([end.get(name) for end in ends], dtype="str")
+        columns[name] = pd.Series([end.get(name) for end in ends], dtype="str")
     for name, dtype in PLAN_COLUMNS.items():
         values = [_scalar((plan or {}).get(name)) for plan in plans]
-        columns[name] = pd.array(values, dtype=dtype)
+        columns[name] = pd.Series(values, dtype=dtype)
     columns |= _sparsities_by_layer(plans)
     frame = pd.DataFrame(columns)
     for name in ("started_at", "finished_at"):
         frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601", errors="coerce")
     last, has = last_rows(rounds, len(ids))
-    columns_of_last = {"rounds_finished": np.zeros(len(ids), dtype=np.int64)}
-    columns_of_last["rounds_finished"][has] = rounds["round"].to_numpy()[last]
-    frame["rounds_finished"] = columns_of_last["rounds_finished"]
+    finished = np.zeros(len(ids), dtype=np.int64)
+    finished[has] = rounds["round"].to_numpy()[last]
+    frame["rounds_finished"] = finished
     for name in LAST_COLUMNS:
-        values = np.full(len(ids), np.nan)
-        values[has] = rounds[name].to_numpy()[last]
-        frame[name] = values
+        figures = np.full(len(ids), np.nan)
+        figures[has] = rounds[name].to_numpy()[last]
+        frame[name] = figures
     return frame
 
 

@@ -1,0 +1,216 @@
+"""Which layers can take it: what pruning one layer alone costs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from analysis.intervals import CONFIDENCE, t_intervals
+from analysis.results import Results
+from analysis.style import axes_or_new, label, legend, look, say, tidy
+
+MOST_CURVES = 8
+"""Layers with a colour of their own; of more, the most and the least sensitive."""
+
+NO_SCAN = "this study has no sensitivity scan;\nprune-study sensitivity makes one"
+
+
+def sensitivity_data(results: Results, confidence: float = CONFIDENCE) -> pd.DataFrame:
+    """Accuracy drop of each layer at each sparsity, with a Student-t interval over seeds.
+
+    Returns
+    -------
+    DataFrame
+        study, layer, sparsity, recovery_epochs, mean, low, high, std, n. With one seed, low and
+        high are NaN. Layers are in the order of the scan.
+    """
+    by = ["study", "layer", "recovery_epochs", "sparsity"]
+    scan = results.sensitivity.dropna(subset=["accuracy_drop"])
+    place = {name: number for number, name in enumerate(scan["layer"].unique())}
+    table = t_intervals(scan, "accuracy_drop", by, confidence)
+    table["_place"] = table["layer"].map(place)
+    order = ["study", "_place", "recovery_epochs", "sparsity"]
+    return table.sort_values(order, ignore_index=True).drop(columns="_place")
+
+
+def sensitivity_thresholds(
+    results: Results, drop: float = 0.01, confidence: float = CONFIDENCE
+) -> pd.DataFrame:
+    """The most that can be taken from each layer alone at a tolerated drop in accuracy.
+
+    Between the levels of the scan the curve is a straight line. The threshold is where the curve
+    first passes the tolerated drop: a curve that comes back down behind it earns nothing.
+
+    Parameters
+    ----------
+    results
+        What :func:`analysis.load` returned.
+    drop
+        Tolerated drop, as a fraction (0.01 is one point).
+    confidence
+        Of the interval over seeds.
+
+    Returns
+    -------
+    DataFrame
+        study, layer, recovery_epochs, sparsity (mean of the seeds' thresholds), low, high, n,
+        and ``censored``: True where some seed never passed the drop in the scanned range, so
+        that the layer may take more than is said. The most robust layer first.
+    """
+    scan = results.sensitivity.dropna(subset=["accuracy_drop"])
+    rows = []
+    for key, curve in scan.groupby(["study", "layer", "recovery_epochs", "seed"], sort=False):
+        levels = curve.groupby("sparsity")["accuracy_drop"].mean().sort_index()
+        reached, censored = first_crossing(levels.index.to_numpy(), levels.to_numpy(), drop)
+        rows.append((*key, reached, censored))
+    names = ["study", "layer", "recovery_epochs", "seed", "sparsity", "censored"]
+    thresholds = pd.DataFrame(rows, columns=names)
+    by = ["study", "layer", "recovery_epochs"]
+    table = t_intervals(thresholds, "sparsity", by, confidence)
+    table = table.drop(columns="std").rename(columns={"mean": "sparsity"})
+    table["low"] = table["low"].clip(0, 1)
+    table["high"] = table["high"].clip(0, 1)
+    never = thresholds.groupby(by, as_index=False)["censored"].any()
+    table = table.merge(never, on=by, how="left")
+    return table.sort_values(["study", "sparsity"], ascending=[True, False], ignore_index=True)
+
+
+def first_crossing(levels: np.ndarray, drops: np.ndarray, drop: float) -> tuple[float, bool]:
+    """Where a curve of straight lines first exceeds ``drop``, and whether it never does.
+
+    The curve begins with no drop at sparsity 0.
+    """
+    if not len(levels) or levels[0] > 0:
+        levels, drops = np.append(0.0, levels), np.append(0.0, drops)
+    over = np.flatnonzero(drops > drop)
+    if not len(over):
+        return float(levels[-1]), True
+    after = over[0]
+    if after == 0:
+        return 0.0, False
+    rise = (drop - drops[after - 1]) / (drops[after] - drops[after - 1])
+    return float(levels[after - 1] + rise * (levels[after] - levels[after - 1])), False
+
+
+def plot_sensitivity(results: Results, drop: float | None = 0.01, ax: Axes | None = None) -> Axes:
+    """Draw what pruning each layer alone costs, with intervals over seeds.
+
+    Parameters
+    ----------
+    results
+        What :func:`analysis.load` returned.
+    drop
+        A tolerated drop to draw as a line, or None.
+    ax
+        Where to draw; a new figure if unset.
+    """
+    table = _longest_recovery(sensitivity_data(results))
+    ax = axes_or_new(ax)
+    if table.empty:
+        return say(ax, NO_SCAN)
+    tidy(ax)
+    several = table["study"].nunique() > 1
+    curves: dict[Any, pd.DataFrame] = dict(iter(table.groupby(["study", "layer"], sort=False)))
+    ranked = sorted(curves, key=lambda key: -_worst(curves[key]))
+    named = ranked
+    if len(ranked) > MOST_CURVES:
+        named = ranked[: MOST_CURVES // 2] + ranked[-MOST_CURVES // 2 :]
+        rest = [key for key in ranked if key not in named]
+        for number, key in enumerate(rest):
+            name = f"{len(rest)} layers between" if number == 0 else None
+            ax.plot(_place(curves[key]["sparsity"]), curves[key]["mean"], color="#bbbbbb",
+                    linewidth=0.7, label=name, zorder=1)  # fmt: skip
+    for number, key in enumerate(named):
+        style, curve = look(number), curves[key]
+        x = _place(curve["sparsity"])
+        ax.plot(x, curve["mean"], color=style.colour, marker=style.marker, linestyle=style.line,
+                markersize=4, linewidth=1.3, label=f"{key[0]} {key[1]}" if several else key[1],
+                zorder=3)  # fmt: skip
+        ax.fill_between(x, curve["low"], curve["high"], color=style.colour, alpha=0.15,
+                        linewidth=0, zorder=2)  # fmt: skip
+    if drop is not None:
+        ax.axhline(drop, color="#555555", linestyle=":", linewidth=1, zorder=1,
+                   label=f"drop of {100 * drop:g} point{'' if drop == 0.01 else 's'}")  # fmt: skip
+    _sparsity_axis(ax, table["sparsity"])
+    seeds = int(table["n"].max())
+    ax.set(
+        xlabel="sparsity of this layer alone (others as they were)", ylabel=label("accuracy_drop")
+    )
+    ax.set_title(_title(seeds, float(table["recovery_epochs"].max())))
+    legend(ax)
+    return ax
+
+
+def plot_sensitivity_map(results: Results, ax: Axes | None = None) -> Axes:
+    """Draw the mean accuracy drop of every layer (row) at every sparsity (column), in points.
+
+    Parameters
+    ----------
+    results
+        What :func:`analysis.load` returned.
+    ax
+        Where to draw; a new figure if unset.
+    """
+    table = sensitivity_map_data(results)
+    ax = axes_or_new(ax, height=min(1.6 + 0.3 * max(len(table), 1), 14.0))
+    if table.empty:
+        return say(ax, NO_SCAN)
+    drawn = 100 * table
+    drawn.columns = pd.Index([f"{100 * level:.3g} %" for level in table.columns])
+    sns.heatmap(
+        drawn, ax=ax, cmap="cividis_r", vmin=0, vmax=max(float(drawn.max().max()), 1e-9),
+        annot=drawn.size <= 400, fmt=".1f", annot_kws={"fontsize": 7},
+        cbar_kws={"label": "accuracy drop (points)"}, yticklabels="auto",
+        rasterized=drawn.size > 2000,
+    )  # fmt: skip
+    ax.set(xlabel="sparsity of this layer alone", ylabel="")
+    ax.tick_params(axis="both", labelsize=8, rotation=0)
+    seeds = int(sensitivity_data(results)["n"].max())
+    ax.set_title(f"mean of {seeds} seeds" if seeds > 1 else "one seed")
+    return ax
+
+
+def sensitivity_map_data(results: Results) -> pd.DataFrame:
+    """Mean accuracy drop (a fraction) of each layer (row) at each sparsity (column)."""
+    table = _longest_recovery(sensitivity_data(results))
+    names = table["layer"]
+    if table["study"].nunique() > 1:
+        names = table["study"] + " " + names
+    order = names.drop_duplicates()
+    pivot = table.assign(layer=names).pivot_table(index="layer", columns="sparsity", values="mean")
+    drops: pd.DataFrame = pivot.reindex(index=order)
+    return drops
+
+
+def _longest_recovery(table: pd.DataFrame) -> pd.DataFrame:
+    """One curve a layer: of a scan with several recoveries, the one with the most."""
+    longest: pd.DataFrame = table[table["recovery_epochs"] == table["recovery_epochs"].max()]
+    return longest
+
+
+def _worst(curve: pd.DataFrame) -> float:
+    return float(np.trapezoid(curve["mean"], curve["sparsity"])) if len(curve) > 1 else 0.0
+
+
+def _place(sparsity: pd.Series) -> np.ndarray:
+    """Where a sparsity lies on the axis: halvings of the density are equally far apart."""
+    return -np.log2(np.maximum(1.0 - sparsity.to_numpy(), 1e-4))
+
+
+def _sparsity_axis(ax: Axes, levels: pd.Series) -> None:
+    ticks = [0.0, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999]
+    shown = [tick for tick in ticks if tick <= levels.max() + 1e-9] or [0.0]
+    ax.xaxis.set_major_locator(FixedLocator(list(_place(pd.Series(shown)))))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda place, _: f"{100 * (1 - 2**-place):.3g} %"))
+
+
+def _title(seeds: int, recovery: float) -> str:
+    spread = f"mean and {CONFIDENCE:.0%} interval of {seeds} seeds" if seeds > 1 else "one seed"
+    after = f"after {recovery:g} epochs of recovery" if recovery else "without recovery"
+    return f"{spread}; {after}"

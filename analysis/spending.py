@@ -1,0 +1,43 @@
+"""What each round cost beyond what was paid for before it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+AMOUNTS = ("train_epochs", "train_samples", "wall_s")
+
+
+def spending(rounds: pd.DataFrame) -> pd.DataFrame:
+    """Epochs, examples and seconds that each round added, in the order of ``rounds``.
+
+    The columns of ``rounds`` are cumulative within a trial and hold the dense run. Here each
+    round has its own share, and the dense run, which the trials of a seed share, is charged
+    once: to the trial whose dense round was recorded first.
+
+    Parameters
+    ----------
+    rounds
+        ``results.rounds``, whole: each trial with its round 0.
+
+    Returns
+    -------
+    DataFrame
+        train_epochs, train_samples and wall_s (seconds), with the index of ``rounds``.
+    """
+    amounts = rounds[list(AMOUNTS)].to_numpy(dtype=np.float64)
+    if not len(rounds):
+        return pd.DataFrame(amounts, index=rounds.index, columns=list(AMOUNTS))
+    trial = rounds["trial_id"].factorize()[0]
+    number = rounds["round"].to_numpy()
+    order = np.lexsort((number, trial))
+    added = amounts[order].copy()
+    added[1:] -= np.where(np.diff(trial[order])[:, None] == 0, amounts[order][:-1], 0.0)
+    result = np.empty_like(added)
+    result[order] = added
+    dense = np.flatnonzero(number == 0)
+    first = rounds.iloc[dense].sort_values("finished_at", kind="stable")
+    paid = first.index[~first.duplicated(["study", "seed"])]
+    shared = dense[~rounds.index[dense].isin(paid)]
+    result[shared] = 0.0
+    return pd.DataFrame(result, index=rounds.index, columns=list(AMOUNTS))
