@@ -1,4 +1,4 @@
-"""What a search space knows of a network: its prunable layers, and ways to group them."""
+"""What a search space knows of a network: its prunable layers, and ways to name and group them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Literal, TypeVar
 
 T = TypeVar("T")
 Grouping = Literal["layer", "block", "kind"]
+
+KINDS = ("linear", "conv", "embedding", "recurrent", "attention", "other")
 
 
 @dataclass(frozen=True)
@@ -23,17 +25,32 @@ class Layer:
     total
         Number of weights.
     kind
-        Kind of module, such as ``"linear"`` or ``"conv2d"``.
+        One of :data:`KINDS`.
+    block
+        The part of the network that it is in. Left empty, all of its name but the last part, so
+        that ``"layer1.0.conv2"`` is in block ``"layer1.0"``; a layer at the top is its own block.
+    position
+        Place in the network, from 0.
+
+    Examples
+    --------
+    >>> Layer("layer1.0.conv2", 2304, "conv").block
+    'layer1.0'
     """
 
     name: str
     total: int
     kind: str = "other"
+    block: str = ""
+    position: int = 0
 
-    @property
-    def block(self) -> str:
-        """The part of the network that it is in: all of its name but the last part."""
-        return self.name.rpartition(".")[0] or self.name
+    def __post_init__(self) -> None:
+        if self.total < 1:
+            raise ValueError(f"layer {self.name!r}: total is {self.total}; it must be at least 1")
+        if self.kind not in KINDS:
+            raise ValueError(f"layer {self.name!r}: {unknown('kind', self.kind, KINDS)}")
+        if not self.block:
+            object.__setattr__(self, "block", self.name.rpartition(".")[0] or self.name)
 
 
 def group_layers(layers: Iterable[Layer], by: Grouping) -> dict[str, list[Layer]]:
@@ -45,28 +62,34 @@ def group_layers(layers: Iterable[Layer], by: Grouping) -> dict[str, list[Layer]
     return groups
 
 
-def by_pattern(field: str, table: Mapping[str, T], layers: Sequence[Layer]) -> dict[str, T]:
-    """Look every layer up in a table of names and patterns.
+def look_up(name: str, table: Mapping[str, T], default: T) -> T:
+    """Find a layer in a table of names and patterns (``*``, ``?``, ``[...]``).
 
-    An exact name wins over a pattern, an earlier pattern over a later one; layers that nothing
-    matches are left out.
+    An exact name wins over a pattern, an earlier pattern over a later one, as in a plan's table
+    of sparsities.
+    """
+    if name in table:
+        return table[name]
+    return next((value for key, value in table.items() if fnmatchcase(name, key)), default)
+
+
+def check_patterns(field: str, patterns: Iterable[str], layers: Sequence[Layer]) -> None:
+    """Refuse patterns that no layer matches: they are misspelt.
 
     Raises
     ------
     ValueError
-        If an entry matches no layer.
+        Naming the pattern, the nearest layer, and all layers.
     """
     names = [layer.name for layer in layers]
-    for pattern in table:
+    for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
-            nearest = difflib.get_close_matches(pattern, names, n=1, cutoff=0.5)
-            hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
-            raise ValueError(
-                f"{field}: {pattern!r} matches no layer.{hint} Layers: {', '.join(names)}."
-            )
-    found: dict[str, T] = {}
-    for name in names:
-        hits = [name] if name in table else [p for p in table if fnmatchcase(name, p)]
-        if hits:
-            found[name] = table[hits[0]]
-    return found
+            raise ValueError(unknown(f"{field}: layer", pattern, names))
+
+
+def unknown(what: str, value: object, allowed: Iterable[str]) -> str:
+    """Say that a name is none of those allowed, with the nearest right spelling."""
+    names = list(allowed)
+    nearest = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
+    hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+    return f"{what} {value!r} is unknown.{hint} Allowed: {', '.join(names)}."

@@ -1,0 +1,127 @@
+"""How a plan is drawn from a space, in one place: sampling, reading and examples all go here.
+
+Every value that is not fixed comes from a function ``choose(name, distribution)``. A trial, a
+known point and "the lowest" are three such functions, so what is drawn, under which condition and
+by which name can't differ between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import BaseTrial
+
+from search_spaces.layers import Layer
+from search_spaces.per_layer import draw_levels, read_levels
+from search_spaces.projection import draw_projected, read_projected
+from search_spaces.table import SpaceTable
+from search_spaces.values import Choose, draw
+
+
+def draw_plan(space: SpaceTable, choose: Choose, layers: Sequence[Layer]) -> dict[str, Any]:
+    """Fields of a plan, with ``choose`` deciding what is not fixed.
+
+    Raises
+    ------
+    ValueError
+        If the space does not fit the layers, waits for a scan, or is a function.
+    """
+    if space.function is not None:
+        raise ValueError(f"space.function {space.function!r} draws plans; call it instead")
+    plan = _draw_sparsity(space, choose, layers)
+    plan["saliency"] = draw(choose, "saliency", space.saliency)
+    plan["schedule"] = draw(choose, "schedule", space.schedule)
+    one_shot = plan["schedule"] == "one_shot"
+    plan["rounds"] = 1 if one_shot else draw(choose, "rounds", space.rounds)
+    plan["retrain"] = draw(choose, "retrain", space.retrain)
+    if plan["retrain"] == "weight_rewind":
+        plan["rewind_epoch"] = draw(choose, "rewind_epoch", space.rewind_epoch)
+    if space.retrain_epochs is not None:
+        plan["retrain_epochs"] = draw(choose, "retrain_epochs", space.retrain_epochs)
+    if plan["retrain"] != "reinit":
+        plan["optimizer_state"] = draw(choose, "optimizer_state", space.optimizer_state)
+    plan["layer_floor"] = draw(choose, "layer_floor", space.layer_floor)
+    return plan | {"include": space.include, "exclude": space.exclude}
+
+
+def read_plan(
+    space: SpaceTable, plan: Mapping[str, Any], layers: Sequence[Layer]
+) -> dict[str, Any]:
+    """A value for every parameter that a space may draw, taken from a plan.
+
+    Parameters
+    ----------
+    space
+        Decides which parameters there are.
+    plan
+        All fields; sparsity by layer, as one number, or None.
+    layers
+        The network's prunable layers.
+
+    Returns
+    -------
+    dict
+        Also of parameters that are not drawn for this plan; values may lie out of bounds.
+    """
+    sparsity = plan["sparsity"]
+    if not isinstance(sparsity, Mapping):
+        sparsity = {layer.name: sparsity or 0.0 for layer in layers}
+    point: dict[str, float]
+    if space.form == "per_layer":
+        point = read_levels(space.per_layer.groups(layers), sparsity)
+    elif space.form == "density_projected":
+        point = read_projected(space.per_layer.groups(layers), sparsity)
+    elif isinstance(plan["sparsity"], Mapping):
+        kept = sum((1.0 - sparsity[layer.name]) * layer.total for layer in layers)
+        point = {"density": kept / sum(layer.total for layer in layers)}
+    else:
+        point = {"density": 1.0 - (plan["sparsity"] or 0.0)}
+    return {**plan, **point}
+
+
+def asked_of(trial: BaseTrial) -> Choose:
+    """Values that a trial suggests."""
+
+    def choose(name: str, distribution: BaseDistribution) -> Any:
+        if isinstance(distribution, CategoricalDistribution):
+            return trial.suggest_categorical(name, distribution.choices)
+        assert isinstance(distribution, (IntDistribution, FloatDistribution))
+        low, high, log = distribution.low, distribution.high, distribution.log
+        if isinstance(distribution, IntDistribution):
+            return trial.suggest_int(name, int(low), int(high), step=distribution.step, log=log)
+        return trial.suggest_float(name, low, high, step=distribution.step, log=log)
+
+    return choose
+
+
+def lowest(_: str, distribution: BaseDistribution) -> Any:
+    """The first choice, or the low end of a range."""
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[0]
+    assert isinstance(distribution, (IntDistribution, FloatDistribution))
+    return distribution.low
+
+
+def _draw_sparsity(space: SpaceTable, choose: Choose, layers: Sequence[Layer]) -> dict[str, Any]:
+    if space.form == "global":
+        allocation = draw(choose, "allocation", space.allocation)
+        if allocation == "threshold":
+            return {
+                "allocation": allocation,
+                "threshold": draw(choose, "threshold", space.threshold),
+            }
+        return {"allocation": allocation, "sparsity": 1.0 - draw(choose, "density", space.density)}
+    groups = space.per_layer.groups(layers)
+    if space.form == "per_layer":
+        levels = draw_levels(choose, groups, space.per_layer.scale)
+    else:
+        assert space.density is not None
+        levels = draw_projected(choose, groups, space.density)
+    return {"allocation": "per_layer", "sparsity": levels}

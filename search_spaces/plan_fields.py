@@ -1,0 +1,62 @@
+"""The fields of a pruning plan that a space decides, and when two plans are the same.
+
+A space does not know the class of a plan, only its fields: what it draws is a plain table.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from search_spaces.layers import Layer, check_patterns, look_up
+
+PLAN_DEFAULTS: dict[str, Any] = {
+    "sparsity": None,
+    "allocation": "global",
+    "threshold": None,
+    "saliency": "magnitude",
+    "schedule": "geometric",
+    "rounds": 1,
+    "retrain": "finetune",
+    "rewind_epoch": None,
+    "retrain_epochs": None,
+    "optimizer_state": "fresh",
+    "layer_floor": 0.0,
+    "include": (),
+    "exclude": (),
+}
+"""What a plan has where a field is left out. Seeds are no part of a space."""
+
+TOLERANCE = 1e-9
+"""Largest difference of numbers that are the same: more than rounding, less than a weight."""
+
+
+def resolved(fields: Mapping[str, Any], layers: Sequence[Layer]) -> dict[str, Any]:
+    """All fields that a space decides, with a table of sparsities by layer instead of pattern."""
+    plan = {key: fields.get(key, default) for key, default in PLAN_DEFAULTS.items()}
+    if isinstance(plan["sparsity"], Mapping):
+        plan["allocation"] = fields.get("allocation", "per_layer")
+        check_patterns("sparsity", plan["sparsity"], layers)
+        plan["sparsity"] = {
+            layer.name: look_up(layer.name, plan["sparsity"], 0.0) for layer in layers
+        }
+    elif plan["threshold"] is not None:
+        plan["allocation"] = fields.get("allocation", "threshold")
+    return plan
+
+
+def same_plan(one: Mapping[str, Any], other: Mapping[str, Any], layers: Sequence[Layer]) -> bool:
+    """Whether two plans ask for the same, rounding aside."""
+    first, second = resolved(one, layers), resolved(other, layers)
+    return all(_same(first[key], second[key]) for key in PLAN_DEFAULTS)
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        return list(one) == list(other)
+    if isinstance(one, (int, float)) and isinstance(other, (int, float)):
+        return math.isclose(one, other, rel_tol=0.0, abs_tol=TOLERANCE)
+    return bool(one == other)

@@ -1,0 +1,153 @@
+"""The ``[space]`` table of a study file: its fields, and which of them agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from search_spaces.per_layer import PerLayer
+from search_spaces.values import (
+    Integers,
+    Names,
+    Numbers,
+    Range,
+    names,
+    numbers,
+    one_of,
+    options,
+)
+
+Form = Literal["per_layer", "density_projected", "global"]
+Patterns = Annotated[
+    tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
+]
+
+DEFAULT_DENSITY = Range(0.02, 1.0, log=True)
+DEFAULT_ALLOCATION = ("global", "uniform", "uniform_plus", "erk", "lamp")
+
+
+class SpaceTable(BaseModel):
+    """What a study file says of its space: checked, complete, and unchangeable."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    form: Annotated[Form, one_of("per_layer", "density_projected", "global")] = Field(
+        default="per_layer",
+        description="parameters of sparsity: per_layer, one for each layer; density_projected, "
+        "a total density and each layer's share; global, a total density and an allocation",
+    )
+    per_layer: PerLayer = Field(
+        default=PerLayer(), description="what layers may take, unless form is global"
+    )
+    density: Annotated[Numbers | None, numbers(above=0, most=1, log=True)] = Field(
+        default=None,
+        description="density of all prunable weights, with form density_projected or global; "
+        "unset: [0.02, 1], on a log scale",
+    )
+    allocation: Annotated[
+        Names | None, names("global", "uniform", "uniform_plus", "erk", "lamp", "threshold")
+    ] = Field(
+        default=None,
+        description="how form global divides the density over layers; unset: "
+        "global, uniform, uniform_plus, erk or lamp",
+    )
+    threshold: Annotated[Numbers | None, numbers(above=0, log=True)] = Field(
+        default=None,
+        description="with allocation threshold, in place of a density: weights whose saliency is "
+        "below it are removed",
+    )
+    saliency: Annotated[Names, names()] = Field(
+        default="magnitude", description="importance of a weight; the lowest are removed first"
+    )
+    schedule: Annotated[Names, names()] = Field(
+        default="geometric", description="course of the sparsity over the rounds"
+    )
+    rounds: Annotated[Integers, numbers(least=1, whole=True)] = Field(
+        default=Range(1, 5),
+        description="how many times to prune and retrain; under one_shot it is 1",
+    )
+    retrain: Annotated[Names, names("finetune", "lr_rewind", "weight_rewind", "reinit")] = Field(
+        default=("finetune", "lr_rewind", "weight_rewind"),
+        description="how to retrain after each cut",
+    )
+    rewind_epoch: Annotated[Numbers, numbers(step=0.5)] = Field(
+        default=Range(0.0, 2.0, step=0.5),
+        description="epoch of the dense run that weight_rewind goes back to; ranges have steps of "
+        "0.5 unless they set their own",
+    )
+    retrain_epochs: Annotated[Numbers | None, numbers(step=0.5)] = Field(
+        default=None,
+        description="epochs after each cut, ranges in steps of 0.5; unset: from the rewind epoch "
+        "to the end of the dense run, and without a rewind epoch as many as the dense run took",
+    )
+    optimizer_state: Annotated[Names, names("fresh", "keep")] = Field(
+        default="fresh",
+        description="what the optimizer remembers after a cut; after reinit nothing",
+    )
+    layer_floor: Annotated[Numbers, numbers(below=1)] = Field(
+        default=0.0, description="least density that any layer keeps"
+    )
+    include: Patterns = Field(
+        default=(), description="patterns of the layers to prune; empty: all that can be"
+    )
+    exclude: Patterns = Field(default=(), description="patterns of layers to leave dense")
+    function: str | None = Field(
+        default=None,
+        description="instead of all else: import string of a function (trial, layers) that "
+        "returns a plan, or a table of its fields",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_what_the_form_needs(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping) or values.get("function") is not None:
+            return values
+        filled = dict(values)
+        if values.get("form") == "global" and values.get("allocation") is None:
+            filled["allocation"] = DEFAULT_ALLOCATION
+        only_threshold = filled.get("allocation") in ("threshold", ["threshold"], ("threshold",))
+        has_total = values.get("form") in ("density_projected", "global") and not only_threshold
+        if has_total and values.get("density") is None:
+            filled["density"] = DEFAULT_DENSITY
+        return filled
+
+    @model_validator(mode="after")
+    def _fields_agree(self) -> Self:
+        if self.function is not None:
+            other = self._set_fields() - {"function"}
+            if other:
+                raise ValueError(
+                    f"function {self.function!r} is a whole space; take {', '.join(sorted(other))} "
+                    "out"
+                )
+            return self
+        meaningless = {
+            "per_layer": ("density", "allocation", "threshold"),
+            "density_projected": ("allocation", "threshold"),
+            "global": ("per_layer",),
+        }[self.form]
+        for field in sorted(self._set_fields() & set(meaningless)):
+            raise ValueError(f"{field} has no meaning with form {self.form}")
+        if self.form == "density_projected" and self.per_layer.scale != "linear_sparsity":
+            raise ValueError("per_layer.scale has no meaning with form density_projected")
+        if ("threshold" in options(self.allocation)) != (self.threshold is not None):
+            raise ValueError("allocation threshold and the field threshold need each other")
+        if self.allocation == "threshold" and self.density is not None:
+            raise ValueError("density has no meaning with allocation threshold")
+        if self.schedule == "one_shot" and 1 not in options(self.rounds):
+            raise ValueError(f"schedule one_shot has 1 round; rounds is {options(self.rounds)}")
+        if isinstance(self.rewind_epoch, Range) and self.rewind_epoch.step is None:
+            raise ValueError("rewind_epoch needs a step: the dense run keeps a state for each")
+        if self.retrain == "reinit" and self.optimizer_state == "keep":
+            raise ValueError("optimizer_state keep has no meaning with retrain reinit")
+        return self
+
+    def _set_fields(self) -> set[str]:
+        """Fields that are other than their default, whether or not they were written."""
+        return {
+            name
+            for name, field in type(self).model_fields.items()
+            if getattr(self, name) != field.default
+        }

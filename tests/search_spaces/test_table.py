@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from search_spaces import Range, SearchSpace
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"form": "perlayer"}, "Did you mean 'per_layer'"),
+        ({"density": 0.1}, "density has no meaning with form per_layer"),
+        ({"allocation": "lamp"}, "allocation has no meaning with form per_layer"),
+        ({"form": "global", "per_layer": {"group_by": "kind"}}, "per_layer has no meaning"),
+        ({"form": "density_projected", "per_layer": {"scale": "log_density"}}, "scale has no"),
+        ({"form": "global", "allocation": "threshold"}, "need each other"),
+        ({"form": "global", "threshold": 0.1}, "need each other"),
+        (
+            {"form": "global", "allocation": ["threshold"], "threshold": 0.1, "density": 0.1},
+            "density has no meaning with allocation threshold",
+        ),
+        ({"schedule": "one_shot", "rounds": 3}, "one_shot has 1 round"),
+        ({"rewind_epoch": {"low": 1, "high": 4, "log": True}}, "rewind_epoch needs a step"),
+        ({"retrain": "reinit", "optimizer_state": "keep"}, "no meaning with retrain reinit"),
+        ({"rounds": 0}, "must be at least 1"),
+    ],
+)
+def test_fields_that_do_not_agree_are_refused(table: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        SearchSpace.model_validate(table)
+
+
+def test_what_a_form_needs_is_filled_in() -> None:
+    whole = SearchSpace(form="global")
+    assert whole.density == Range(0.02, 1.0, log=True)
+    assert whole.allocation == ("global", "uniform", "uniform_plus", "erk", "lamp")
+    assert SearchSpace().density is None
+    only = SearchSpace.model_validate(
+        {"form": "global", "allocation": ["threshold"], "threshold": 0.1}
+    )
+    assert only.density is None
+
+
+def test_every_field_says_in_one_sentence_what_it_is() -> None:
+    for field in SearchSpace.model_fields.values():
+        assert field.description
+        assert ". " not in field.description
