@@ -11,15 +11,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analysis.cost import cost_summary, trial_costs
+    from analysis.attainment import attainment_surfaces
+    from analysis.checks import Check, checklist, checklist_frame
+    from analysis.choosing import best_at_density, knee_point, operating_points, smallest_within
+    from analysis.comparison import compare, comparison_data, holm, plot_comparison
+    from analysis.cost import cost_data, cost_summary, plot_cost, trial_costs
+    from analysis.dead_units import dead_units_summary, plot_dead_units, unit_deaths
+    from analysis.hypervolumes import hypervolume, hypervolume_history, reference_point
+    from analysis.importance import importances, plot_importance
     from analysis.intervals import Interval, t_interval, t_intervals
     from analysis.layer_densities import front_layers, layer_density_data, plot_layer_densities
     from analysis.loading import load
+    from analysis.objectives import DEFAULT_OBJECTIVES
+    from analysis.overlap import mask_overlap, plot_mask_overlap
+    from analysis.parameters import plan_parameters
     from analysis.pareto import pareto_front
+    from analysis.partial_dependences import partial_dependence, plot_partial_dependence
     from analysis.reading.problems import ProblemWarning
+    from analysis.replicates import networks
     from analysis.report import write_report
     from analysis.results import Results
     from analysis.rounds import plot_rounds, rounds_data
+    from analysis.scoring import scores
+    from analysis.search_progress import plot_hypervolume
+    from analysis.seed_fronts import plot_attainment
     from analysis.sensitivity import (
         plot_sensitivity,
         plot_sensitivity_map,
@@ -27,58 +42,127 @@ if TYPE_CHECKING:
         sensitivity_map_data,
         sensitivity_thresholds,
     )
-    from analysis.spending import spending
+    from analysis.spending import round_costs
     from analysis.trade_off import pareto_data, plot_pareto
+    from analysis.validation_gaps import mean_gap, validation_gap
 
 _HOMES = {
+    "Check": "checks",
+    "DEFAULT_OBJECTIVES": "objectives",
     "Interval": "intervals",
     "ProblemWarning": "reading.problems",
     "Results": "results",
+    "attainment_surfaces": "attainment",
+    "best_at_density": "choosing",
+    "checklist": "checks",
+    "checklist_frame": "checks",
+    "compare": "comparison",
+    "comparison_data": "comparison",
+    "cost_data": "cost",
     "cost_summary": "cost",
+    "dead_units_summary": "dead_units",
     "front_layers": "layer_densities",
+    "holm": "comparison",
+    "hypervolume": "hypervolumes",
+    "hypervolume_history": "hypervolumes",
+    "importances": "importance",
+    "knee_point": "choosing",
     "layer_density_data": "layer_densities",
     "load": "loading",
+    "mask_overlap": "overlap",
+    "mean_gap": "validation_gaps",
+    "networks": "replicates",
+    "operating_points": "choosing",
     "pareto_data": "trade_off",
     "pareto_front": "pareto",
+    "partial_dependence": "partial_dependences",
+    "plan_parameters": "parameters",
+    "plot_attainment": "seed_fronts",
+    "plot_comparison": "comparison",
+    "plot_cost": "cost",
+    "plot_dead_units": "dead_units",
+    "plot_hypervolume": "search_progress",
+    "plot_importance": "importance",
     "plot_layer_densities": "layer_densities",
+    "plot_mask_overlap": "overlap",
     "plot_pareto": "trade_off",
+    "plot_partial_dependence": "partial_dependences",
     "plot_rounds": "rounds",
     "plot_sensitivity": "sensitivity",
     "plot_sensitivity_map": "sensitivity",
+    "reference_point": "hypervolumes",
+    "round_costs": "spending",
     "rounds_data": "rounds",
+    "scores": "scoring",
     "sensitivity_data": "sensitivity",
     "sensitivity_map_data": "sensitivity",
     "sensitivity_thresholds": "sensitivity",
-    "spending": "spending",
+    "smallest_within": "choosing",
     "t_interval": "intervals",
     "t_intervals": "intervals",
     "trial_costs": "cost",
+    "unit_deaths": "dead_units",
+    "validation_gap": "validation_gaps",
     "write_report": "report",
 }
 
 __all__ = [
+    "DEFAULT_OBJECTIVES",
+    "Check",
     "Interval",
     "ProblemWarning",
     "Results",
+    "attainment_surfaces",
+    "best_at_density",
+    "checklist",
+    "checklist_frame",
+    "compare",
+    "comparison_data",
+    "cost_data",
     "cost_summary",
+    "dead_units_summary",
     "front_layers",
+    "holm",
+    "hypervolume",
+    "hypervolume_history",
+    "importances",
+    "knee_point",
     "layer_density_data",
     "load",
+    "mask_overlap",
+    "mean_gap",
+    "networks",
+    "operating_points",
     "pareto_data",
     "pareto_front",
+    "partial_dependence",
+    "plan_parameters",
+    "plot_attainment",
+    "plot_comparison",
+    "plot_cost",
+    "plot_dead_units",
+    "plot_hypervolume",
+    "plot_importance",
     "plot_layer_densities",
+    "plot_mask_overlap",
     "plot_pareto",
+    "plot_partial_dependence",
     "plot_rounds",
     "plot_sensitivity",
     "plot_sensitivity_map",
+    "reference_point",
+    "round_costs",
     "rounds_data",
+    "scores",
     "sensitivity_data",
     "sensitivity_map_data",
     "sensitivity_thresholds",
-    "spending",
+    "smallest_within",
     "t_interval",
     "t_intervals",
     "trial_costs",
+    "unit_deaths",
+    "validation_gap",
     "write_report",
 ]
 

@@ -29,6 +29,12 @@ def objectives_of(config: Mapping[str, Any]) -> Objectives:
     return columns or DEFAULT_OBJECTIVES
 
 
+def direction_of(column: str) -> Literal["max", "min"]:
+    """Whether more of a column is better, or less."""
+    more = ("val_accuracy", "test_accuracy", "sparsity", "compression_ratio", "theoretical_speedup")
+    return "max" if column in more else "min"
+
+
 def costs(points: pd.DataFrame, objectives: Objectives) -> np.ndarray:
     """Objectives as float64 columns of which less is better, shape (points, objectives).
 

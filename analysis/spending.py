@@ -8,7 +8,7 @@ import pandas as pd
 AMOUNTS = ("train_epochs", "train_samples", "wall_s")
 
 
-def spending(rounds: pd.DataFrame) -> pd.DataFrame:
+def round_costs(rounds: pd.DataFrame) -> pd.DataFrame:
     """Epochs, examples and seconds that each round added, in the order of ``rounds``.
 
     The columns of ``rounds`` are cumulative within a trial and hold the dense run. Here each
@@ -35,9 +35,7 @@ def spending(rounds: pd.DataFrame) -> pd.DataFrame:
     added[1:] -= np.where(np.diff(trial[order])[:, None] == 0, amounts[order][:-1], 0.0)
     result = np.empty_like(added)
     result[order] = added
-    dense = np.flatnonzero(number == 0)
-    first = rounds.iloc[dense].sort_values("finished_at", kind="stable")
-    paid = first.index[~first.duplicated(["study", "seed"])]
-    shared = dense[~rounds.index[dense].isin(paid)]
-    result[shared] = 0.0
+    dense = rounds[["study", "seed", "finished_at"]].assign(place=np.arange(len(rounds)))
+    dense = dense[number == 0].sort_values("finished_at", kind="stable")
+    result[dense.loc[dense.duplicated(["study", "seed"]), "place"]] = 0.0
     return pd.DataFrame(result, index=rounds.index, columns=list(AMOUNTS))

@@ -10,7 +10,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette, told apart with any colour vision."""
@@ -134,18 +134,20 @@ def say(ax: Axes, text: str) -> Axes:
 
 
 def log_axis(ax: Axes, axis: Literal["x", "y"] = "x") -> None:
-    """Make an axis logarithmic, with plain numbers at 1, 2 and 5 of each power of ten."""
+    """Make an axis logarithmic, with plain round numbers, closer where its range is short."""
     this = ax.xaxis if axis == "x" else ax.yaxis
     (ax.set_xscale if axis == "x" else ax.set_yscale)("log")
     low, high = sorted(ax.get_xlim() if axis == "x" else ax.get_ylim())
     if not (np.isfinite([low, high]).all() and low > 0):
         return
     powers = range(int(np.floor(np.log10(low))) - 1, int(np.ceil(np.log10(high))) + 1)
-    steps = (1, 2, 5) if high / low < 300 else (1,)
-    ticks = [step * 10.0**power for power in powers for step in steps]
-    inside = [tick for tick in ticks if low <= tick <= high]
-    if len(inside) < 2:
-        inside = list(np.geomspace(low, high, 4)[1:-1])
+    for steps in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)):
+        ticks = [step * 10.0**power for power in powers for step in steps]
+        inside = [tick for tick in ticks if low <= tick <= high]
+        if len(inside) >= 4:
+            break
+    if len(inside) < 3:
+        inside = [tick for tick in MaxNLocator(4).tick_values(low, high) if low <= tick <= high]
     this.set_major_locator(FixedLocator(inside))
     this.set_minor_locator(NullLocator())
     this.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))

@@ -12,7 +12,7 @@ import pyarrow.fs as pafs
 from study.records import TRIALS_DIR
 from study.storage import Folder
 
-BATCH_BYTES = 1 << 26
+BATCH_BYTES = 1 << 24
 """Text held in memory at a time, about."""
 
 SETTLED_S = 2.0

@@ -7,10 +7,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.reading.files import read_batches
-from analysis.reading.lines import parse_batches
 from analysis.reading.schema import layer_schema, round_layers_schema
-from study.records import ROUNDS_FILE
+from analysis.reading.trial_lines import parse_trials
 from study.storage import Folder
 
 
@@ -22,11 +20,7 @@ def read_layers(
     A round that was finished since is left out, so that the frames agree.
     """
     ids = list(rounds["trial_id"].unique())
-    batches = read_batches(folder, ids, ROUNDS_FILE)
-    flat = [
-        _flat(table)
-        for table in parse_batches(batches, round_layers_schema(), ROUNDS_FILE, problems)
-    ]
+    flat, _ = parse_trials(folder, ids, round_layers_schema(), problems, _flat)
     table = pa.concat_tables(flat) if flat else _flat_schema().empty_table()
     frame: pd.DataFrame = table.unify_dictionaries().to_pandas()
     frame["trial_id"] = frame["trial_id"].astype("str")

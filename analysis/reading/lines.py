@@ -13,7 +13,8 @@ import pyarrow.json as pj
 
 from analysis.reading.problems import refuse_newer
 
-_BLOCK_BYTES = 1 << 22
+_BLOCK_BYTES = 1 << 20
+"""Text parsed at a time; more where a file is longer, as no line may straddle."""
 
 
 def parse_batches(
@@ -47,12 +48,13 @@ def parse_batches(
     for batch in batches:
         texts = [(trial_id, whole_lines(data)) for trial_id, data in batch]
         counts = [text.count(b"\n") for _, text in texts]
-        table = _parse(b"".join(text for _, text in texts), schema)
+        longest = max((len(text) for _, text in texts), default=0)
+        table = _parse(b"".join([text for _, text in texts]), schema, longest)
         if table is not None and table.num_rows == sum(counts):
             yield _name_trials(table, [trial_id for trial_id, _ in texts], counts)
             continue
         for trial_id, text in texts:
-            table = _parse(text, schema)
+            table = _parse(text, schema, len(text))
             if table is None:
                 table = _line_by_line(text, schema, f"trials/{trial_id}/{file}", problems)
             yield _name_trials(table, [trial_id], [table.num_rows])
@@ -70,15 +72,16 @@ def whole_lines(data: bytes) -> bytes:
     return data + b"\n"
 
 
-def _parse(text: bytes, schema: pa.Schema) -> pa.Table | None:
-    """The table, or None when a line cannot be read."""
+def _parse(text: bytes, schema: pa.Schema, longest: int) -> pa.Table | None:
+    """The table, or None when a line cannot be read; no line is longer than ``longest``."""
     if not text:
         return schema.empty_table()
-    longest = len(text) if len(text) < _BLOCK_BYTES else max(map(len, text.split(b"\n"))) + 2
     try:
         table = pj.read_json(
             pa.BufferReader(text),
-            read_options=pj.ReadOptions(block_size=max(_BLOCK_BYTES, longest)),
+            read_options=pj.ReadOptions(
+                use_threads=False, block_size=max(_BLOCK_BYTES, longest + 2)
+            ),
             parse_options=pj.ParseOptions(
                 explicit_schema=schema, unexpected_field_behavior="ignore"
             ),
@@ -99,7 +102,7 @@ def _line_by_line(text: bytes, schema: pa.Schema, name: str, problems: dict[str,
         if not line.strip():
             continue
         refuse_newer(_version_of(line))
-        table = _parse(line + b"\n", schema)
+        table = _parse(line + b"\n", schema, len(line) + 1)
         if table is not None and table.num_rows == 1:
             good.append(table)
         else:

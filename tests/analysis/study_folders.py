@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from safetensors.numpy import save
 
 from study.records import (
     EVENTS_FILE,
@@ -28,6 +29,7 @@ from study.records import (
     RoundRecord,
     SensitivityRecord,
     TrialOutcome,
+    round_state_file,
 )
 from study.storage import Folder
 
@@ -87,6 +89,7 @@ class StudyFolder:
         error: str | None = None,
         accuracy: float | None = None,
         noise: float = 0.002,
+        masks: bool = False,
     ) -> None:
         """Write a trial; ``status`` None leaves it running, ``accuracy`` overrides the model."""
         plan = {
@@ -117,6 +120,8 @@ class StudyFolder:
             lines.append(record.to_json() + "\n")
         if lines:
             self.folder.write("".join(lines), TRIALS_DIR, trial_id, ROUNDS_FILE)
+        if masks:
+            self._masks(trial_id, done, plan)
         if status is None:
             return
         outcome = TrialOutcome(
@@ -131,6 +136,25 @@ class StudyFolder:
         )
         text = outcome.model_dump_json(indent=2)
         self.folder.write(text, TRIALS_DIR, trial_id, OUTCOME_FILE)
+
+    def _masks(self, trial_id: str, finished: int, plan: dict[str, Any]) -> None:
+        """Weights and masks of each round: nested, by scores that seeds share in part."""
+        common, own = np.random.default_rng(77), np.random.default_rng(plan["seed"] + 1000)
+        scores = {
+            layer: common.normal(size=shape) + own.normal(size=shape)
+            for layer, shape in self.layers.items()
+        }
+        for number in range(1, finished + 1):
+            tensors = {}
+            for layer, score in scores.items():
+                final = plan["sparsity"]
+                final = final.get(layer, 0.0) if isinstance(final, dict) else final
+                kept = round(score.size * (1.0 - final) ** (number / plan["rounds"]))
+                edge = np.sort(score, axis=None)[::-1][max(kept - 1, 0)]
+                tensors[f"mask.{layer}"] = score >= edge if kept else np.zeros(score.shape, bool)
+                tensors[f"model.{layer}.weight"] = score.astype(np.float16)
+            data = save(tensors, metadata={"prune_study": "{}"})
+            self.folder.write(data, TRIALS_DIR, trial_id, round_state_file(number))
 
     def round(
         self,
@@ -262,12 +286,13 @@ def searched_study(
     name: str = "synthetic",
     layers: dict[str, tuple[int, int]] | None = None,
     rng_seed: int = 0,
-    gain: float = 0.0,
+    masks: bool = False,
 ) -> str:
     """A whole study: per-layer plans of several kinds, some stopped, one failed, one running."""
     study = new_study(path, name, layers, seed=rng_seed)
     rng = study.rng
     study.sensitivity()
+    saliencies = ["magnitude", "random"]
     modes = ["finetune", "lr_rewind", "weight_rewind", "reinit"]
     for number in range(trials):
         base = rng.uniform(0.3, 0.97)
@@ -282,6 +307,7 @@ def searched_study(
             rounds=rounds,
             finished=int(rng.integers(1, rounds)) if stopped else None,
             sparsity=sparsity,
+            saliency=saliencies[int(rng.integers(2))],
             retrain=retrain,
             schedule=["geometric", "constant", "cubic"][int(rng.integers(3))],
             retrain_epochs=float(rng.integers(2, 9)),
@@ -289,6 +315,7 @@ def searched_study(
             seed=int(seeds[number % len(seeds)]),
             status="stopped" if stopped else "completed",
             reason="future_dominated" if stopped else None,
+            masks=masks,
         )
         study.event("trial_stopped" if stopped else "trial_completed", f"{number:04d}")
     error = "RuntimeError: CUDA out of memory"

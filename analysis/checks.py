@@ -1,0 +1,259 @@
+"""Blalock et al.'s checklist for a pruning result, answered by the study itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from analysis.choosing import RATIOS, operating_points
+from analysis.replicates import networks
+from analysis.results import Results
+
+Status = Literal["PASS", "WARN", "FAIL"]
+
+LEAST_SEEDS = 3
+LEAST_PAIRS = 3
+
+
+@dataclass(frozen=True)
+class Check:
+    """One recommendation.
+
+    Parameters
+    ----------
+    name
+        What is asked for.
+    status
+        ``"PASS"``, ``"WARN"`` (in part, or it cannot be told) or ``"FAIL"``.
+    reason
+        What the study has.
+    remedy
+        What to run or write to mend it; empty where nothing is to be mended.
+    """
+
+    name: str
+    status: Status
+    reason: str
+    remedy: str = ""
+
+
+def checklist(results: Results) -> list[Check]:
+    """Evaluate the recommendations on one study, or on several together.
+
+    References
+    ----------
+    Blalock et al. 2020, "What is the state of neural network pruning?", section 6 and
+    appendix B.
+    """
+    return [check(results) for check in _CHECKS]
+
+
+def checklist_frame(results: Results) -> pd.DataFrame:
+    """The checklist as a table: name, status, reason, remedy."""
+    columns = ["name", "status", "reason", "remedy"]
+    return pd.DataFrame(
+        [[getattr(check, name) for name in columns] for check in checklist(results)],
+        columns=columns,
+    )
+
+
+def _tasks(results: Results) -> Iterator[dict[str, Any]]:
+    configs = results.config.values() if results.parts else [results.config]
+    for config in configs:
+        yield config.get("task", {})
+
+
+def _task_name(task: dict[str, Any]) -> str:
+    return str(task.get("object") or f"{task.get('model')} on {task.get('dataset')}")
+
+
+def _pruned(results: Results) -> pd.DataFrame:
+    rounds = results.rounds
+    return rounds[(rounds["round"] > 0) & rounds["val_accuracy"].notna()]
+
+
+def _task_is_named(results: Results) -> Check:
+    name = "exact architecture, data and metrics are stated"
+    known = [
+        bool(task.get("object") or (task.get("model") and task.get("dataset")))
+        for task in _tasks(results)
+    ]
+    names = "; ".join(sorted({_task_name(task) for task in _tasks(results)}))
+    if all(known):
+        return Check(name, "PASS", f"{names}; top-1 accuracy on a validation split")
+    remedy = "name dataset and model in [task]"
+    return Check(name, "FAIL", "the study file does not name the task", remedy)
+
+
+def _several_pairs(results: Results) -> Check:
+    name = "at least three pairs of data and model, MNIST not counted"
+    pairs = {_task_name(task) for task in _tasks(results)}
+    counted = {pair for pair in pairs if "mnist" not in pair.replace("fashion", "")[-12:].lower()
+               or "fashion" in pair.lower()}  # fmt: skip
+    if len(counted) >= LEAST_PAIRS:
+        return Check(name, "PASS", f"{len(counted)} pairs")
+    remedy = "run the same space on other tasks, and compare: prune-study compare DIR DIR DIR"
+    return Check(name, "WARN", f"{len(counted)} of {LEAST_PAIRS} pairs that count", remedy)
+
+
+def _both_costs(results: Results) -> Check:
+    name = "compression ratio and theoretical speedup are both given"
+    pruned = _pruned(results)
+    if pruned.empty:
+        return Check(name, "FAIL", "no pruned network was measured", "prune-study resume DIR")
+    if pruned["theoretical_speedup"].isna().any():
+        return Check(
+            name, "WARN", "the multiply-adds of some networks are unknown",
+            "see the operations under 'uncounted' in the rounds",
+        )  # fmt: skip
+    uncounted = sorted(set(", ".join(pruned["uncounted"].fillna("").unique()).split(", ")) - {""})
+    if uncounted:
+        reason = f"multiply-adds leave out {', '.join(uncounted)}"
+        return Check(name, "WARN", reason, "state it beside the speedup")
+    return Check(name, "PASS", "both, for every network")
+
+
+def _top_5(results: Results) -> Check:
+    name = "top-1 and top-5 accuracy"
+    reason = "top-1 only; with ten classes top-5 says little"
+    return Check(name, "WARN", reason, "for data of a hundred classes or more, report top-5 too")
+
+
+def _dense_control(results: Results) -> Check:
+    name = "an unpruned control of the same seeds"
+    rounds = results.rounds
+    dense = rounds[(rounds["round"] == 0) & rounds["val_accuracy"].notna()]
+    with_dense = set(zip(dense["study"], dense["seed"], strict=True))
+    pruned = _pruned(results)
+    all_seeds = set(zip(pruned["study"], pruned["seed"], strict=True))
+    if not all_seeds:
+        return Check(name, "FAIL", "no pruned network was measured", "prune-study resume DIR")
+    if all_seeds <= with_dense:
+        n = len(all_seeds)
+        return Check(name, "PASS", f"the dense network of {'each seed' if n > 1 else 'the seed'}")
+    return Check(name, "FAIL", "some seeds have no dense network", "prune-study resume DIR")
+
+
+def _operating_points(results: Results) -> Check:
+    name = "the whole trade-off, at least five points such as 2, 4, 8, 16, 32 x"
+    if _pruned(results).empty:
+        return Check(name, "FAIL", "no pruned network was measured", "prune-study resume DIR")
+    points = operating_points(results)
+    missing = points.loc[points["val_accuracy"].isna(), "near_ratio"]
+    have = len(RATIOS) - len(missing)
+    if missing.empty:
+        return Check(name, "PASS", "a network near each of 2, 4, 8, 16 and 32 x")
+    absent = ", ".join(f"{ratio:g}" for ratio in missing)
+    remedy = "widen the sparsities in [space], or prune-study resume DIR --num-samples N"
+    return Check(name, "WARN" if have >= 3 else "FAIL", f"none near {absent} x", remedy)
+
+
+def _spread(results: Results) -> Check:
+    name = "mean and standard deviation over seeds"
+    points = operating_points(results) if len(_pruned(results)) else pd.DataFrame({"n": []})
+    counts = points.loc[points["n"] > 0, "n"]
+    remedy = "prune-study replicate DIR --trial ID --seeds 5, for each network that is reported"
+    if counts.empty:
+        return Check(name, "FAIL", "no network near an operating point", remedy)
+    if counts.min() >= LEAST_SEEDS:
+        return Check(name, "PASS", f"at least {counts.min()} seeds at each operating point")
+    most = int(networks(results)["n"].max())
+    status: Status = "WARN" if most >= LEAST_SEEDS else "FAIL"
+    fewest = int(counts.min())
+    seeds = f"{fewest} seed{'s' if fewest > 1 else ''}"
+    return Check(name, status, f"{seeds} at some operating points", remedy)
+
+
+def _same_software(results: Results) -> Check:
+    name = "the same libraries and loading for all methods"
+    documents = list(results.provenance.values()) if results.parts else [results.provenance]
+    documents = [document for document in documents if document]
+    if not documents:
+        remedy = "run the study with this program"
+        return Check(name, "WARN", "there is no provenance.json", remedy)
+    names = sorted({name for document in documents for name in document.get("packages", {})})
+    differing = [
+        each
+        for each in names
+        if len({document.get("packages", {}).get(each) for document in documents}) > 1
+    ]
+    if differing:
+        remedy = "run the studies in one environment"
+        return Check(name, "WARN", f"studies differ in {', '.join(differing)}", remedy)
+    return Check(name, "PASS", "one program and one environment for every trial")
+
+
+def _raw_figures(results: Results) -> Check:
+    name = "raw accuracies, not only differences"
+    missing = int(results.rounds["val_accuracy"].isna().sum())
+    if missing:
+        reason = f"{missing} of {len(results.rounds)} networks have no finite accuracy"
+        return Check(name, "WARN", reason, "see why: prune-study table DIR trials")
+    if results.rounds.empty:
+        return Check(name, "FAIL", "no network was measured", "prune-study resume DIR")
+    return Check(name, "PASS", "every round's accuracy and loss: prune-study table DIR rounds")
+
+
+def _baselines(results: Results) -> Check:
+    name = "random and magnitude pruning as baselines"
+    tried = {str(each) for each in results.trials["saliency"].dropna()}
+    random = any("random" in each for each in tried)
+    magnitude = any("magnitude" in each for each in tried)
+    if random and magnitude:
+        return Check(name, "PASS", f"saliencies: {', '.join(sorted(tried))}")
+    absent = [each for each, has in (("random", random), ("magnitude", magnitude)) if not has]
+    remedy = 'saliency = ["magnitude", "random"] in [space]'
+    status: Status = "WARN" if magnitude else "FAIL"
+    return Check(name, status, f"no trial with {' nor '.join(absent)} saliency", remedy)
+
+
+def _test_data(results: Results) -> Check:
+    name = "no choice was made on test data"
+    measured = results.rounds["test_accuracy"].notna()
+    if not measured.any():
+        return Check(name, "PASS", "test data were not read")
+    networks_read = int((measured & (results.rounds["round"] > 0)).sum())
+    if results.rounds.loc[results.rounds["round"] > 0, "test_accuracy"].notna().mean() > 0.5:
+        reason = f"test data were read for {networks_read} networks, most of the study"
+        return Check(
+            name, "WARN", reason, "read test data once, for the networks that are reported"
+        )
+    return Check(name, "PASS", f"test data were read for {networks_read} chosen networks only")
+
+
+def _nothing_hidden(results: Results) -> Check:
+    name = "failed and stopped trials are told of"
+    counts = results.trials["status"].value_counts()
+    if results.problems:
+        reason = f"{len(results.problems)} files cannot be read"
+        return Check(name, "WARN", reason, "restore them from a copy, or run those trials again")
+    failed = int(counts.get("errored", 0))
+    if failed:
+        reason = f"{failed} of {len(results.trials)} trials failed"
+        return Check(name, "WARN", reason, "prune-study resume DIR --retry-errored")
+    running = int(counts.get("running", 0))
+    if running:
+        reason = f"{running} trials have not ended"
+        return Check(name, "WARN", reason, "wait, or prune-study resume DIR")
+    said = ", ".join(f"{np.int64(n)} {status}" for status, n in counts.items()) or "no trials"
+    return Check(name, "PASS" if len(results.trials) else "FAIL", said)
+
+
+_CHECKS: tuple[Callable[[Results], Check], ...] = (
+    _task_is_named,
+    _several_pairs,
+    _both_costs,
+    _top_5,
+    _dense_control,
+    _operating_points,
+    _spread,
+    _same_software,
+    _raw_figures,
+    _baselines,
+    _test_data,
+    _nothing_hidden,
+)

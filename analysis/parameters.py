@@ -1,0 +1,26 @@
+"""What varied between the plans of a study."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from analysis.reading.trials import PLAN_COLUMNS
+from analysis.results import Results
+
+
+def plan_parameters(results: Results) -> pd.DataFrame:
+    """The fields of the plans that differ between trials, one column each.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by trial_id; fields that are the same in all trials, or never set, are left out.
+        A field that a plan does not have (the rewind epoch of a trial that rewinds nothing) is
+        missing in its row.
+    """
+    trials = results.trials.drop_duplicates("trial_id").set_index("trial_id")
+    names = [name for name in PLAN_COLUMNS if name in trials]
+    names += [name for name in trials.columns if name.startswith("sparsity.")]
+    varied = [name for name in names if trials[name].nunique(dropna=False) > 1]
+    varied = [name for name in varied if trials[name].notna().any()]
+    return trials[varied]

@@ -1,0 +1,60 @@
+"""Networks of the same recipe on several seeds, as one row with its spread."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from analysis.intervals import CONFIDENCE, t_intervals
+from analysis.reading.trials import PLAN_COLUMNS
+from analysis.results import Results
+
+MEASURES = ("density", "compression_ratio", "theoretical_speedup", "train_epochs")
+
+
+def recipes(results: Results) -> pd.Series:
+    """Number of each trial's recipe, by trial_id: the same where only the seed differs."""
+    trials = results.trials.drop_duplicates("trial_id")
+    by = ["study", *(name for name in PLAN_COLUMNS if name != "seed")]
+    by += [name for name in trials.columns if name.startswith("sparsity.")]
+    numbers = trials.groupby(by, dropna=False, sort=False).ngroup()
+    return pd.Series(numbers.to_numpy(), index=trials["trial_id"].to_numpy(), name="recipe")
+
+
+def networks(results: Results, confidence: float = CONFIDENCE) -> pd.DataFrame:
+    """Every recipe at every round, over its seeds.
+
+    The drop of a network is against the dense network of its own seed, so that the luck of a
+    seed does not count as an effect of pruning.
+
+    Returns
+    -------
+    DataFrame
+        study, recipe, round, trial_id (of the first seed), n (seeds), density,
+        compression_ratio, theoretical_speedup and train_epochs (means); val_accuracy with
+        accuracy_low and accuracy_high; accuracy_drop with drop_low and drop_high (Student-t
+        intervals, NaN with one seed). Networks without a finite accuracy are left out.
+    """
+    rounds = results.rounds
+    rounds = rounds[rounds["val_accuracy"].notna()]
+    rounds = rounds.assign(recipe=rounds["trial_id"].map(recipes(results)))
+    dense = rounds[rounds["round"] == 0].groupby(["study", "seed"])["val_accuracy"].mean()
+    dense_of_seed = dense.rename("dense_accuracy").reset_index()
+    pruned = rounds[rounds["round"] > 0].merge(dense_of_seed, on=["study", "seed"], how="left")
+    pruned["accuracy_drop"] = pruned["dense_accuracy"] - pruned["val_accuracy"]
+    # A seed that was run twice is one seed.
+    by = ["study", "recipe", "round"]
+    values = ["val_accuracy", "accuracy_drop", *MEASURES]
+    first_and_means: dict[str, Any] = {"trial_id": "first", **dict.fromkeys(values, "mean")}
+    seeds: pd.DataFrame = pruned.groupby([*by, "seed"], sort=False).agg(first_and_means)
+    seeds = seeds.reset_index()
+    grouped = seeds.groupby(by, sort=False)
+    first_and_means = {"trial_id": "first", **dict.fromkeys(MEASURES, "mean")}
+    table: pd.DataFrame = grouped.agg(first_and_means).reset_index()
+    for value, name in (("val_accuracy", "accuracy"), ("accuracy_drop", "drop")):
+        spread = t_intervals(seeds, value, by, confidence)
+        table[value] = spread["mean"]
+        table[f"{name}_low"], table[f"{name}_high"] = spread["low"], spread["high"]
+        table["n"] = grouped.size().to_numpy()
+    return table

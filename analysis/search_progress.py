@@ -1,0 +1,59 @@
+"""What the budget bought: hypervolume as the search went on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from matplotlib.axes import Axes
+
+from analysis.hypervolumes import hypervolume_history
+from analysis.objectives import DEFAULT_OBJECTIVES, Objectives
+from analysis.results import Results
+from analysis.style import MANY, axes_or_new, label, legend, looks, say, tidy
+
+
+def plot_hypervolume(
+    results: Results,
+    objectives: Objectives = DEFAULT_OBJECTIVES,
+    x: Literal["networks", "train_epochs", "train_samples", "wall_s", "elapsed_s"] = "train_epochs",
+    reference: Mapping[str, float] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the hypervolume of all networks found so far; the title states the reference.
+
+    Parameters
+    ----------
+    results
+        What :func:`analysis.load` returned; each study has a line.
+    objectives
+        Columns of ``results.rounds`` and their directions.
+    x
+        The budget: a column of :func:`analysis.hypervolume_history`.
+    reference
+        A value for each objective; unset: :func:`analysis.reference_point`.
+    ax
+        Where to draw; a new figure if unset.
+    """
+    history = hypervolume_history(results, objectives, reference)
+    ax = axes_or_new(ax)
+    if history.empty or history["hypervolume"].max() == 0:
+        return say(ax, "no network is better than the reference")
+    tidy(ax)
+    styles = looks(history["study"].unique())
+    for name, line in history.groupby("study", sort=False):
+        style = styles[str(name)]
+        ax.step(
+            line[x], line["hypervolume"], where="post", color=style.colour, linestyle=style.line,
+            label=f"{name} ({int(line['networks'].max()):,} networks)",
+            rasterized=len(history) > MANY,
+        )  # fmt: skip
+    names = {
+        "wall_s": "time, summed over trials (s)",
+        "train_epochs": "epochs trained by the study",
+    }
+    ax.set(xlabel=names.get(x, label(x)), ylabel="hypervolume")
+    corner = ", ".join(f"{name} {value:g}" for name, value in history.attrs["reference"].items())
+    ax.set_title(f"reference: {corner}")
+    legend(ax)
+    return ax
