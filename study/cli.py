@@ -159,7 +159,7 @@ def table_(directory: str, table: str, format_: str, output: str | None) -> None
     elif format_ == "parquet" and sys.stdout.isatty():
         raise UsageError("--format parquet is binary; write it to a file with -o.")
     else:
-        click.get_binary_stream("stdout").write(data)
+        sys.stdout.buffer.write(data)
 
 
 @main.command()
@@ -224,3 +224,7 @@ def _toml_value(value: object) -> str:
     import json
 
     return json.dumps(value)
+
+
+if __name__ == "__main__":
+    main()

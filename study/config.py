@@ -140,6 +140,8 @@ class StudyConfig(_Table):
 
     @model_validator(mode="after")
     def _rewind_points_lie_in_the_dense_run(self) -> StudyConfig:
+        if self.task.object is not None and "epochs" not in self.task.model_fields_set:
+            return self  # the object says how long its dense run is
         late = [e for e in self.space.rewind_epochs(self.task.epochs) if e > self.task.epochs]
         if late:
             raise ValueError(

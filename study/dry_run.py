@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from study.config import to_toml
+from study.config import StudyConfig, to_toml
 from study.tuning.preparing import Prepared
 
 
@@ -12,11 +12,6 @@ def describe(prepared: Prepared) -> str:
     total = sum(layer.total for layer in layers)
     width = max(len(layer.name) for layer in layers)
     examples = len(prepared.task.data.train)
-    epochs = prepared.task.recipe.epochs
-    longest = config.space.worst_case_epochs(epochs)
-    trials = config.study.num_samples
-    shared = epochs + trials * (longest - epochs)
-    a_round = (longest - epochs) / config.space.max_rounds
     lines = [
         to_toml(config),
         f"# {len(layers)} prunable layers, {total:,} weights",
@@ -26,9 +21,22 @@ def describe(prepared: Prepared) -> str:
             for layer in layers
         ),
         f"# {examples:,} training and {len(prepared.task.data.validation):,} validation examples",
-        f"# at most {longest:g} epochs charged to a trial: {epochs} dense, "
-        f"{config.space.max_rounds} rounds of up to {a_round:g}",
-        f"# at most {shared:,g} epochs trained by {trials} trials, the dense run shared",
+        *_most_epochs(config, prepared.task.recipe.epochs),
         f"# would be written to {prepared.folder.location}",
     ]
     return "\n".join(lines)
+
+
+def _most_epochs(config: StudyConfig, dense: int) -> list[str]:
+    """The most that training may take, charged and shared."""
+    space, trials = config.space, config.study.num_samples
+    if space.function is not None:
+        return [f"# {dense} epochs dense; what {space.function} adds, only it knows"]
+    longest = space.worst_case_epochs(dense)
+    a_round = (longest - dense) / space.max_rounds
+    shared = dense + trials * (longest - dense)
+    return [
+        f"# at most {longest:g} epochs charged to a trial: {dense} dense, "
+        f"{space.max_rounds} rounds of up to {a_round:g}",
+        f"# at most {shared:,g} epochs trained by {trials} trials, the dense run shared",
+    ]

@@ -227,7 +227,7 @@ class _GradientMask:
         self.parameter = parameter
         self._bits: Tensor | None = None
         self._bits_of: Tensor | None = None
-        self._handle = parameter.register_hook(self._masked)
+        self._handle = parameter.register_post_accumulate_grad_hook(self._mask_gradient)
 
     @property
     def mask(self) -> Tensor:
@@ -245,17 +245,20 @@ class _GradientMask:
         self._handle.remove()
         del self.module._buffers[mask_name(self.name)]
 
-    def _masked(self, gradient: Tensor) -> Tensor:
-        if gradient.requires_grad:  # create_graph=True: stay differentiable
-            return gradient * self.mask
-        # AND with all ones or all zeros: as fast as a float product, but it gives +0.0 even where
-        # the gradient is inf or NaN, and needs no second copy of the mask per floating type.
+    def _mask_gradient(self, parameter: Tensor) -> None:
+        gradient = parameter.grad
+        assert gradient is not None
+        if gradient.requires_grad:  # backward(create_graph=True): stay differentiable
+            parameter.grad = gradient * self.mask
+            return
+        # AND with all ones or all zeros, in place: as fast as a float product, but it gives +0.0
+        # even where the gradient is inf or NaN, and it takes no new memory.
         integer = _INTEGER_OF_WIDTH[gradient.element_size()]
         mask = self.mask
         if self._bits is None or self._bits_of is not mask or self._bits.dtype != integer:
             self._bits = -mask.to(integer)
             self._bits_of = mask
-        return (gradient.view(integer) & self._bits).view(gradient.dtype)
+        gradient.view(integer).bitwise_and_(self._bits)
 
 
 def mask_name(parameter: str) -> str:

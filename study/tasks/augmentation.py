@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from study.errors import UsageError
 from study.tasks.recipe import Recipe
 
 
@@ -19,7 +20,17 @@ def augment(inputs: Tensor, recipe: Recipe, generator: torch.Generator) -> Tenso
         Its ``augmentation`` and ``crop_padding``.
     generator
         Of the randomness, on the device of the inputs.
+
+    Raises
+    ------
+    UsageError
+        If there is something to do and the inputs are no images.
     """
+    if recipe.augmentation and inputs.dim() != 4:
+        raise UsageError(
+            f"task.augmentation: {', '.join(recipe.augmentation)} needs images (channels, height, "
+            f"width); these examples are {tuple(inputs.shape[1:])}."
+        )
     if "crop" in recipe.augmentation:
         inputs = crop(inputs, recipe.crop_padding, generator)
     if "flip" in recipe.augmentation:

@@ -39,7 +39,7 @@ def evaluate(
     batch_size
         Examples at a time.
     """
-    was_training = model.training
+    modes = [(module, module.training) for module in model.modules()]  # a norm may be frozen
     model.eval()
     device = split.inputs.device
     loss = torch.zeros((), dtype=torch.float64, device="cpu" if device.type == "mps" else device)
@@ -52,5 +52,6 @@ def evaluate(
                 loss += task.evaluation_loss(outputs, targets).double() * len(targets)
                 correct += task.correct(outputs, targets).double().sum()
     finally:
-        model.train(was_training)
+        for module, training in modes:
+            module.training = training
     return Evaluation(float(loss) / len(split), float(correct) / len(split), len(split))

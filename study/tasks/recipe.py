@@ -56,8 +56,8 @@ class Recipe(BaseModel):
             raise ValueError(
                 f"milestones are shares of the run, between 0 and 1: {self.milestones}"
             )
-        if self.nesterov and self.momentum == 0:
-            raise ValueError("nesterov needs momentum above 0")
+        if self.nesterov and (self.optimizer != "sgd" or self.momentum == 0):
+            raise ValueError("nesterov needs momentum above 0 and optimizer sgd")
         if self.warmup_epochs > self.epochs:
             raise ValueError(
                 f"warmup_epochs is {self.warmup_epochs}, longer than the {self.epochs} epochs"

@@ -174,13 +174,16 @@ def _ray() -> Iterator[None]:
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # an interrupt is ours to record
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    logging.getLogger("ray").setLevel(logging.ERROR)
+    # A failed trial is a record with its traceback, not a page on the terminal.
+    logger, level = logging.getLogger("ray.tune"), logging.getLogger("ray.tune").level
+    logger.setLevel(logging.CRITICAL)
     ours = not ray.is_initialized()
     if ours:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
     try:
         yield
     finally:
+        logger.setLevel(level)
         if ours:
             ray.shutdown()
 

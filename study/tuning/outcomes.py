@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
 
 from study.records import (
+    ERROR_FILE,
     EVENTS_FILE,
     OUTCOME_FILE,
     TRIALS_DIR,
@@ -70,7 +72,7 @@ class OutcomeRecorder(Callback):
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         """A trial failed, and will not be tried again."""
         self.failed += 1
-        self._end(trial, "errored", "error", _traceback(trial))
+        self._end(trial, "errored", "error", self._traceback(trial))
 
     def close_unfinished(self) -> None:
         """Record trials that the study's end cut off before Ray told of theirs."""
@@ -102,6 +104,13 @@ class OutcomeRecorder(Callback):
         detail = {"reason": reason} if reason else {}
         self._note(f"trial_{status}", trial, detail, trial.last_result or {})
 
+    def _traceback(self, trial: Any) -> str:
+        """What the worker wrote before it gave up; if it died without a word, what Ray knows."""
+        place = (TRIALS_DIR, trial.config["id"], ERROR_FILE)
+        if self._folder.exists(*place):
+            return self._folder.read(*place).decode()
+        return Path(trial.error_file).read_text() if trial.error_file else "the worker died"
+
     def _note(self, event: str, trial: Any, detail: dict[str, Any], result: dict[str, Any]) -> None:
         trial_id = trial.config["id"]
         self._folder.append_line(
@@ -121,11 +130,3 @@ def _facts(result: dict[str, Any]) -> dict[str, Any]:
 def _diverged(result: dict[str, Any]) -> bool:
     loss = result.get("val_loss", 0.0)
     return bool(loss != loss or loss in (float("inf"), float("-inf")))
-
-
-def _traceback(trial: Any) -> str:
-    """The worker's own traceback, without Ray's wrapping."""
-    error = trial.get_pickled_error()
-    cause = getattr(error, "cause", None) or error
-    text = getattr(error, "traceback_str", None) or str(cause) or repr(cause)
-    return str(text)

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import optuna
 from torch import nn
 
 from search_spaces import Layer
+from search_spaces.values import options
 from study.config import StudyConfig
 from study.errors import UsageError
+from study.plugins import resolve
 from study.pruning.masks import mask_layers
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
-from study.pruning.trajectory import build_model
+from study.pruning.saliency import SALIENCIES
+from study.pruning.schedule import SCHEDULES
+from study.pruning.trajectory import build_model, step_of_epoch
 from study.storage import Folder
 from study.tasks.loading import load_task
 from study.tasks.task import Task
+from study.tuning.searcher import draw_plan
 
 KINDS = {
     nn.Linear: "linear",
@@ -61,14 +68,27 @@ def prepare(config: StudyConfig) -> Prepared:
             "remove it."
         )
     task = load_task(**config.task.load_arguments())
+    for epoch in config.space.rewind_epochs(task.recipe.epochs):
+        step_of_epoch(task, epoch)
     layers = prunable_layers(task, config.space.include, config.space.exclude)
-    try:
-        fields = config.space.example(layers)
-        plan = PruningPlan(**fields, seed=config.study.seed)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    run_pipeline(plan, task)
+    run_pipeline(_example(config, layers), task)
     return Prepared(config, folder, task, layers)
+
+
+def _example(config: StudyConfig, layers: Sequence[Layer]) -> PruningPlan:
+    """A plan of the space, once every name that the space may choose is known to exist."""
+    space = config.space
+    for saliency in options(space.saliency):
+        resolve("saliency", saliency, SALIENCIES)
+    for schedule in options(space.schedule):
+        resolve("schedule", schedule, SCHEDULES)
+    try:
+        if space.function is not None:
+            trial = optuna.create_study(directions=["minimize"] * len(config.objectives)).ask()
+            return draw_plan(space, trial, layers, config.study.seed)
+        return PruningPlan(**space.example(layers), seed=config.study.seed)
+    except ValueError as error:
+        raise UsageError(f"space: {error}") from error
 
 
 def prunable_layers(

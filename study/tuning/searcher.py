@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from search_spaces import Layer, SearchSpace
+from study.plugins import import_string
 from study.pruning.plan import PruningPlan
 
 
@@ -62,7 +63,7 @@ class PlanSearcher(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any]:
         """Draw the next plan."""
         trial = self._study.ask()
-        plan = PruningPlan(**self._space.suggest(trial, self._layers), seed=self._seed)
+        plan = draw_plan(self._space, trial, self._layers, self._seed)
         self._numbers[trial_id] = trial.number
         return {
             **self._trial_config,
@@ -76,15 +77,21 @@ class PlanSearcher(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Tell Optuna how a trial went. A failed one, or one with NaN, teaches nothing."""
+        """Tell Optuna how a plan went. One that failed, diverged or was cut off teaches nothing."""
         number = self._numbers.pop(trial_id, None)
         if number is None:
             return
-        values = [(result or {}).get(name, math.nan) for name in self._objectives]
-        if error or not all(math.isfinite(value) for value in values):
+        values = self._values(result) if result is not None and not error else None
+        if values is None:
             self._study.tell(number, state=TrialState.FAIL)
         else:
             self._study.tell(number, values)
+
+    def _values(self, result: Mapping[str, Any]) -> list[float] | None:
+        """Objectives of a plan that came to its end with finite figures."""
+        values = [result[name] for name in self._objectives]
+        finite = all(math.isfinite(value) for value in (*values, result["val_loss"]))
+        return values if finite and result["round"] == result["rounds_planned"] else None
 
     def save(self, checkpoint_path: str) -> None:
         """Write which Optuna trial each running Ray trial is; all else is in Optuna's storage."""
@@ -93,6 +100,17 @@ class PlanSearcher(Searcher):
     def restore(self, checkpoint_path: str) -> None:
         """Read what :meth:`save` wrote."""
         self._numbers = json.loads(Path(checkpoint_path).read_text())
+
+
+def draw_plan(
+    space: SearchSpace, trial: optuna.trial.BaseTrial, layers: Sequence[Layer], seed: int
+) -> PruningPlan:
+    """Draw a plan from a space, or from the user's own function that stands for one."""
+    if space.function is None:
+        return PruningPlan(**space.suggest(trial, layers), seed=seed)
+    drawn = import_string("space.function", space.function)(trial, layers)
+    fields = drawn.model_dump() if isinstance(drawn, PruningPlan) else dict(drawn)
+    return PruningPlan.model_validate({**fields, "seed": seed})
 
 
 def trial_name(number: int) -> str:

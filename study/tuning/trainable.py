@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from traceback import format_exc
 from typing import Any
 
 import torch
@@ -52,7 +53,11 @@ class PipelineTrainable(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Run one round."""
-        record = next(self._records)
+        try:
+            record = next(self._records)
+        except Exception:
+            self._writer.failed(format_exc())
+            raise
         is_last = record.round >= self._plan.rounds or not math.isfinite(record.val_loss)
         if is_last:
             self._records.close()  # type: ignore[attr-defined]

@@ -10,6 +10,7 @@ from study.pruning.pipeline import Progress
 from study.pruning.plan import PruningPlan
 from study.pruning.state_files import progress_from_bytes, progress_to_bytes, weights_to_bytes
 from study.records import (
+    ERROR_FILE,
     PLAN_FILE,
     PROGRESS_FILE,
     RESUME_DIR,
@@ -77,6 +78,10 @@ class TrialWriter:
     def end(self) -> None:
         """The trial has come to its end: there is nothing to resume."""
         self._folder.remove(RESUME_DIR)
+
+    def failed(self, traceback: str) -> None:
+        """Keep what went wrong, for whoever reads the trial's outcome."""
+        self._folder.write(traceback, ERROR_FILE)
 
     def _write_rounds(self) -> None:
         # Written whole each time: a few lines, and a reader never meets a torn one.

@@ -1,5 +1,7 @@
+import pytest
 import torch
 
+from study.errors import UsageError
 from study.tasks.augmentation import augment, crop, flip
 from study.tasks.recipe import Recipe
 
@@ -38,3 +40,8 @@ def test_the_same_generator_gives_the_same_images() -> None:
     first, again = (augment(images, recipe, generator(3)) for _ in range(2))
     assert torch.equal(first, again)
     assert first.shape == images.shape
+
+
+def test_examples_that_are_no_images_cannot_be_augmented() -> None:
+    with pytest.raises(UsageError, match=r"task\.augmentation: flip needs images"):
+        augment(torch.zeros(4, 3), Recipe(augmentation=("flip",)), torch.Generator())

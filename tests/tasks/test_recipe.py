@@ -62,6 +62,7 @@ def test_a_partial_last_batch_is_a_step_unless_it_is_dropped(
         ({"milestones": [1.5]}, "shares of the run"),
         ({"warmup_epochs": 30, "epochs": 20}, "longer than the 20 epochs"),
         ({"nesterov": True, "momentum": 0}, "nesterov needs momentum"),
+        ({"nesterov": True, "optimizer": "adam"}, "nesterov needs momentum"),
         ({"lrate": 0.1}, "Extra inputs"),
     ],
 )

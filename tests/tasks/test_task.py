@@ -72,6 +72,14 @@ def test_evaluation_leaves_batch_norm_statistics_alone() -> None:
     assert torch.equal(model[0].running_mean, before)  # type: ignore[arg-type]
 
 
+def test_evaluation_leaves_a_frozen_module_in_its_own_mode() -> None:
+    model = nn.Sequential(nn.BatchNorm1d(5), nn.Linear(5, 3)).train()
+    model[0].eval()
+    task = make_task(linear, numbers(), 0.25)
+    evaluate(model, task.data.train, task)
+    assert [module.training for module in model.modules()] == [True, False, True]
+
+
 def squared(outputs: Tensor, targets: Tensor) -> Tensor:
     return nn.functional.mse_loss(outputs, targets)
 

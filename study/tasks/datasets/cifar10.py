@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import io
-import pickle
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from study.errors import UsageError
 from study.tasks.data import SPLIT_SEED, Data, Split, standardise, stratified_split
+from study.tasks.datasets.cifar10_pickle import decode_pickle
 
 ARCHIVES = {
     "cifar-10-python.tar.gz": "c58f30108f718f92721af3b95e74349a",
@@ -115,7 +114,7 @@ def _from_archive(path: Path, md5: str) -> Reader:
 
 def _batch(read: Reader, name: str, binary: bool) -> Split:
     data = read(f"{name}.bin" if binary else name)
-    pixels, labels = (_decode_binary if binary else _decode_pickle)(name, data)
+    pixels, labels = (_decode_binary if binary else decode_pickle)(name, data)
     if labels.size == 0 or labels.max() > 9 or pixels.shape != (labels.size, _ROW - 1):
         raise UsageError(f"task.data_dir: {name} does not hold CIFAR-10 images and labels.")
     images = torch.from_numpy(pixels.reshape(-1, 3, 32, 32).copy()).float().div(255)
@@ -129,28 +128,3 @@ def _decode_binary(name: str, data: bytes) -> tuple[np.ndarray, np.ndarray]:
         )
     rows = np.frombuffer(data, np.uint8).reshape(-1, _ROW)
     return rows[:, 1:], rows[:, 0]
-
-
-def _decode_pickle(name: str, data: bytes) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        batch = _ArraysOnly(io.BytesIO(data), encoding="bytes").load()
-        return np.asarray(batch[b"data"], np.uint8), np.asarray(batch[b"labels"], np.uint8)
-    except (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"task.data_dir: {name} is no batch of CIFAR-10: {error}") from error
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """Unpickles plain containers and numpy arrays. Anything else in a file is refused."""
-
-    _ALLOWED = {  # noqa: RUF012
-        ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-        ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): np.dtype,
-        ("_codecs", "encode"): lambda text, encoding: text.encode(encoding),
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self._ALLOWED:
-            raise pickle.UnpicklingError(f"it wants to load {module}.{name}, which is not allowed")
-        return self._ALLOWED[module, name]

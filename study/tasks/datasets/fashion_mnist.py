@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,7 @@ def read_idx(path: Path, dimensions: int) -> Tensor:
     """
     try:
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise UsageError(f"task.data_dir: {path} cannot be read: {error}") from error
     header = 4 + 4 * dimensions
     if data[:4] != bytes((0, 0, 8, dimensions)) or len(data) < header:
@@ -89,6 +90,11 @@ def _read_pair(folder: Path, prefix: str) -> Split:
     if len(images) != len(labels):
         raise UsageError(
             f"task.data_dir: {folder} holds {len(images)} {prefix} images and {len(labels)} labels."
+        )
+    if len(images) == 0 or images.shape[1:] != (28, 28) or labels.max() > 9:
+        raise UsageError(
+            f"task.data_dir: the {prefix} files in {folder} should hold images of 28 x 28 pixels "
+            f"and labels from 0 to 9; the images are {tuple(images.shape)}."
         )
     return Split(images.float().div(255).unsqueeze(1), labels.long())
 

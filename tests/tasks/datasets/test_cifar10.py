@@ -1,4 +1,3 @@
-import io
 import os
 import pickle
 import tarfile
@@ -11,7 +10,8 @@ import pytest
 import torch
 
 from study.errors import UsageError
-from study.tasks.datasets.cifar10 import ARCHIVES, _ArraysOnly, cifar10
+from study.tasks.datasets.cifar10 import ARCHIVES, cifar10
+from study.tasks.datasets.cifar10_pickle import decode_pickle
 
 PER_BATCH = 20
 BATCHES = [*(f"data_batch_{n}" for n in range(1, 6)), "test_batch"]
@@ -137,5 +137,36 @@ def test_a_batch_can_hold_any_of_the_older_pickle_protocols() -> None:
     for protocol in range(2, 5):
         pixels, labels = batch(0)
         data = pickle.dumps({b"data": pixels, b"labels": labels}, protocol=protocol)
-        loaded = _ArraysOnly(io.BytesIO(data), encoding="bytes").load()
-        assert np.array_equal(loaded[b"data"], pixels)
+        assert np.array_equal(decode_pickle("x", data)[0], pixels)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pickle.dumps({b"data": np.zeros((1, 3072), np.uint8), b"labels": [300]}, protocol=2),
+        pickle.dumps({b"data": np.full((1, 3072), 0.7), b"labels": [1]}, protocol=2),
+        pickle.dumps({b"data": np.zeros((1, 3072), object), b"labels": [1]}, protocol=2),
+        b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x05\x00\x00\x00bogus\x86R.",
+        b"\x80\x02c_codecs\nencode\nK\x01X\x06\x00\x00\x00latin1\x86R.",
+    ],
+    ids=["label 300", "floats", "objects", "unknown codec", "encoding a number"],
+)
+def test_what_is_not_a_batch_of_bytes_is_refused(content: bytes) -> None:
+    with pytest.raises(UsageError, match="x is no batch of CIFAR-10"):
+        decode_pickle("x", content)
+
+
+def test_a_pickle_damaged_anywhere_is_read_or_refused_but_never_crashes() -> None:
+    pixels, labels = batch(0)
+    whole = pickle.dumps({b"data": pixels, b"labels": labels}, protocol=2)
+    head = whole.index(b"dtype") + 60  # where the structure is; the rest are pixels
+    generator = np.random.default_rng(0)
+    for _ in range(2000):
+        damaged = bytearray(whole)
+        for place in generator.integers(0, head, 2):
+            damaged[place] = generator.integers(256)
+        try:
+            decoded, _ = decode_pickle("x", bytes(damaged))
+        except UsageError:
+            continue
+        assert decoded.shape[1] == 3072

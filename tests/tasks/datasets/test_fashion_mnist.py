@@ -73,3 +73,25 @@ def test_images_and_labels_must_be_as_many(tmp_path: Path) -> None:
     write_idx(tmp_path / "train-labels-idx1-ubyte", np.zeros(99), zipped=False)
     with pytest.raises(UsageError, match="100 train images and 99 labels"):
         fashion_mnist(tmp_path)
+
+
+def test_a_damaged_gzip_stream_is_refused_by_name(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 9, 1000)
+    write_idx(tmp_path / "x", values, zipped=True)
+    content = bytearray((tmp_path / "x.gz").read_bytes())
+    content[30] ^= 0xFF
+    content[31] ^= 0xFF
+    (tmp_path / "x.gz").write_bytes(content)
+    with pytest.raises(UsageError, match=r"x\.gz cannot be read"):
+        read_idx(tmp_path / "x.gz", 1)
+
+
+@pytest.mark.parametrize(("side", "classes"), [(5, 10), (28, 11)])
+def test_images_and_labels_of_another_dataset_are_refused(
+    tmp_path: Path, side: int, classes: int
+) -> None:
+    images = np.zeros((50, side, side))
+    write_idx(tmp_path / "train-images-idx3-ubyte", images, zipped=False)
+    write_idx(tmp_path / "train-labels-idx1-ubyte", np.arange(50) % classes, zipped=False)
+    with pytest.raises(UsageError, match="28 x 28 pixels and labels from 0 to 9"):
+        fashion_mnist(tmp_path)

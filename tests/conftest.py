@@ -1,0 +1,43 @@
+"""What many tests share: few threads, and one real study on a real Ray."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+SMALL: dict[str, Any] = {
+    "study": {"name": "small", "num_samples": 6},
+    "task": {
+        "dataset": "digits",
+        "model": "mlp",
+        "model_options": {"widths": [24, 16]},
+        "epochs": 4,
+        "batch_size": 64,
+    },
+    "space": {"rounds": [1, 3], "retrain_epochs": [1, 2], "rewind_epoch": [0, 1]},
+}
+"""A study file that is done in seconds."""
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    """Ray on this machine, started once for all tests."""
+    import logging
+
+    import ray
+
+    ray.init(num_cpus=2, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def small_study(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a finished study of six trials."""
+    import study
+
+    return Path(study.run(SMALL, storage_path=tmp_path_factory.mktemp("studies")))

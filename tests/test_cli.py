@@ -1,0 +1,196 @@
+"""The command line, as a user calls it."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from study.config import load_config, to_toml
+from tests.conftest import SMALL
+
+COMMAND = [sys.executable, "-m", "study.cli"]
+
+
+def call(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    return subprocess.run(
+        [*COMMAND, *arguments], capture_output=True, text=True, cwd=cwd, env=environment,
+        check=False, timeout=300,
+    )  # fmt: skip
+
+
+def study_file(folder: Path) -> Path:
+    file = folder / "mine.toml"
+    file.write_text(to_toml(load_config(SMALL)))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "digits-mpl"], "Did you mean 'digits-mlp'"),
+        (["run", "nowhere.toml"], "there is no file"),
+        (["run", "--set", "task.epoch=3"], "Did you mean 'epochs'"),
+        (["run", "--num-samples", "0"], "greater than or equal to 1"),
+        (["run", "--num-samples", "x"], "not a valid integer"),
+        (["run", "--name", "../x"], "study.name"),
+        (["run", "--time-budget", "soon"], "is no time"),
+        (["run", "--set", "space.rewind_epoch=99"], "past the end of the dense run"),
+        (["run", "--set", "task.dataset=cifar10"], "needs the folder"),
+        (["run", "--set", "task.data_dir=/nowhere"], "no folder /nowhere"),
+        (["run", "--set", "space.exclude=['*']"], "nothing to prune"),
+        (["run", "--set", "space.include=['fc9']"], "Did you mean 'fc"),
+        (["run", "--set", "space.saliency=magnitud"], "Did you mean 'magnitude'"),
+        (["run", "--set", "space.schedule=geometri"], "Did you mean 'geometric'"),
+        (["runn"], "No such command"),
+        (["run", "--nmae", "x"], "No such option"),
+        (["status", "nowhere"], "holds no study"),
+        (["table", "nowhere", "rounds"], "holds no study"),
+        (["list", "modles"], "is not one of"),
+    ],
+)
+def test_bad_input_is_one_clear_message_and_exit_code_2(
+    tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    answer = call(*arguments, cwd=tmp_path)
+    assert answer.returncode == 2, answer.stderr
+    assert message in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert answer.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_says_what_would_run_and_writes_nothing(tmp_path: Path) -> None:
+    answer = call("run", "--dry-run", cwd=tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    assert "3 prunable layers, 6,464 weights" in answer.stdout
+    assert "at most 63 epochs" in answer.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_prints_a_study_file_that_runs_the_same(tmp_path: Path) -> None:
+    printed = call("run", "--dry-run", "--set", "task.epochs=7", cwd=tmp_path).stdout
+    (tmp_path / "copy.toml").write_text(printed)
+    assert load_config(tmp_path / "copy.toml").task.epochs == 7
+
+
+@pytest.mark.parametrize(
+    ("what", "name"),
+    [
+        ("presets", "digits-mlp"),
+        ("models", "resnet20"),
+        ("datasets", "fashion_mnist"),
+        ("saliencies", "movement"),
+        ("allocations", "lamp"),
+        ("schedules", "cubic"),
+        ("tasks", 'model = "vgg16"'),
+    ],
+)
+def test_names_are_listed(tmp_path: Path, what: str, name: str) -> None:
+    answer = call("list", what, cwd=tmp_path)
+    assert name in answer.stdout.splitlines()
+
+
+def test_help_config_explains_every_table(tmp_path: Path) -> None:
+    answer = call("run", "--help-config", cwd=tmp_path)
+    for table in ("study", "task", "space", "objectives", "search", "resources"):
+        assert f"[{table}]" in answer.stdout
+
+
+@pytest.mark.slow
+def test_a_study_runs_from_a_file_and_prints_where_its_report_is(tmp_path: Path) -> None:
+    file = study_file(tmp_path)
+    answer = call("run", str(file), "--num-samples", "3", "--name", "one", cwd=tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    report = Path(answer.stdout.strip())
+    assert report == tmp_path / "studies" / "one" / "report.html"
+    assert "<svg" in report.read_text()
+    assert "3/3 trials" in answer.stderr
+    assert "\x1b" not in answer.stderr
+
+    again = call("run", str(file), "--name", "one", cwd=tmp_path)
+    assert again.returncode == 2
+    assert "exists already" in again.stderr
+
+    state = json.loads(call("status", str(report.parent), "--format", "json").stdout)
+    assert state["state"] == "finished"
+    assert state["trials"]["completed"] == 3
+    assert call("list", "studies", cwd=tmp_path).stdout == "one\n"
+
+
+@pytest.mark.slow
+def test_failed_trials_are_exit_code_3(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def broken(inputs):\n    raise RuntimeError('broken')\n")
+    answer = call(
+        "run", str(study_file(tmp_path)), "--num-samples", "2", "--quiet",
+        "--set", "space.saliency=mine:broken", cwd=tmp_path,
+    )  # fmt: skip
+    assert answer.returncode == 3, answer.stderr
+    assert "2 of 2 trials failed" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.slow
+def test_an_interrupt_stops_cleanly_with_exit_code_130(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "run", str(study_file(tmp_path)), "--num-samples", "10000"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        folder = tmp_path / "studies" / "small"
+        deadline = time.monotonic() + 120
+        while not (folder / "trials" / "0003" / "outcome.json").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    state = json.loads(call("status", str(folder), "--format", "json").stdout)
+    assert state["state"] == "interrupted"
+    assert state["trials"]["completed"] >= 3
+    assert state["trials"]["running"] == 0
+    assert (folder / "report.html").exists()
+
+
+@pytest.mark.slow
+def test_tables_come_in_every_format(small_study: Path, tmp_path: Path) -> None:
+    folder = str(small_study)
+    assert (
+        len(pd.read_csv(io.StringIO(call("table", folder, "trials", "--format", "csv").stdout)))
+        == 6
+    )
+    rows = json.loads(call("table", folder, "pareto", "--format", "json").stdout)
+    assert all(0 < row["density"] <= 1 for row in rows)
+    target = tmp_path / "rounds.parquet"
+    assert call("table", folder, "rounds", "--format", "parquet", "-o", str(target)).returncode == 0
+    assert {"trial_id", "round", "val_accuracy"} <= set(pd.read_parquet(target).columns)
+    assert "fc1" in call("table", folder, "layers").stdout
+
+
+@pytest.mark.slow
+def test_a_report_can_be_written_again_and_is_the_same(small_study: Path, tmp_path: Path) -> None:
+    for name in ("a.html", "b.html"):
+        answer = call("report", str(small_study), "-o", str(tmp_path / name))
+        assert answer.returncode == 0, answer.stderr
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+def test_nothing_to_report_is_exit_code_4(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(to_toml(load_config(SMALL)))
+    answer = call("report", str(tmp_path))
+    assert answer.returncode == 4
+    assert "no finished round" in answer.stderr
+
+
+def test_the_doctor_finds_this_environment_fit(tmp_path: Path) -> None:
+    answer = call("doctor", cwd=tmp_path)
+    assert answer.returncode == 0, answer.stdout
+    assert "ok    torch" in answer.stdout
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,89 @@
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search_spaces import Range
+from study.config import load_config, presets, to_toml
+from study.config_help import config_help
+from study.errors import UsageError
+
+MINIMAL: dict[str, Any] = {"task": {"dataset": "digits", "model": "mlp"}}
+
+
+def with_(**tables: Any) -> dict[str, Any]:
+    return {**MINIMAL, **tables}
+
+
+@pytest.mark.parametrize("name", presets())
+def test_a_resolved_file_gives_the_same_study_again(name: str) -> None:
+    config = load_config(name)
+    assert load_config(tomllib.loads(to_toml(config))) == config
+
+
+def test_a_file_on_disk_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('[task]\ndataset = "digits"\nmodel = "mlp"\n[study]\nname = "mine"\n')
+    assert load_config(file).study.name == "mine"
+
+
+def test_keys_are_changed_one_by_one_with_values_in_toml() -> None:
+    changes = ["task.epochs=5", "space.rounds=[1, 2]", "study.name=hello", "task.lr = 0.5"]
+    config = load_config("digits-mlp", changes)
+    assert (config.task.epochs, config.task.lr) == (5, 0.5)
+    assert config.space.rounds == Range(1, 2)
+    assert config.study.name == "hello"
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (with_(studdy={}), r"studdy: unknown key\. Did you mean 'study'\?"),
+        (with_(study={"num_sample": 3}), r"study\.num_sample: .*Did you mean 'num_samples'"),
+        ({"task": {"dataset": "digits", "modle": "mlp"}}, "Did you mean 'model'"),
+        (with_(study={"num_samples": 0}), r"study\.num_samples: .*greater than or equal to 1"),
+        (with_(study={"num_samples": "many"}), r"study\.num_samples: .*not 'many'"),
+        (with_(study={"name": "a/b"}), r"study\.name: name 'a/b': only letters"),
+        (with_(study={"name": ".."}), r"study\.name"),
+        (with_(study={"name": ""}), r"study\.name"),
+        (with_(space={"per_layer": {"bounds": [0, 1.0]}}), r"space\.per_layer.*high < 1"),
+        (with_(space={"rewind_epoch": 25}), "past the end of the dense run; task.epochs is 20"),
+        (with_(objectives={"acuracy": "max"}), "Did you mean 'accuracy'"),
+        (with_(objectives={"accuracy": "maximum"}), "'max' or 'min'"),
+        (with_(objectives={}), "0 objectives; from 1 to 4"),
+        (with_(search={"sampler": "tpa"}), "'tpe'"),
+        (with_(resources={"cpus_per_trial": 0}), r"resources\.cpus_per_trial"),
+        ({"task": {"dataset": "digits"}}, "set model, or object"),
+        ({"task": {"object": "a:b", "model": "mlp"}}, "take dataset and model out"),
+        ("digits-mpl", "Did you mean 'digits-mlp'"),
+        ("nowhere.toml", "there is no file"),
+    ],
+)
+def test_what_is_wrong_is_said_by_key_with_the_nearest_spelling(source: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        load_config(source)
+
+
+@pytest.mark.parametrize("change", ["epochs=3", "task.epochs", "=3", "task.epochs.x=1"])
+def test_a_change_that_cannot_be_made_is_refused(change: str) -> None:
+    with pytest.raises(UsageError, match=r"--set|epochs"):
+        load_config("digits-mlp", [change])
+
+
+def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "broken.toml"
+    file.write_text("[task\n")
+    with pytest.raises(UsageError, match=r"broken\.toml"):
+        load_config(file)
+
+
+def test_every_key_has_an_explanation() -> None:
+    text = config_help()
+    assert "None" not in [line.strip() for line in text.splitlines()]
+    for key in ("num_samples", "milestones", "rewind_epoch", "bounds", "max_failures", "sampler"):
+        assert f"  {key}: " in text
+
+
+def test_objectives_are_never_on_test_data() -> None:
+    assert not any("test" in column for column in load_config("digits-mlp").objective_columns)

@@ -1,0 +1,185 @@
+"""A real study on a real Ray: what it writes, and what it does when something fails."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import torch
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+import study
+from study.config import load_config
+from study.pruning import PruningPlan, run_pipeline
+from study.pruning.saliency import SaliencyInputs
+from study.records import Event, Provenance, RoundRecord, TrialOutcome
+from study.tasks import Task, load_task, make_task
+from study.tuning.launching import run_study
+from study.tuning.preparing import prepare
+from tests.conftest import SMALL
+
+pytestmark = pytest.mark.slow
+
+
+def trials_of(folder: Path) -> list[Path]:
+    return sorted((folder / "trials").iterdir())
+
+
+def rounds_of(trial: Path) -> list[RoundRecord]:
+    lines = (trial / "rounds.jsonl").read_text().splitlines()
+    return [RoundRecord.model_validate_json(line) for line in lines]
+
+
+def plan_of(trial: Path) -> PruningPlan:
+    return PruningPlan.model_validate_json((trial / "plan.json").read_text())
+
+
+def test_the_folder_is_laid_out_as_documented(small_study: Path) -> None:
+    assert load_config(tomllib.loads((small_study / "study.toml").read_text())) is not None
+    provenance = Provenance.model_validate_json((small_study / "provenance.json").read_text())
+    assert provenance.packages["torch"].startswith(torch.__version__.split("+")[0])
+    events = [
+        Event.model_validate_json(line)
+        for line in (small_study / "events.jsonl").read_text().splitlines()
+    ]
+    assert events[0].event == "study_started"
+    assert events[-1].event == "study_finished"
+    assert sum(event.event == "trial_completed" for event in events) == 6
+    assert len(list((small_study / "trajectories").iterdir())) == 1
+
+
+def test_every_round_of_every_trial_is_recorded_and_meets_its_plan(small_study: Path) -> None:
+    assert [trial.name for trial in trials_of(small_study)] == [f"{n:04d}" for n in range(6)]
+    for trial in trials_of(small_study):
+        plan, records = plan_of(trial), rounds_of(trial)
+        assert [record.round for record in records] == list(range(plan.rounds + 1))
+        assert {record.trial_id for record in records} == {trial.name}
+        outcome = TrialOutcome.model_validate_json((trial / "outcome.json").read_text())
+        assert outcome.status == "completed"
+        assert outcome.rounds_finished == outcome.rounds_planned == plan.rounds
+        assert isinstance(plan.sparsity, dict)
+        for layer in records[-1].layers:
+            assert abs(layer.density - (1 - plan.sparsity[layer.layer])) <= 0.5 / layer.total + 1e-9
+        assert not (trial / "resume").exists()
+        assert not list(trial.glob("*.tmp"))
+
+
+def test_records_are_those_of_the_same_plan_without_ray(small_study: Path) -> None:
+    task = load_task(**load_config(SMALL).task.load_arguments())
+    for trial in trials_of(small_study)[:3]:
+        alone = list(run_pipeline(plan_of(trial), task))
+        for mine, recorded in zip(alone, rounds_of(trial), strict=True):
+            same = {"wall_s", "finished_at", "trial_id"}
+            assert mine.model_dump_json(exclude=same) == recorded.model_dump_json(exclude=same)
+
+
+def test_weights_and_masks_of_every_round_are_kept_and_agree(small_study: Path) -> None:
+    for trial in trials_of(small_study):
+        for record in rounds_of(trial)[1:]:
+            tensors = load_file(trial / f"round_{record.round:02d}.safetensors")
+            for layer in record.layers:
+                mask = tensors[f"mask.{layer.layer}"]
+                assert mask.dtype == torch.bool
+                assert int(mask.sum()) == layer.kept
+                assert not tensors[f"model.{layer.layer}.weight"][~mask].any()
+
+
+def test_the_dense_run_is_the_same_in_all_trials(small_study: Path) -> None:
+    dense = [rounds_of(trial)[0] for trial in trials_of(small_study)]
+    assert len({record.val_loss for record in dense}) == 1
+    assert {record.train_epochs for record in dense} == {4.0}
+
+
+def test_optuna_has_every_trial_with_its_values(small_study: Path) -> None:
+    storage = JournalStorage(JournalFileBackend(str(small_study / "optuna.journal")))
+    trials = optuna.load_study(study_name="small", storage=storage).trials
+    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 6
+    for trial, folder in zip(trials, trials_of(small_study), strict=True):
+        last = rounds_of(folder)[-1]
+        assert trial.values == [last.val_accuracy, last.density]
+
+
+def broken(inputs: SaliencyInputs) -> dict[str, Tensor]:
+    raise RuntimeError("this saliency is broken")
+
+
+def test_a_failed_trial_is_recorded_and_the_study_goes_on(
+    ray_cluster: None, tmp_path: Path
+) -> None:
+    space = {**SMALL["space"], "saliency": ["magnitude", f"{__name__}:broken"]}
+    config = load_config(
+        {**SMALL, "space": space, "study": {"name": "failing", "storage_path": str(tmp_path)}},
+        ["study.num_samples=6"],
+    )
+    finished = run_study(prepare(config), lambda *_: None)
+    outcomes = [
+        TrialOutcome.model_validate_json((trial / "outcome.json").read_text())
+        for trial in trials_of(tmp_path / "failing")
+    ]
+    failed = [outcome for outcome in outcomes if outcome.status == "errored"]
+    assert 0 < len(failed) < 6
+    assert finished.failed_trials == len(failed)
+    assert all("this saliency is broken" in str(outcome.error) for outcome in failed)
+    assert {o.status for o in outcomes} == {"completed", "errored"}
+    storage = JournalStorage(JournalFileBackend(str(tmp_path / "failing" / "optuna.journal")))
+    states = [t.state.name for t in optuna.load_study(study_name="failing", storage=storage).trials]
+    assert states.count("FAIL") == len(failed)
+    assert states.count("COMPLETE") == 6 - len(failed)
+
+
+def exploding_task() -> Task:
+    inputs, targets = torch.randn(60, 4), torch.arange(60) % 2
+    return make_task(
+        lambda: nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)),
+        (inputs, targets), 0.3, epochs=2, batch_size=8, lr=1e25, lr_schedule="constant",
+    )  # fmt: skip
+
+
+def test_a_trial_that_diverges_is_stopped_with_its_reason_and_teaches_nothing(
+    ray_cluster: None, tmp_path: Path
+) -> None:
+    tables: dict[str, Any] = {
+        "study": {"name": "diverging", "num_samples": 2, "storage_path": str(tmp_path)},
+        "task": {"object": f"{__name__}:exploding_task"},
+        "space": {"rounds": 2, "retrain": "finetune", "retrain_epochs": 1},
+    }
+    run_study(prepare(load_config(tables)), lambda *_: None)
+    for trial in trials_of(tmp_path / "diverging"):
+        outcome = json.loads((trial / "outcome.json").read_text())
+        assert (outcome["status"], outcome["stop_reason"]) == ("stopped", "diverged")
+    storage = JournalStorage(JournalFileBackend(str(tmp_path / "diverging" / "optuna.journal")))
+    trials = optuna.load_study(study_name="diverging", storage=storage).trials
+    assert {trial.state.name for trial in trials} == {"FAIL"}
+
+
+def test_a_study_that_cannot_start_writes_nothing(tmp_path: Path) -> None:
+    tables = {**SMALL, "space": {"per_layer": {"bounds": {"fc9": [0, 0.5]}}}}
+    with pytest.raises(study.UsageError, match="Did you mean 'fc"):
+        study.run(tables, storage_path=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_exists_is_not_written_into(small_study: Path) -> None:
+    before = sorted(path.stat().st_mtime_ns for path in small_study.rglob("*"))
+    with pytest.raises(study.UsageError, match="exists already"):
+        study.run(SMALL, storage_path=small_study.parent)
+    assert sorted(path.stat().st_mtime_ns for path in small_study.rglob("*")) == before
+
+
+def test_more_cores_than_there_are_is_said_and_not_waited_for(
+    ray_cluster: None, tmp_path: Path
+) -> None:
+    tables = {**SMALL, "resources": {"cpus_per_trial": 64}}
+    with pytest.raises(study.UsageError, match="cluster has 2; no trial could start"):
+        study.run(tables, storage_path=tmp_path)
+
+
+def test_a_study_can_be_kept_behind_a_uri(ray_cluster: None, tmp_path: Path) -> None:
+    location = study.run(SMALL, storage_path=f"file://{tmp_path}", num_samples=2, name="by-uri")
+    assert location == f"file://{tmp_path}/by-uri"
+    assert len(trials_of(tmp_path / "by-uri")) == 2
