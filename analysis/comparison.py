@@ -13,7 +13,7 @@ from scipy.special import stdtr
 from analysis.intervals import CONFIDENCE, t_interval, t_intervals
 from analysis.results import Results
 from analysis.scoring import DENSITIES, scores
-from analysis.style import axes_or_new, label, legend, log_axis, looks, say, tidy
+from analysis.style import axes_or_new, entitle, label, legend, log_axis, looks, say, tidy
 from study.errors import unknown_name
 
 LEAST_SEEDS = 6
@@ -148,7 +148,7 @@ def plot_comparison(
     ax.set(xlabel="density at most (kept / prunable weights)", ylabel=f"best {label(value)}")
     limit = "" if budget is None else f" within {budget:g} epochs"
     spread = f", {CONFIDENCE:.0%} intervals over seeds" if table["n"].max() > 1 else ", one seed"
-    ax.set_title(f"best of each {label(by)}{limit}{spread}")
+    entitle(ax, f"best of each {label(by)}{limit}{spread}")
     legend(ax)
     return ax
 

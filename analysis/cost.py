@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from analysis.results import Results
 from analysis.spending import AMOUNTS, round_costs
-from analysis.style import COLOURS, axes_or_new, legend, say, tidy
+from analysis.style import COLOURS, axes_or_new, entitle, legend, say, tidy
 
 
 def trial_costs(results: Results) -> pd.DataFrame:
@@ -111,6 +111,8 @@ def plot_cost(results: Results, ax: Axes | None = None) -> Axes:
     tidy(ax)
     left = np.zeros(len(table))
     for number, name in enumerate(table.columns):
+        if not table[name].any():
+            continue
         saved = name.startswith("saved")
         ax.barh(
             table.index, table[name], left=left, height=0.55, label=name,
@@ -119,7 +121,7 @@ def plot_cost(results: Results, ax: Axes | None = None) -> Axes:
         )  # fmt: skip
         left += table[name].to_numpy()
     ax.set(xlabel="training epochs", ylabel="")
-    ax.set_title(f"filled: spent; hatched: saved (n = {len(results.trials):,} trials)")
+    entitle(ax, f"filled: spent; hatched: saved (n = {len(results.trials):,} trials)")
     ax.margins(x=0.02)
     legend(ax, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return ax

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.results import Results
-from analysis.style import MANY, axes_or_new, legend, log_axis, look, say, tidy
+from analysis.style import MANY, axes_or_new, entitle, legend, log_axis, look, say, short, tidy
 
 MOST_LAYERS = 7
 
@@ -71,7 +71,7 @@ def plot_dead_units(results: Results, ax: Axes | None = None) -> Axes:
     for number, name in enumerate(shown):
         style, group = look(number), table[table["layer"] == name]
         ax.scatter(group["density"], 100 * group["dead_share"], s=14, alpha=0.6, linewidths=0,
-                   color=style.colour, marker=style.marker, label=name,
+                   color=style.colour, marker=style.marker, label=short(name),
                    rasterized=len(table) > MANY)  # fmt: skip
     log_axis(ax)
     ax.invert_xaxis()
@@ -79,6 +79,6 @@ def plot_dead_units(results: Results, ax: Axes | None = None) -> Axes:
     rest = len(worst) - len(shown)
     more = f", {rest} layers with less not drawn" if rest else ""
     ax.set(xlabel="density of the layer", ylabel="dead output units (%)")
-    ax.set_title(f"{networks:,} pruned networks{more}")
+    entitle(ax, f"{networks:,} pruned networks{more}")
     legend(ax)
     return ax

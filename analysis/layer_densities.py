@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from analysis.objectives import DEFAULT_OBJECTIVES, Objectives
 from analysis.pareto import pareto_front
 from analysis.results import Results
-from analysis.style import axes_or_new, say
+from analysis.style import axes_or_new, say, short
 
 MOST_POINTS = 12
 """Networks shown; of more, these many spread over the front."""
@@ -74,11 +74,13 @@ def plot_layer_densities(
     if table.empty:
         return say(ax, "no pruned network is on the front")
     drawn = table.set_axis([f"{100 * density:.3g} %" for density in table.columns], axis=1)
+    drawn = drawn.set_axis([short(str(name)) for name in table.index], axis=0)
     sns.heatmap(
         drawn, ax=ax, cmap="cividis", vmin=0, vmax=1, annot=rows <= MOST_NUMBERS, fmt=".2f",
         annot_kws={"fontsize": 7}, cbar_kws={"label": "density of the layer"},
         yticklabels="auto", rasterized=table.size > 2000,
     )  # fmt: skip
     ax.set(xlabel="networks on the front, by total density", ylabel="", title="")
-    ax.tick_params(axis="both", labelsize=8, rotation=0)
+    ax.tick_params(axis="y", labelsize=8, rotation=0)
+    ax.tick_params(axis="x", labelsize=8, rotation=90 if len(table.columns) > 8 else 0)
     return ax

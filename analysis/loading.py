@@ -153,7 +153,7 @@ def _rounds_frame(table: pa.Table, trials: pd.DataFrame, name: str) -> pd.DataFr
     order = [each for each in _FIRST_COLUMNS if each in columns]
     order += [each for each in columns if each not in order and each != "schema_version"]
     arranged = pa.table({each: columns.pop(each) for each in order})
-    frame: pd.DataFrame = arranged.to_pandas(split_blocks=True, self_destruct=True)
+    frame: pd.DataFrame = arranged.to_pandas()
     return frame
 
 

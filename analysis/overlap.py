@@ -14,7 +14,7 @@ from analysis.objectives import DEFAULT_OBJECTIVES, Objectives
 from analysis.pareto import pareto_front
 from analysis.reading.masks import read_masks
 from analysis.results import Results
-from analysis.style import axes_or_new, say
+from analysis.style import axes_or_new, entitle, say
 
 MOST_NETWORKS = 10
 
@@ -111,7 +111,7 @@ def plot_mask_overlap(
     ax.set(xlabel="trial, round (density)", ylabel="")
     ax.tick_params(axis="x", labelsize=7, rotation=90)
     ax.tick_params(axis="y", labelsize=7, rotation=0)
-    ax.set_title(f"masks of {len(order)} networks")
+    entitle(ax, f"masks of {len(order)} networks")
     return ax
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.results import Results
-from analysis.style import axes_or_new, label, legend, log_axis, look, say, tidy
+from analysis.style import axes_or_new, entitle, label, legend, log_axis, look, say, short, tidy
 from analysis.surrogate import LEAST_GROUPS, Surrogate, as_numbers, fit_surrogate, trust
 
 GRID = 12
@@ -95,7 +95,7 @@ def plot_partial_dependence(
     for number, name in enumerate(names[:MOST_CURVES]):
         style, curve = look(number), table[table["layer"] == name]
         ax.plot(curve["density"], curve["mean"], color=style.colour, marker=style.marker,
-                linestyle=style.line, markersize=4, linewidth=1.2, label=name)  # fmt: skip
+                linestyle=style.line, markersize=4, linewidth=1.2, label=short(name))  # fmt: skip
         ax.fill_between(curve["density"], curve["low"], curve["high"], color=style.colour,
                         alpha=0.12, linewidth=0)  # fmt: skip
     for name in names[MOST_CURVES:]:
@@ -109,7 +109,7 @@ def plot_partial_dependence(
     ax.invert_xaxis()
     r2, n = float(table["r2"].iloc[0]), int(table["n"].iloc[0])
     ax.set(xlabel="density of this layer (others as searched)", ylabel=f"expected {label(value)}")
-    ax.set_title(f"surrogate of {n:,} networks, R² on unseen trials {r2:.2f}{trust(r2)}")
+    entitle(ax, f"surrogate of {n:,} networks, R² on unseen trials {r2:.2f}{trust(r2)}")
     legend(ax)
     return ax
 

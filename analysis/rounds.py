@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from analysis.results import Results
-from analysis.style import LOG_AXES, axes_or_new, label, legend, log_axis, looks, say, tidy
+from analysis.style import LOG_AXES, axes_or_new, entitle, label, legend, log_axis, looks, say, tidy
 
 MOST_LINES = 300
 """Trials drawn one by one; of more, the middle and the spread of each group."""
@@ -131,7 +131,7 @@ def plot_rounds(
     elif x == "round":
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel=label(x), ylabel=label(y))
-    shown = "each line a trial" if few else "median and middle 80 % of trials"
-    ax.set_title(f"from dense to the last round; {shown} (n = {trials:,})")
+    shown = "each line a trial from dense to its end" if few else "median and middle 80 %"
+    entitle(ax, f"{shown} (n = {trials:,} trials)")
     legend(ax, handles=handles)
     return ax

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from analysis.hypervolumes import hypervolume_history
 from analysis.objectives import DEFAULT_OBJECTIVES, Objectives
 from analysis.results import Results
-from analysis.style import MANY, axes_or_new, label, legend, looks, say, tidy
+from analysis.style import MANY, axes_or_new, entitle, label, legend, looks, say, tidy
 
 
 def plot_hypervolume(
@@ -54,6 +54,6 @@ def plot_hypervolume(
     }
     ax.set(xlabel=names.get(x, label(x)), ylabel="hypervolume")
     corner = ", ".join(f"{name} {value:g}" for name, value in history.attrs["reference"].items())
-    ax.set_title(f"reference: {corner}")
+    entitle(ax, f"reference: {corner}")
     legend(ax)
     return ax

@@ -10,10 +10,11 @@ from matplotlib.axes import Axes
 from analysis.attainment import attainment_surfaces
 from analysis.objectives import DEFAULT_OBJECTIVES, Objectives
 from analysis.results import Results
-from analysis.style import LOG_AXES, axes_or_new, label, legend, log_axis, say, tidy
+from analysis.style import LOG_AXES, axes_or_new, entitle, label, legend, log_axis, looks, say, tidy
 from study.errors import UsageError
 
 _NAMES = {0.0: ("best of the seeds", ":"), 0.5: ("median", "-"), 1.0: ("worst of the seeds", "--")}
+_COLOURS = {0.0: "#333333", 0.5: "#0072B2", 1.0: "#333333"}
 
 
 def plot_attainment(
@@ -22,7 +23,7 @@ def plot_attainment(
     by: str = "seed",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the fronts that one, half and all of the seeds attain.
+    """Draw the fronts that one, half and all of the seeds attain; of several studies, the medians.
 
     Parameters
     ----------
@@ -43,28 +44,37 @@ def plot_attainment(
     if len(objectives) != 2:
         raise UsageError(f"fronts of seeds are drawn in 2 objectives, not {len(objectives)}")
     y, x = objectives
-    surfaces = attainment_surfaces(results.rounds, objectives, by=by)
+    parts = dict(iter(results.rounds.groupby("study", sort=False))) if by == "seed" else {}
+    several = len(parts) > 1
     ax = axes_or_new(ax)
-    if surfaces.empty:
+    where: Literal["post", "pre"] = "post" if objectives[x] == "min" else "pre"
+    runs = 0
+    styles = looks(str(name) for name in parts)
+    for study, rounds in (parts if several else {"": results.rounds}).items():
+        surfaces = attainment_surfaces(rounds, objectives, by=by)
+        runs = max(runs, int(surfaces["runs"].max()) if len(surfaces) else 0)
+        for share, (name, style) in _NAMES.items():
+            line = surfaces[surfaces["share"] == share].sort_values(x)
+            if line.empty or (share != 0.5 and (several or runs == 1)):
+                continue
+            line = _to_the_edge(line, x, rounds[x], objectives[x])
+            ax.step(
+                line[x],
+                line[y],
+                where=where,
+                color=styles[str(study)].colour if several else _COLOURS[share],
+                linestyle=styles[str(study)].line if several else style,
+                linewidth=1.8 if share == 0.5 else 1.0,
+                label=f"{study!s}, {name}" if several else name if runs > 1 else f"the only {by}",
+            )
+    if runs == 0:
         return say(ax, "no network has a value in both objectives")
     tidy(ax)
-    runs = int(surfaces["runs"].iloc[0])
-    for share, (name, style) in _NAMES.items():
-        if runs == 1 and share != 0.5:
-            continue
-        line = surfaces[surfaces["share"] == share].sort_values(x)
-        line = _to_the_edge(line, x, results.rounds[x], objectives[x])
-        shown = name if runs > 1 else f"the front of the only {by}"
-        where: Literal["post", "pre"] = "post" if objectives[x] == "min" else "pre"
-        ax.step(
-            line[x], line[y], where=where, color="#0072B2" if share == 0.5 else "#333333",
-            linestyle=style, linewidth=1.8 if share == 0.5 else 1.0, label=shown,
-        )  # fmt: skip
-    if x in LOG_AXES and (surfaces[x] > 0).all():
+    if x in LOG_AXES and (results.rounds[x] > 0).all():
         log_axis(ax)
-    ax.set(xlabel=label(x), ylabel=label(y), title=f"attained by {runs} {by}s (n = {runs})")
-    if runs == 1:
-        ax.set_title(f"one {by}: nothing is known of the spread")
+    ax.set(xlabel=label(x), ylabel=label(y))
+    known = f"attained by {runs} {by}s"
+    entitle(ax, known if runs > 1 else f"one {by}: nothing is known of the spread")
     legend(ax)
     return ax
 

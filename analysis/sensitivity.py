@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from analysis.intervals import CONFIDENCE, t_intervals
 from analysis.results import Results
-from analysis.style import axes_or_new, label, legend, look, say, tidy
+from analysis.style import axes_or_new, entitle, label, legend, look, say, short, tidy
 
 MOST_CURVES = 8
 """Layers with a colour of their own; of more, the most and the least sensitive."""
@@ -128,9 +128,9 @@ def plot_sensitivity(results: Results, drop: float | None = 0.01, ax: Axes | Non
     for number, key in enumerate(named):
         style, curve = look(number), curves[key]
         x = _place(curve["sparsity"])
+        name = short(f"{key[0]} {key[1]}" if several else key[1])
         ax.plot(x, curve["mean"], color=style.colour, marker=style.marker, linestyle=style.line,
-                markersize=4, linewidth=1.3, label=f"{key[0]} {key[1]}" if several else key[1],
-                zorder=3)  # fmt: skip
+                markersize=4, linewidth=1.3, label=name, zorder=3)  # fmt: skip
         ax.fill_between(x, curve["low"], curve["high"], color=style.colour, alpha=0.15,
                         linewidth=0, zorder=2)  # fmt: skip
     if drop is not None:
@@ -141,7 +141,7 @@ def plot_sensitivity(results: Results, drop: float | None = 0.01, ax: Axes | Non
     ax.set(
         xlabel="sparsity of this layer alone (others as they were)", ylabel=label("accuracy_drop")
     )
-    ax.set_title(_title(seeds, float(table["recovery_epochs"].max())))
+    entitle(ax, _title(seeds, float(table["recovery_epochs"].max())))
     legend(ax)
     return ax
 
@@ -162,6 +162,7 @@ def plot_sensitivity_map(results: Results, ax: Axes | None = None) -> Axes:
         return say(ax, NO_SCAN)
     drawn = 100 * table
     drawn.columns = pd.Index([f"{100 * level:.3g} %" for level in table.columns])
+    drawn.index = pd.Index([short(str(name)) for name in table.index])
     sns.heatmap(
         drawn, ax=ax, cmap="cividis_r", vmin=0, vmax=max(float(drawn.max().max()), 1e-9),
         annot=drawn.size <= 400, fmt=".1f", annot_kws={"fontsize": 7},
@@ -171,7 +172,7 @@ def plot_sensitivity_map(results: Results, ax: Axes | None = None) -> Axes:
     ax.set(xlabel="sparsity of this layer alone", ylabel="")
     ax.tick_params(axis="both", labelsize=8, rotation=0)
     seeds = int(sensitivity_data(results)["n"].max())
-    ax.set_title(f"mean of {seeds} seeds" if seeds > 1 else "one seed")
+    entitle(ax, f"mean of {seeds} seeds" if seeds > 1 else "one seed")
     return ax
 
 

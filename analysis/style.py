@@ -28,6 +28,9 @@ TOO_MANY = 50_000
 MOST_NAMES_INSIDE = 7
 """Names in a legend up to which it lies over the drawing."""
 
+LONGEST_NAME = 26
+"""Letters of a layer's name on an axis."""
+
 LABELS = {
     "accuracy_drop": "drop in validation accuracy",
     "compression_ratio": "compression ratio (all / nonzero parameters)",
@@ -126,6 +129,16 @@ def legend(ax: Axes, **options: Any) -> None:
         ax.legend(fontsize="small", framealpha=0.8, edgecolor="none", borderpad=0.2, **options)
 
 
+def entitle(ax: Axes, text: str) -> None:
+    """Put a line above the drawing."""
+    ax.set_title(text, fontsize="medium", loc="left")
+
+
+def short(name: str, most: int = LONGEST_NAME) -> str:
+    """A name that leaves room for the drawing: of a long one, its end."""
+    return name if len(name) <= most else "…" + name[1 - most :]
+
+
 def say(ax: Axes, text: str) -> Axes:
     """Instead of a drawing: why there is none."""
     ax.text(0.5, 0.5, text, ha="center", va="center", wrap=True, transform=ax.transAxes)
@@ -141,7 +154,7 @@ def log_axis(ax: Axes, axis: Literal["x", "y"] = "x") -> None:
     if not (np.isfinite([low, high]).all() and low > 0):
         return
     powers = range(int(np.floor(np.log10(low))) - 1, int(np.ceil(np.log10(high))) + 1)
-    for steps in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)):
+    for steps in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
         ticks = [step * 10.0**power for power in powers for step in steps]
         inside = [tick for tick in ticks if low <= tick <= high]
         if len(inside) >= 4:

@@ -17,6 +17,7 @@ from analysis.style import (
     MANY,
     TOO_MANY,
     axes_or_new,
+    entitle,
     label,
     legend,
     log_axis,
@@ -25,6 +26,9 @@ from analysis.style import (
     tidy,
 )
 from study.errors import UsageError
+
+MOST_CIRCLES = 60
+"""Points of the front up to which each is circled."""
 
 
 def pareto_data(results: Results, objectives: Objectives = DEFAULT_OBJECTIVES) -> pd.DataFrame:
@@ -96,12 +100,13 @@ def plot_pareto(
         ax.step(front[x], front[y], where=where, color="black", linewidth=1.3, zorder=3)
     line = "-" if len(objectives) == 2 else ""
     ax.plot([], [], color="black", marker="o", mfc="none", linestyle=line, label=name)
-    ax.scatter(front[x], front[y], s=34, facecolors="none", edgecolors="black", zorder=4)
+    if len(front) <= MOST_CIRCLES:
+        ax.scatter(front[x], front[y], s=34, facecolors="none", edgecolors="black", zorder=4)
     if x in LOG_AXES and (points[x] > 0).all():
         log_axis(ax)
     _look_at_the_front(ax, pruned, front, y, objectives[y] == "max")
     ax.set(xlabel=label(x), ylabel=label(y))
-    ax.set_title(f"{len(pruned):,} pruned networks, {pruned['trial_id'].nunique():,} trials")
+    entitle(ax, f"{len(pruned):,} pruned networks, {pruned['trial_id'].nunique():,} trials")
     legend(ax)
     return ax
 

@@ -30,11 +30,10 @@ def read_cache(
 ) -> tuple[pa.Table | None, set[str]]:
     """Cached rows of the trials that have not changed, and which trials these are."""
     try:
-        local = folder.local_path
-        if local is not None:
-            table = pq.read_table(local / CACHE_DIR / f"{kind}.parquet", memory_map=True)
-        else:
-            table = pq.read_table(io.BytesIO(folder.read(CACHE_DIR, f"{kind}.parquet")))
+        local, name = folder.local_path, f"{kind}.parquet"
+        source = local / CACHE_DIR / name if local else io.BytesIO(folder.read(CACHE_DIR, name))
+        # Not read_table, which takes a folder named "a=b" above it for a column.
+        table = pq.ParquetFile(source, memory_map=local is not None).read()
         facts = json.loads((table.schema.metadata or {})[_KEY])
     except (OSError, ValueError, KeyError, pa.ArrowException):
         return None, set()

@@ -76,6 +76,8 @@ def _parse(text: bytes, schema: pa.Schema, longest: int) -> pa.Table | None:
     """The table, or None when a line cannot be read; no line is longer than ``longest``."""
     if not text:
         return schema.empty_table()
+    if not _each_line_is_an_object(text):
+        return None
     try:
         table = pj.read_json(
             pa.BufferReader(text),
@@ -95,6 +97,15 @@ def _parse(text: bytes, schema: pa.Schema, longest: int) -> pa.Table | None:
     return table
 
 
+def _each_line_is_an_object(text: bytes) -> bool:
+    """Whether every line begins and ends with a brace.
+
+    Arrow's reader does not refuse a line that is ``null``: it ends the whole process.
+    """
+    ends = text.startswith(b"{") and text.endswith(b"}\n")
+    return ends and text.count(b"}\n{") + 1 == text.count(b"\n")
+
+
 def _line_by_line(text: bytes, schema: pa.Schema, name: str, problems: dict[str, str]) -> pa.Table:
     good: list[pa.Table] = []
     bad: list[str] = []
@@ -102,7 +113,7 @@ def _line_by_line(text: bytes, schema: pa.Schema, name: str, problems: dict[str,
         if not line.strip():
             continue
         refuse_newer(_version_of(line))
-        table = _parse(line + b"\n", schema, len(line) + 1)
+        table = _parse(line.strip() + b"\n", schema, len(line) + 1)
         if table is not None and table.num_rows == 1:
             good.append(table)
         else:

@@ -105,8 +105,9 @@ def _in_order(table: pa.Table, ids: Sequence[str]) -> pa.Table:
     table = table.unify_dictionaries()
     chunks = table["trial_id"].chunks
     known = chunks[0].dictionary.to_pylist() if chunks else []
+    # The cache may name trials that are gone; no row is theirs.
     place = {trial_id: number for number, trial_id in enumerate(ids)}
-    recode = np.array([place[name] for name in known], dtype=np.int32)
+    recode = np.array([place.get(name, -1) for name in known], dtype=np.int32)
     codes = np.concatenate([recode[chunk.indices.to_numpy()] for chunk in chunks] or [recode])
     rounds = table["round"].to_numpy()
     names = pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(ids, pa.string()))

@@ -1,0 +1,152 @@
+"""What the main figures draw is what their data say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.collections import LineCollection, PathCollection, QuadMesh
+
+import analysis
+from analysis import rounds, style, trade_off
+from study.errors import UsageError
+from tests.analysis.study_folders import new_study, searched_study
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> analysis.Results:
+    return analysis.load(
+        searched_study(tmp_path_factory.mktemp("study"), trials=48, seeds=(0, 1), masks=True)
+    )
+
+
+def test_the_trade_off_holds_every_network_once(results: analysis.Results) -> None:
+    points = analysis.pareto_data(results)
+    pruned = results.rounds[results.rounds["round"] > 0]
+    assert (points["round"] > 0).sum() == len(pruned)
+    assert not points[points["round"] == 0].duplicated(["study", "seed"]).any()
+    front = analysis.pareto_front(results.rounds)
+    assert points.index[points["on_front"]].sort_values().equals(front.index.sort_values())
+
+
+def test_the_trade_off_draws_every_network_and_steps_along_the_front(
+    results: analysis.Results,
+) -> None:
+    ax = analysis.plot_pareto(results)
+    drawn = np.concatenate(
+        [each.get_offsets() for each in ax.collections if isinstance(each, PathCollection)][:-1]
+    )
+    pruned = results.rounds[results.rounds["round"] > 0]
+    assert sorted(map(tuple, drawn)) == sorted(
+        zip(pruned["density"], pruned["val_accuracy"], strict=True)
+    )
+    front = analysis.pareto_front(results.rounds).sort_values("density")
+    step = next(line for line in ax.get_lines() if line.get_drawstyle() == "steps-post")
+    assert step.get_xdata().tolist() == front["density"].tolist()
+    assert step.get_ydata().tolist() == front["val_accuracy"].tolist()
+    assert "density" in ax.get_xlabel()
+    assert f"{len(pruned)} pruned networks" in ax.get_title(loc="left")
+
+
+def test_a_front_that_wants_more_to_the_right_steps_the_other_way(
+    results: analysis.Results,
+) -> None:
+    objectives = {"val_accuracy": "max", "compression_ratio": "max"}
+    ax = analysis.plot_pareto(results, objectives)  # type: ignore[arg-type]
+    assert any(line.get_drawstyle() == "steps-pre" for line in ax.get_lines())
+
+
+def test_three_objectives_are_marks_without_a_line(results: analysis.Results) -> None:
+    objectives = {"val_accuracy": "max", "density": "min", "train_epochs": "min"}
+    ax = analysis.plot_pareto(results, objectives)  # type: ignore[arg-type]
+    assert all(line.get_drawstyle() == "default" for line in ax.get_lines())
+    with pytest.raises(UsageError, match="two objectives"):
+        analysis.plot_pareto(results, {"density": "min"})
+
+
+def test_a_large_cloud_is_rasterised_and_a_huge_one_counted(
+    results: analysis.Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trade_off, "MANY", 10)
+    ax = analysis.plot_pareto(results)
+    assert any(each.get_rasterized() for each in ax.collections)
+    monkeypatch.setattr(trade_off, "TOO_MANY", 10)
+    ax = analysis.plot_pareto(results)
+    mesh = next(each for each in ax.collections if isinstance(each, QuadMesh))
+    assert mesh.get_array().sum() == (results.rounds["round"] > 0).sum()
+
+
+def test_each_trial_is_a_line_through_its_rounds(results: analysis.Results) -> None:
+    ax = analysis.plot_rounds(results)
+    lines = [
+        tuple(map(tuple, segment))
+        for each in ax.collections
+        if isinstance(each, LineCollection)
+        for segment in each.get_segments()
+    ]
+    expected = [
+        tuple(zip(trial["density"], trial["val_accuracy"], strict=True))
+        for _, trial in results.rounds.groupby("trial_id")
+    ]
+    assert sorted(lines) == sorted(expected)
+
+
+def test_many_trials_are_drawn_as_medians(
+    results: analysis.Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rounds, "MOST_LINES", 5)
+    ax = analysis.plot_rounds(results, x="round")
+    points = analysis.rounds_data(results, x="round")
+    for line in ax.get_lines():
+        colours = {look.colour: name for name, look in style.looks(points["retrain"]).items()}
+        group = points[points["retrain"] == colours[line.get_color()]]
+        medians = group.groupby("round")["val_accuracy"].median()
+        assert np.asarray(line.get_ydata()) == pytest.approx(medians.to_numpy())
+
+
+def test_the_heat_map_of_the_front_has_its_layers_densities(results: analysis.Results) -> None:
+    table = analysis.layer_density_data(results)
+    front = analysis.pareto_front(results.rounds)
+    front = front[front["round"] > 0]
+    layers = results.layers.set_index(["trial_id", "round", "layer"])["density"]
+    for row in front.itertuples():
+        if row.density in table.columns:
+            for layer in table.index:
+                assert table.loc[layer, row.density] == layers[row.trial_id, row.round, layer]
+    assert list(table.columns) == sorted(table.columns, reverse=True)
+    assert list(table.index) == ["fc1", "fc2", "head"]
+
+
+def test_the_hypervolume_figure_states_its_reference(results: analysis.Results) -> None:
+    ax = analysis.plot_hypervolume(results, x="networks")
+    assert "val_accuracy 0, density 1" in ax.get_title(loc="left")
+    history = analysis.hypervolume_history(results)
+    line = ax.get_lines()[0]
+    assert np.asarray(line.get_ydata()).tolist() == history["hypervolume"].tolist()
+
+
+def test_fronts_of_seeds_lie_in_order(results: analysis.Results) -> None:
+    surfaces = analysis.attainment_surfaces(results.rounds)
+    volumes = [analysis.hypervolume(surface) for _, surface in surfaces.groupby("share", sort=True)]
+    assert volumes == sorted(volumes, reverse=True)
+
+
+def test_a_mode_looks_the_same_whatever_else_is_drawn() -> None:
+    few, many = style.looks(["lr_rewind"]), style.looks(["reinit", "lr_rewind", "finetune"])
+    assert few["lr_rewind"] == many["lr_rewind"]
+    assert len({look.marker for look in many.values()}) == 3
+    assert len({look.line for look in many.values()}) == 3
+
+
+def test_colours_differ_in_grey_or_by_marker_and_line() -> None:
+    looks = [style.look(number) for number in range(12)]
+    assert len({(look.marker, look.line) for look in looks}) == 12
+
+
+def test_one_trial_has_a_figure_of_its_course(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    study.trial("a", rounds=3)
+    ax = analysis.plot_rounds(analysis.load(tmp_path), x="round")
+    assert "n = 1" in ax.get_title(loc="left")
+    assert ax.get_xlim()[0] <= 0 <= 3 <= ax.get_xlim()[1]
