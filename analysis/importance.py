@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Literal
 
 import numpy as np
@@ -239,13 +240,18 @@ def _evaluate(
         study = optuna.create_study(direction="maximize" if best == "max" else "minimize")
         study.add_trials(trials)
         evaluator: BaseImportanceEvaluator = (
-            FanovaImportanceEvaluator(n_trees=32, seed=seed)
-            if method == "fanova"
-            else PedAnovaImportanceEvaluator()
+            FanovaImportanceEvaluator(n_trees=32, seed=seed) if method == "fanova" else _ped_anova()
         )
         return optuna.importance.get_param_importances(study, evaluator=evaluator)
     finally:
         optuna.logging.set_verbosity(verbosity)
+
+
+def _ped_anova() -> BaseImportanceEvaluator:
+    with warnings.catch_warnings():
+        # Optuna calls it experimental up to version 4.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return PedAnovaImportanceEvaluator()
 
 
 def _distribution(column: pd.Series) -> optuna.distributions.BaseDistribution:

@@ -130,6 +130,7 @@ def _load_one(folder: Folder, cache: bool | None) -> Results:
         provenance=read_document(folder, PROVENANCE_FILE, problems),
         problems=problems,
         folders=(folder,),
+        cache=cache,
     )
 
 

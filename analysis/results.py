@@ -39,6 +39,8 @@ class Results:
         Where it was read from.
     parts
         With several studies, the results of each.
+    cache
+        Whether what is read later leaves a copy beside the study, as in :func:`analysis.load`.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Results:
     problems: dict[str, str]
     folders: tuple[Folder, ...]
     parts: Mapping[str, Results] = field(default_factory=dict, repr=False)
+    cache: bool | None = field(default=None, repr=False)
 
     @cached_property
     def layers(self) -> pd.DataFrame:
@@ -59,7 +62,7 @@ class Results:
         """
         if self.parts:
             return self._joined("layers")
-        return read_layers(self.folders[0], self.name, self.rounds, self.problems)
+        return read_layers(self.folders[0], self.name, self.rounds, self.problems, self.cache)
 
     @cached_property
     def sensitivity(self) -> pd.DataFrame:

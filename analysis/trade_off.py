@@ -47,9 +47,9 @@ def pareto_data(results: Results, objectives: Objectives = DEFAULT_OBJECTIVES) -
     front = pareto_front(rounds, objectives)
     usable = np.isfinite(rounds[list(objectives)].to_numpy(dtype=np.float64)).all(axis=1)
     dense = (rounds["round"] == 0).to_numpy()
-    again = pd.Series(False, index=rounds.index)
-    again[dense] = rounds[dense].duplicated(["study", "seed"])
-    kept = usable & (~again.to_numpy() | rounds.index.isin(front.index))
+    again = np.zeros(len(rounds), dtype=bool)
+    again[dense] = rounds[dense].duplicated(["study", "seed"]).to_numpy()
+    kept = usable & (~again | rounds.index.isin(front.index))
     columns = ["study", "trial_id", "round", "seed", *objectives]
     points: pd.DataFrame = rounds.loc[kept, list(dict.fromkeys(columns))].copy()
     how = results.trials.drop_duplicates("trial_id").set_index("trial_id")["retrain"]

@@ -8,21 +8,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis.reading.schema import layer_schema, round_layers_schema
-from analysis.reading.trial_lines import parse_trials
+from analysis.reading.trial_lines import read_trials
 from study.storage import Folder
 
 
 def read_layers(
-    folder: Folder, name: str, rounds: pd.DataFrame, problems: dict[str, str]
+    folder: Folder,
+    name: str,
+    rounds: pd.DataFrame,
+    problems: dict[str, str],
+    cache: bool | None,
 ) -> pd.DataFrame:
     """Read the layers of the rounds that were loaded before.
 
     A round that was finished since is left out, so that the frames agree.
     """
     ids = list(rounds["trial_id"].unique())
-    flat, _ = parse_trials(folder, ids, round_layers_schema(), problems, _flat)
-    table = pa.concat_tables(flat) if flat else _flat_schema().empty_table()
-    frame: pd.DataFrame = table.unify_dictionaries().to_pandas()
+    columns = _flat_schema().remove(0)
+    table = read_trials(
+        folder, ids, "layers", round_layers_schema(), problems, cache, _flat, columns
+    )
+    frame: pd.DataFrame = table.to_pandas()
     frame["trial_id"] = frame["trial_id"].astype("str")
     frame["layer"] = frame["layer"].astype("str")
     frame.insert(0, "study", pd.Series(name, index=frame.index, dtype="str"))

@@ -39,18 +39,52 @@ def read_rounds(
     cache
         Whether to keep a copy beside the study; None: where it pays.
     """
-    schema = round_schema()
+    table = read_trials(folder, ids, "rounds", round_schema(), problems, cache)
+    key = _order(table)
+    # A round that is there twice counts as it was written last.
+    again = np.flatnonzero(np.diff(key) == 0)
+    if len(again):
+        table = table.filter(pa.array(~np.isin(np.arange(len(key)), again)))
+    return table
+
+
+def read_trials(
+    folder: Folder,
+    ids: Sequence[str],
+    kind: str,
+    schema: pa.Schema,
+    problems: dict[str, str],
+    cache: bool | None,
+    then: Callable[[pa.Table], pa.Table] = lambda table: table,
+    result: pa.Schema | None = None,
+) -> pa.Table:
+    """Rows of the trials, ordered by trial and round: cached where nothing changed, else parsed.
+
+    Parameters
+    ----------
+    folder, ids, problems, cache
+        As in :func:`read_rounds`.
+    kind
+        Name of the cache.
+    schema
+        What to read of each line.
+    then
+        What to make of each table that was parsed.
+    result
+        Columns of what ``then`` makes, beside ``trial_id``; unset: ``schema``.
+    """
+    result = schema if result is None else result
     known = stamps(folder, ids, ROUNDS_FILE) if cache is not False else {}
-    cached, same = (None, set()) if cache is False else read_cache(folder, "rounds", schema, known)
+    cached, same = (None, set()) if cache is False else read_cache(folder, kind, result, known)
     changed = [trial_id for trial_id in ids if trial_id not in same]
     new_problems: dict[str, str] = {}
-    parsed, size = parse_trials(folder, changed, schema, new_problems)
+    parsed, size = parse_trials(folder, changed, schema, new_problems, then)
     problems.update(new_problems)
     tables = parsed if cached is None else [cached, *parsed]
-    table = _in_order(pa.concat_tables(tables), ids) if tables else _empty(schema)
+    table = _in_order(pa.concat_tables(tables), ids) if tables else _empty(result)
     if cache or (cache is None and size >= WORTH_CACHING_BYTES):
         damaged = {name.split("/")[1] for name in new_problems}
-        write_cache(folder, "rounds", table, {k: v for k, v in known.items() if k not in damaged})
+        write_cache(folder, kind, table, {k: v for k, v in known.items() if k not in damaged})
     return table
 
 
@@ -101,7 +135,7 @@ def _empty(schema: pa.Schema) -> pa.Table:
 
 
 def _in_order(table: pa.Table, ids: Sequence[str]) -> pa.Table:
-    """Rows by trial and round, of a round written twice the last; one dictionary of all trials."""
+    """Rows by trial and round, with one dictionary of all trials."""
     table = table.unify_dictionaries()
     chunks = table["trial_id"].chunks
     known = chunks[0].dictionary.to_pylist() if chunks else []
@@ -109,12 +143,17 @@ def _in_order(table: pa.Table, ids: Sequence[str]) -> pa.Table:
     place = {trial_id: number for number, trial_id in enumerate(ids)}
     recode = np.array([place.get(name, -1) for name in known], dtype=np.int32)
     codes = np.concatenate([recode[chunk.indices.to_numpy()] for chunk in chunks] or [recode])
-    rounds = table["round"].to_numpy()
     names = pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(ids, pa.string()))
     table = table.set_column(0, "trial_id", names)
-    key = codes.astype(np.int64) << 32 | rounds
-    if (np.diff(key) > 0).all():
+    key = _order(table)
+    if (np.diff(key) >= 0).all():
         return table
-    order = np.argsort(key, kind="stable")
-    last = np.append(np.diff(key[order]) > 0, True) if len(order) else np.array([], bool)
-    return table.take(pa.array(order[last]))
+    return table.take(pa.array(np.argsort(key, kind="stable")))
+
+
+def _order(table: pa.Table) -> np.ndarray:
+    """A number for each row that grows with its trial and round."""
+    chunks = table["trial_id"].chunks
+    codes = [chunk.indices.to_numpy() for chunk in chunks] or [np.array([], dtype=np.int32)]
+    key: np.ndarray = np.concatenate(codes).astype(np.int64) << 32 | table["round"].to_numpy()
+    return key

@@ -62,6 +62,22 @@ def test_only_trials_that_changed_are_parsed_anew(tmp_path: Path, parsed: list[s
     assert_frame_equal(results.rounds, analysis.load(tmp_path, cache=False).rounds)
 
 
+def test_layers_have_a_cache_of_their_own(tmp_path: Path, parsed: list[str]) -> None:
+    study = new_study(tmp_path)
+    for trial_id in ("b", "a", "c"):
+        study.trial(trial_id, rounds=4, finished=2, status=None)
+    _settle(tmp_path)
+    first = analysis.load(tmp_path, cache=True).layers
+    parsed.clear()
+    assert_frame_equal(analysis.load(tmp_path).layers, first)
+    assert parsed == []
+    study.trial("b", rounds=4)
+    results = analysis.load(tmp_path)
+    assert len(results.layers) == len(first) + 2 * 3
+    assert parsed == ["b", "b"]
+    assert_frame_equal(results.layers, analysis.load(tmp_path, cache=False).layers)
+
+
 def test_a_trial_that_was_taken_away_is_gone(tmp_path: Path) -> None:
     study = new_study(tmp_path)
     for trial_id in ("a", "b"):
