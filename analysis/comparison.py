@@ -142,7 +142,7 @@ def plot_comparison(
             marker=style.marker, linestyle=style.line, capsize=2, markersize=5, linewidth=1.2,
             label=f"{name} ({seeds} seed{'' if seeds == 1 else 's'})",
         )  # fmt: skip
-    _look_at_the_means(ax, table)
+    _look_at_the_means(ax, table, value)
     log_axis(ax)
     ax.invert_xaxis()
     ax.set(xlabel="density at most (kept / prunable weights)", ylabel=f"best {label(value)}")
@@ -153,12 +153,16 @@ def plot_comparison(
     return ax
 
 
-def _look_at_the_means(ax: Axes, table: pd.DataFrame) -> None:
+def _look_at_the_means(ax: Axes, table: pd.DataFrame, value: str) -> None:
     """Cut off intervals that are wider than all differences: they would hide them."""
     low, high = table["mean"].min(), table["mean"].max()
     margin = max(0.5 * (high - low), 1e-3)
-    if table["low"].min() < low - margin or table["high"].max() > high + margin:
-        ax.set_ylim(low - margin, high + margin)
+    bottom, top = low - margin, high + margin
+    if value.endswith("accuracy"):
+        bottom, top = max(bottom, 0.0), min(top, 1.0)
+    if table["low"].min() < bottom or table["high"].max() > top:
+        # A little more, so that a mark at the edge is whole.
+        ax.set_ylim(bottom, top + 0.02 * (top - bottom))
         ax.text(
             0.01, 0.01, "intervals beyond the edge are cut off", fontsize="small",
             color="#555555", transform=ax.transAxes,
