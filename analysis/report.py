@@ -150,7 +150,7 @@ def unfinished(results: Results) -> Table:
     """Trials that failed, were stopped, or still run, and why."""
     rows = results.trials[results.trials["status"] != "completed"]
     cells = [
-        [row.trial_id, row.status, _text(row.stop_reason), _text(row.error)]
+        [_text(getattr(row, name)) for name in ("trial_id", "status", "stop_reason", "error")]
         for row in rows.itertuples()
     ]
     return Table(["trial", "status", "reason", "error"], cells)
@@ -229,7 +229,7 @@ def _svg(ax: Axes) -> str:
 
 def _table(frame: pd.DataFrame) -> Table:
     rows: Iterable[tuple[Any, ...]] = frame.itertuples(index=False, name=None)
-    cells: list[list[str]] = [list(map(_text, row)) for row in rows]
+    cells = [[str(_text(value)) for value in row] for row in rows]
     return Table(list(frame.columns), cells)
 
 

@@ -243,12 +243,12 @@ def _tables(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
 def _apply(tables: dict[str, Any], change: str) -> None:
     path, equals, value = change.partition("=")
     keys = [key.strip() for key in path.split(".")]
-    if not equals or len(keys) < 2 or not all(keys):
-        raise UsageError(f"--set: write table.key=value, not {change!r}.")
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         parsed = value.strip()
+    if not equals or not all(keys) or (len(keys) == 1 and not isinstance(parsed, dict)):
+        raise UsageError(f"--set: write table.key=value, or table={{...}}, not {change!r}.")
     inner = tables
     for key in keys[:-1]:
         inner = inner.setdefault(key, {})
