@@ -97,6 +97,25 @@ class SearchTable(_Table):
     sampler: Literal["tpe", "nsga2", "gp", "random"] = Field(
         default="tpe", description="Optuna's sampler"
     )
+    every_round: bool = Field(
+        default=True,
+        description="tell the sampler of every round as the plan that it is the end of, where the "
+        "schedule makes it one (geometric, constant)",
+    )
+    warm_start: tuple[Literal["uniform", "uniform_plus", "global", "erk", "lamp"], ...] = Field(
+        default=("global", "lamp", "erk", "uniform"),
+        description="known allocations to try first, as points of the space",
+    )
+    warm_start_densities: tuple[float, ...] = Field(
+        default=(0.05,), description="total densities at which they are tried"
+    )
+
+    @field_validator("warm_start_densities")
+    @classmethod
+    def _densities_are_shares(cls, densities: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(0 < density <= 1 for density in densities):
+            raise ValueError(f"{list(densities)}: a density is above 0 and at most 1")
+        return densities
 
 
 class ResourcesTable(_Table):

@@ -30,7 +30,12 @@ from study.tuning.preparing import Prepared
 from study.tuning.provenance import collect
 from study.tuning.searcher import PlanSearcher, make_sampler
 from study.tuning.trainable import PipelineTrainable
-from study.tuning.trajectories import ensure_trajectory, trajectory_hash
+from study.tuning.trajectories import (
+    ensure_trajectory,
+    stored_trajectory,
+    trajectory_hash,
+)
+from study.tuning.warm_start import warm_start_points
 
 RAY_DIR = "ray"
 """Ray Tune's own files within a study folder."""
@@ -68,8 +73,10 @@ def run_study(prepared: Prepared, listener: Listener) -> Finished:
     interrupted = False
     with _ray(), _journal(folder) as journal:
         try:
-            _train_dense(prepared, recorder)
-            tuner = _tuner(prepared, recorder, _optuna_study(config, journal))
+            name = _train_dense(prepared, recorder)
+            search = _optuna_study(config, journal)
+            _enqueue_known_allocations(prepared, search, name)
+            tuner = _tuner(prepared, recorder, search)
             tuner.fit()
         except KeyboardInterrupt:
             interrupted = True
@@ -93,6 +100,7 @@ def _tuner(prepared: Prepared, recorder: OutcomeRecorder, study: optuna.Study) -
             "cpus": resources.cpus_per_trial,
             "checkpoint_interval_s": resources.checkpoint_interval_s,
         },
+        every_round=config.search.every_round,
     )
     return tune.Tuner(
         tune.with_resources(PipelineTrainable, _resources(config)),
@@ -116,8 +124,23 @@ def _tuner(prepared: Prepared, recorder: OutcomeRecorder, study: optuna.Study) -
     )
 
 
-def _train_dense(prepared: Prepared, recorder: OutcomeRecorder) -> None:
-    """Train the dense run that all trials start from, on a worker."""
+def _enqueue_known_allocations(prepared: Prepared, study: optuna.Study, trajectory: str) -> None:
+    config, dense = prepared.config, stored_trajectory(prepared.folder, trajectory)
+    if config.space.function is not None or dense is None:
+        return
+    for point in warm_start_points(
+        config.space,
+        prepared.layers,
+        prepared.task,
+        dense,
+        config.search.warm_start,
+        config.search.warm_start_densities,
+    ):
+        study.enqueue_trial(point)
+
+
+def _train_dense(prepared: Prepared, recorder: OutcomeRecorder) -> str:
+    """Train the dense run that all trials start from, on a worker; return its name."""
     config = prepared.config
     seeds = PruningPlan(sparsity=0.0, seed=config.study.seed).seeds
     arguments = prepared.task_arguments
@@ -135,6 +158,7 @@ def _train_dense(prepared: Prepared, recorder: OutcomeRecorder) -> None:
     remote = ray.remote(num_cpus=needs["cpu"], num_gpus=needs["gpu"])(train)
     wall_s = ray.get(remote.remote(prepared.folder.location))
     recorder.note("dense_run_ready", {"trajectory": name, "wall_s": wall_s})
+    return name
 
 
 def _optuna_study(config: StudyConfig, storage: JournalStorage) -> optuna.Study:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -11,12 +10,29 @@ from typing import Any
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
+from pydantic import BaseModel, Field
 from ray.tune.search import Searcher
 
 from search_spaces import Layer, SearchSpace
 from study.plugins import import_string
 from study.pruning.plan import PruningPlan
+
+
+class Asked(BaseModel):
+    """A plan that is being run."""
+
+    number: int = Field(description="of the Optuna trial")
+    name: str = Field(description="of the trial in the study folder")
+    plan: PruningPlan
+    told: int = Field(default=0, description="last round that Optuna was told of")
+
+
+class SearcherState(BaseModel):
+    """What a searcher must not forget."""
+
+    asked: int = 0
+    running: dict[str, Asked] = Field(default_factory=dict)
 
 
 class PlanSearcher(Searcher):
@@ -36,6 +52,9 @@ class PlanSearcher(Searcher):
         Seed of every plan.
     trial_config
         What the trainable needs beside the plan.
+    every_round
+        Whether each finished round is told to Optuna as the plan that it is the end of: under a
+        geometric or constant schedule, the first k rounds of a plan are the plan of k rounds.
     """
 
     def __init__(
@@ -46,6 +65,7 @@ class PlanSearcher(Searcher):
         objectives: Sequence[str],
         seed: int,
         trial_config: Mapping[str, Any],
+        every_round: bool = True,
     ) -> None:
         super().__init__()
         self._study = study
@@ -54,7 +74,8 @@ class PlanSearcher(Searcher):
         self._objectives = list(objectives)
         self._seed = seed
         self._trial_config = dict(trial_config)
-        self._numbers: dict[str, int] = {}
+        self._every_round = every_round and space.function is None
+        self._state = SearcherState()
 
     def set_search_properties(self, *_: Any, **__: Any) -> bool:
         """Metric and mode are those of the study; Ray has nothing to add."""
@@ -64,42 +85,60 @@ class PlanSearcher(Searcher):
         """Draw the next plan."""
         trial = self._study.ask()
         plan = draw_plan(self._space, trial, self._layers, self._seed)
-        self._numbers[trial_id] = trial.number
-        return {
-            **self._trial_config,
-            "id": trial_name(trial.number),
-            "plan": plan.model_dump(mode="json"),
-        }
+        name = f"{self._state.asked:04d}"
+        trial.set_user_attr("trial_id", name)
+        self._state.asked += 1
+        self._state.running[trial_id] = Asked(number=trial.number, name=name, plan=plan)
+        return {**self._trial_config, "id": name, "plan": plan.model_dump(mode="json")}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """A round is over; the trial is told when it ends."""
+        """Tell Optuna of a round as the plan that it is the end of, if the space has that plan."""
+        asked = self._state.running.get(trial_id)
+        round_ = result["round"]
+        if not self._every_round or asked is None or not asked.told < round_ < asked.plan.rounds:
+            return
+        asked.told = round_  # a round that was run again after a crash is not told twice
+        prefix, values = asked.plan.prefix(round_), self._values(result)
+        if prefix is None or values is None:
+            return
+        parameters = self._space.parameters_of(prefix.model_dump(), self._layers)
+        if parameters is not None:
+            self._study.add_trial(
+                create_trial(
+                    params=parameters,
+                    distributions=self._space.distributions(parameters, self._layers),
+                    values=values,
+                    user_attrs={"trial_id": asked.name, "round": round_},
+                )
+            )
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Tell Optuna how a plan went. One that failed, diverged or was cut off teaches nothing."""
-        number = self._numbers.pop(trial_id, None)
-        if number is None:
+        asked = self._state.running.pop(trial_id, None)
+        if asked is None:
             return
-        values = self._values(result) if result is not None and not error else None
+        ended = result is not None and not error and result["round"] == asked.plan.rounds
+        values = self._values(result) if ended and result is not None else None
         if values is None:
-            self._study.tell(number, state=TrialState.FAIL)
+            self._study.tell(asked.number, state=TrialState.FAIL)
         else:
-            self._study.tell(number, values)
+            self._study.tell(asked.number, values)
 
     def _values(self, result: Mapping[str, Any]) -> list[float] | None:
-        """Objectives of a plan that came to its end with finite figures."""
+        """Objectives of a round, if all of its figures are finite."""
         values = [result[name] for name in self._objectives]
         finite = all(math.isfinite(value) for value in (*values, result["val_loss"]))
-        return values if finite and result["round"] == result["rounds_planned"] else None
+        return values if finite else None
 
     def save(self, checkpoint_path: str) -> None:
         """Write which Optuna trial each running Ray trial is; all else is in Optuna's storage."""
-        Path(checkpoint_path).write_text(json.dumps(self._numbers))
+        Path(checkpoint_path).write_text(self._state.model_dump_json())
 
     def restore(self, checkpoint_path: str) -> None:
         """Read what :meth:`save` wrote."""
-        self._numbers = json.loads(Path(checkpoint_path).read_text())
+        self._state = SearcherState.model_validate_json(Path(checkpoint_path).read_text())
 
 
 def draw_plan(
@@ -111,11 +150,6 @@ def draw_plan(
     drawn = import_string("space.function", space.function)(trial, layers)
     fields = drawn.model_dump() if isinstance(drawn, PruningPlan) else dict(drawn)
     return PruningPlan.model_validate({**fields, "seed": seed})
-
-
-def trial_name(number: int) -> str:
-    """Name of a trial in the study folder."""
-    return f"{number:04d}"
 
 
 def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:

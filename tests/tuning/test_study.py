@@ -95,13 +95,37 @@ def test_the_dense_run_is_the_same_in_all_trials(small_study: Path) -> None:
     assert {record.train_epochs for record in dense} == {4.0}
 
 
+def asked_for(folder: Path) -> list[optuna.trial.FrozenTrial]:
+    """Optuna's trials that were run, without the rounds that were told beside them."""
+    storage = JournalStorage(JournalFileBackend(str(folder / "optuna.journal")))
+    trials = optuna.load_study(study_name=folder.name, storage=storage).trials
+    return [trial for trial in trials if "round" not in trial.user_attrs]
+
+
 def test_optuna_has_every_trial_with_its_values(small_study: Path) -> None:
-    storage = JournalStorage(JournalFileBackend(str(small_study / "optuna.journal")))
-    trials = optuna.load_study(study_name="small", storage=storage).trials
+    trials = asked_for(small_study)
     assert [trial.state.name for trial in trials] == ["COMPLETE"] * 6
     for trial, folder in zip(trials, trials_of(small_study), strict=True):
         last = rounds_of(folder)[-1]
+        assert trial.user_attrs["trial_id"] == folder.name
         assert trial.values == [last.val_accuracy, last.density]
+
+
+def test_optuna_is_told_of_every_round_that_is_a_plan_of_its_own(small_study: Path) -> None:
+    storage = JournalStorage(JournalFileBackend(str(small_study / "optuna.journal")))
+    trials = optuna.load_study(study_name="small", storage=storage).trials
+    told = {
+        (t.user_attrs["trial_id"], t.user_attrs["round"]): t.values
+        for t in trials
+        if "round" in t.user_attrs
+    }
+    expected = {
+        (trial.name, record.round): [record.val_accuracy, record.density]
+        for trial in trials_of(small_study)
+        for record in rounds_of(trial)[1:-1]
+    }
+    assert told == expected
+    assert told
 
 
 def broken(inputs: SaliencyInputs) -> dict[str, Tensor]:
@@ -114,7 +138,7 @@ def test_a_failed_trial_is_recorded_and_the_study_goes_on(
     space = {**SMALL["space"], "saliency": ["magnitude", f"{__name__}:broken"]}
     config = load_config(
         {**SMALL, "space": space, "study": {"name": "failing", "storage_path": str(tmp_path)}},
-        ["study.num_samples=6"],
+        ["study.num_samples=6", "search.warm_start=[]"],
     )
     finished = run_study(prepare(config), lambda *_: None)
     outcomes = [
@@ -126,8 +150,7 @@ def test_a_failed_trial_is_recorded_and_the_study_goes_on(
     assert finished.failed_trials == len(failed)
     assert all("this saliency is broken" in str(outcome.error) for outcome in failed)
     assert {o.status for o in outcomes} == {"completed", "errored"}
-    storage = JournalStorage(JournalFileBackend(str(tmp_path / "failing" / "optuna.journal")))
-    states = [t.state.name for t in optuna.load_study(study_name="failing", storage=storage).trials]
+    states = [trial.state.name for trial in asked_for(tmp_path / "failing")]
     assert states.count("FAIL") == len(failed)
     assert states.count("COMPLETE") == 6 - len(failed)
 
@@ -152,9 +175,7 @@ def test_a_trial_that_diverges_is_stopped_with_its_reason_and_teaches_nothing(
     for trial in trials_of(tmp_path / "diverging"):
         outcome = json.loads((trial / "outcome.json").read_text())
         assert (outcome["status"], outcome["stop_reason"]) == ("stopped", "diverged")
-    storage = JournalStorage(JournalFileBackend(str(tmp_path / "diverging" / "optuna.journal")))
-    trials = optuna.load_study(study_name="diverging", storage=storage).trials
-    assert {trial.state.name for trial in trials} == {"FAIL"}
+    assert {trial.state.name for trial in asked_for(tmp_path / "diverging")} == {"FAIL"}
 
 
 def test_a_study_that_cannot_start_writes_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,132 @@
+"""The searcher alone, without Ray: what it asks, what it tells, what it never tells."""
+
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from search_spaces import Layer, SearchSpace
+from study.pruning import PruningPlan
+from study.tuning.searcher import PlanSearcher, make_sampler
+
+LAYERS = (Layer("fc1", 100, "linear"), Layer("fc2", 50, "linear"))
+NAN = float("nan")
+
+
+def searcher(
+    *, every_round: bool = True, sampler: str = "random", **space: Any
+) -> tuple[PlanSearcher, optuna.Study]:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(
+        sampler=make_sampler(sampler, 0), directions=["maximize", "minimize"]
+    )
+    fields = {"rounds": 4, "retrain": "finetune", "retrain_epochs": [1, 3], **space}
+    made = SearchSpace.model_validate(fields)
+    objectives = ["val_accuracy", "density"]
+    return PlanSearcher(study, made, LAYERS, objectives, 7, {}, every_round), study
+
+
+def result(round_: int, accuracy: float = 0.9, loss: float = 0.3) -> dict[str, Any]:
+    return {"round": round_, "val_accuracy": accuracy, "density": 0.8**round_, "val_loss": loss}
+
+
+def run_trial(own: PlanSearcher, ray_id: str) -> PruningPlan:
+    plan = PruningPlan.model_validate(own.suggest(ray_id)["plan"])
+    for round_ in range(plan.rounds + 1):
+        own.on_trial_result(ray_id, result(round_))
+    own.on_trial_complete(ray_id, result(plan.rounds))
+    return plan
+
+
+def told_rounds(study: optuna.Study) -> list[int]:
+    return sorted(t.user_attrs["round"] for t in study.trials if "round" in t.user_attrs)
+
+
+def test_every_round_of_a_geometric_plan_is_told_as_the_shorter_plan_that_it_is() -> None:
+    own, study = searcher(rounds=[1, 4])
+    plans = {f"{number:04d}": run_trial(own, str(number)) for number in range(6)}
+    assert len(told_rounds(study)) == sum(plan.rounds - 1 for plan in plans.values()) > 0
+    for trial in study.trials:
+        if "round" in trial.user_attrs:
+            prefix = plans[trial.user_attrs["trial_id"]].prefix(trial.user_attrs["round"])
+            assert prefix is not None
+            assert isinstance(prefix.sparsity, dict)
+            assert trial.params.get("rounds") == prefix.rounds
+            for layer, level in prefix.sparsity.items():
+                assert trial.params[f"sparsity.{layer}"] == pytest.approx(level)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"schedule": "cubic", "rounds": [1, 4]},
+        {"rounds": 4},  # a plan of fewer rounds is not in the space
+        {"rounds": [1, 4], "every_round": False},
+        {"rounds": [1, 4], "per_layer": {"bounds": [0.5, 0.51]}},  # prefixes lie below the bounds
+    ],
+)
+def test_where_no_such_plan_exists_only_the_end_is_told(options: dict[str, Any]) -> None:
+    own, study = searcher(**options)
+    for number in range(4):
+        run_trial(own, str(number))
+    assert told_rounds(study) == []
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 4
+
+
+def test_a_trial_that_failed_or_was_cut_off_or_diverged_teaches_nothing_of_its_end() -> None:
+    own, study = searcher()
+    for ray_id, last, error in (
+        ("failed", None, True),
+        ("cut off", result(2), False),
+        ("diverged", result(4, accuracy=0.1, loss=NAN), False),
+        ("nan", result(4, accuracy=NAN), False),
+    ):
+        own.suggest(ray_id)
+        own.on_trial_complete(ray_id, last, error=error)
+    assert [trial.state.name for trial in study.trials] == ["FAIL"] * 4
+
+
+def test_a_round_with_nan_is_not_told() -> None:
+    own, study = searcher(rounds=[1, 4])
+    while True:
+        plan = PruningPlan.model_validate(own.suggest("a")["plan"])
+        if plan.rounds == 4:
+            break
+    own.on_trial_result("a", result(1, loss=NAN))
+    own.on_trial_result("a", result(2))
+    assert told_rounds(study) == [2]
+
+
+def test_nothing_is_told_twice_after_a_restore(tmp_path: Path) -> None:
+    own, study = searcher(rounds=[1, 4])
+    while PruningPlan.model_validate(own.suggest("a")["plan"]).rounds != 4:
+        pass
+    own.on_trial_result("a", result(1))
+    own.save(str(tmp_path / "state"))
+    again, _ = searcher(rounds=[1, 4])
+    again._study = study
+    again.restore(str(tmp_path / "state"))
+    for round_ in (1, 2):  # round 1 was lost by the worker and is run again
+        again.on_trial_result("a", result(round_))
+    again.on_trial_complete("a", result(4))
+    assert told_rounds(study) == [1, 2]
+    ended = [t for t in study.trials if "round" not in t.user_attrs and t.state.is_finished()]
+    assert [trial.state.name for trial in ended] == ["COMPLETE"]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random"])
+def test_samplers_learn_from_rounds_and_trials(sampler: str) -> None:
+    own, study = searcher(sampler=sampler, rounds=[1, 4])
+    for number in range(15):
+        run_trial(own, str(number))
+    assert len({str(trial.params) for trial in study.trials}) > 15
+
+
+def test_trials_are_named_in_the_order_in_which_they_were_asked() -> None:
+    own, _ = searcher(rounds=[1, 4])
+    names = []
+    for number in range(3):
+        names.append(own.suggest(str(number))["id"])
+        own.on_trial_result(str(number), result(1))
+    assert names == ["0000", "0001", "0002"]
