@@ -127,6 +127,47 @@ def run(ctx: click.Context, /, study: str, changes: tuple[str, ...], **options: 
 
 
 @main.command()
+@click.argument("study", default="digits-mlp", metavar="[STUDY.toml|PRESET]")
+@click.option("--name", help="Name of the folder; default: the study's and -sensitivity.")
+@click.option("--storage-path", metavar="DIR", help="Where its folder is made; a path or a URI.")
+@click.option("--seed", type=int, metavar="S", help="Seed of the first dense network.")
+@click.option("--set", "changes", multiple=True, metavar="TABLE.KEY=VALUE", help="Change a key.")
+@click.option("--format", "format_", type=click.Choice(FORMATS[:3]), default="table")
+def sensitivity(
+    study: str,
+    name: str | None,
+    storage_path: str | None,
+    seed: int | None,
+    changes: tuple[str, ...],
+    format_: str,
+) -> None:
+    """Scan how much each layer can take on its own, and print what it found."""
+    from study.config import load_config
+
+    plain = load_config(study, changes)
+    own = {
+        "study.name": name or f"{plain.study.name}-sensitivity",
+        "study.storage_path": storage_path,
+        "study.seed": seed,
+    }
+    given = [f"{key}={_toml_value(value)}" for key, value in own.items() if value is not None]
+    config = load_config(study, [*changes, *given])
+
+    from analysis import load
+    from analysis.tables import render_table
+    from study.tuning.launching import scan_only
+    from study.tuning.preparing import prepare
+
+    folder = scan_only(prepare(config), lambda *_: None)
+    found = load(folder.location).sensitivity
+    if format_ == "table":
+        found = found.pivot_table(index="sparsity", columns="layer", values="val_accuracy")
+        found = found.reset_index()
+    sys.stdout.buffer.write(render_table(found, format_))
+    click.echo(folder.location, err=True)
+
+
+@main.command()
 @click.argument("directory", metavar="DIR")
 @click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table")
 def status(directory: str, format_: str) -> None:

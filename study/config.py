@@ -118,6 +118,38 @@ class SearchTable(_Table):
         return densities
 
 
+class SensitivityTable(_Table):
+    """The scan that says how much each layer can take on its own."""
+
+    scan: bool = Field(
+        default=False, description='scan before the search; bounds = "sensitivity" does so too'
+    )
+    levels: tuple[float, ...] = Field(
+        default=(0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.975, 0.99),
+        min_length=1,
+        description="sparsities to which each layer is pruned, the others left as they are",
+    )
+    tolerated_drop: float = Field(
+        default=0.05,
+        ge=0,
+        lt=1,
+        description="drop in validation accuracy, as a share, that sets a layer's bound",
+    )
+    recovery_epochs: float = Field(
+        default=0, ge=0, description="epochs of fine-tuning after each cut of the scan"
+    )
+    seeds: int = Field(
+        default=1, ge=1, description="dense networks that are scanned, each from another seed"
+    )
+
+    @field_validator("levels")
+    @classmethod
+    def _levels_are_sparsities(cls, levels: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(0 <= level < 1 for level in levels):
+            raise ValueError(f"{list(levels)}: a level is at least 0 and below 1")
+        return tuple(sorted(set(levels)))
+
+
 class ResourcesTable(_Table):
     """What a trial may use."""
 
@@ -145,6 +177,7 @@ class StudyConfig(_Table):
         description=f"what to optimise, max or min: {', '.join(OBJECTIVE_COLUMNS)}",
     )
     search: SearchTable = SearchTable()
+    sensitivity: SensitivityTable = SensitivityTable()
     resources: ResourcesTable = ResourcesTable()
 
     @field_validator("objectives")

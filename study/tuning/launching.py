@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,20 +21,16 @@ from ray import tune
 
 from study.config import StudyConfig, to_toml
 from study.errors import UsageError
-from study.pruning.plan import PruningPlan
+from study.pruning.sensitivity import sparsity_thresholds
 from study.records import JOURNAL_FILE, PROVENANCE_FILE, STUDY_FILE
 from study.storage import Folder
-from study.tasks.loading import load_task
+from study.tuning.dense_runs import scan_layers, train_dense_run
 from study.tuning.outcomes import Listener, OutcomeRecorder
 from study.tuning.preparing import Prepared
 from study.tuning.provenance import collect
 from study.tuning.searcher import PlanSearcher, make_sampler
 from study.tuning.trainable import PipelineTrainable
-from study.tuning.trajectories import (
-    ensure_trajectory,
-    stored_trajectory,
-    trajectory_hash,
-)
+from study.tuning.trajectories import stored_trajectory
 from study.tuning.warm_start import warm_start_points
 
 RAY_DIR = "ray"
@@ -66,14 +62,13 @@ def run_study(prepared: Prepared, listener: Listener) -> Finished:
         Also after an interrupt (Ctrl-C), when what was finished is on disk.
     """
     config, folder = prepared.config, prepared.folder
-    folder.write(to_toml(config), STUDY_FILE)
-    folder.write(collect(config.study.name).model_dump_json(indent=2), PROVENANCE_FILE)
-    recorder = OutcomeRecorder(folder, listener)
-    recorder.note("study_started", {"num_samples": config.study.num_samples})
+    recorder = _begin(prepared, listener)
     interrupted = False
     with _ray(), _journal(folder) as journal:
         try:
             name = _train_dense(prepared, recorder)
+            if config.sensitivity.scan or config.space.awaits_bounds:
+                prepared = _scan(prepared, recorder)
             search = _optuna_study(config, journal)
             _enqueue_known_allocations(prepared, search, name)
             tuner = _tuner(prepared, recorder, search)
@@ -124,6 +119,43 @@ def _tuner(prepared: Prepared, recorder: OutcomeRecorder, study: optuna.Study) -
     )
 
 
+def scan_only(prepared: Prepared, listener: Listener) -> Folder:
+    """Make the sensitivity scan of a study, and run no trial."""
+    recorder = _begin(prepared, listener)
+    with _ray():
+        _scan(prepared, recorder)
+    recorder.note("study_finished", {})
+    return prepared.folder
+
+
+def _begin(prepared: Prepared, listener: Listener) -> OutcomeRecorder:
+    """Write what is known of a study before it runs."""
+    config, folder = prepared.config, prepared.folder
+    folder.write(to_toml(config), STUDY_FILE)
+    folder.write(collect(config.study.name).model_dump_json(indent=2), PROVENANCE_FILE)
+    recorder = OutcomeRecorder(folder, listener)
+    recorder.note("study_started", {"num_samples": config.study.num_samples})
+    return recorder
+
+
+def _train_dense(prepared: Prepared, recorder: OutcomeRecorder) -> str:
+    name, wall_s = train_dense_run(prepared, _resources(prepared.config))
+    recorder.note("dense_run_ready", {"trajectory": name, "wall_s": wall_s})
+    return name
+
+
+def _scan(prepared: Prepared, recorder: OutcomeRecorder) -> Prepared:
+    """Scan the layers; where the space waits for bounds, they are what the scan tolerates."""
+    config = prepared.config
+    records = scan_layers(prepared, _resources(config))
+    highest = sparsity_thresholds(records, config.sensitivity.tolerated_drop)
+    recorder.note("sensitivity_scanned", {"thresholds": highest})
+    if not config.space.awaits_bounds:
+        return prepared
+    space = config.space.with_bounds(highest)
+    return replace(prepared, config=config.model_copy(update={"space": space}))
+
+
 def _enqueue_known_allocations(prepared: Prepared, study: optuna.Study, trajectory: str) -> None:
     config, dense = prepared.config, stored_trajectory(prepared.folder, trajectory)
     if config.space.function is not None or dense is None:
@@ -137,28 +169,6 @@ def _enqueue_known_allocations(prepared: Prepared, study: optuna.Study, trajecto
         config.search.warm_start_densities,
     ):
         study.enqueue_trial(point)
-
-
-def _train_dense(prepared: Prepared, recorder: OutcomeRecorder) -> str:
-    """Train the dense run that all trials start from, on a worker; return its name."""
-    config = prepared.config
-    seeds = PruningPlan(sparsity=0.0, seed=config.study.seed).seeds
-    arguments = prepared.task_arguments
-    name = trajectory_hash(arguments, prepared.task, seeds)
-
-    def train(location: str) -> float:
-        import torch
-
-        torch.set_num_threads(max(1, int(config.resources.cpus_per_trial)))
-        task = load_task(**arguments)
-        epochs = config.space.rewind_epochs(config.task.epochs)
-        return ensure_trajectory(Folder(location), name, task, seeds, epochs).wall_s
-
-    needs = _resources(config)
-    remote = ray.remote(num_cpus=needs["cpu"], num_gpus=needs["gpu"])(train)
-    wall_s = ray.get(remote.remote(prepared.folder.location))
-    recorder.note("dense_run_ready", {"trajectory": name, "wall_s": wall_s})
-    return name
 
 
 def _optuna_study(config: StudyConfig, storage: JournalStorage) -> optuna.Study:

@@ -86,6 +86,8 @@ def _example(config: StudyConfig, layers: Sequence[Layer]) -> PruningPlan:
         if space.function is not None:
             trial = optuna.create_study(directions=["minimize"] * len(config.objectives)).ask()
             return draw_plan(space, trial, layers, config.study.seed)
+        if space.awaits_bounds:
+            space = space.with_bounds(dict.fromkeys((layer.name for layer in layers), 0.5))
         return PruningPlan(**space.example(layers), seed=config.study.seed)
     except ValueError as error:
         raise UsageError(f"space: {error}") from error

@@ -1,0 +1,188 @@
+"""How much each layer can take: prune one to a level, leave the others, and evaluate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from study.errors import UsageError
+from study.pruning.allocation import Request, allocate
+from study.pruning.masks import MaskedLayers, mask_layers
+from study.pruning.saliency import SaliencyInputs, score
+from study.pruning.seeds import Seeds
+from study.pruning.training import Segment, TrainState, load_model, train
+from study.pruning.trajectory import build_model, dense_steps
+from study.records import SensitivityRecord
+from study.tasks.data import Split
+from study.tasks.evaluation import BATCH_SIZE, Evaluation, evaluate
+from study.tasks.recipe import build_optimizer, steps_per_epoch
+from study.tasks.task import Task
+
+DEFAULT_LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.975, 0.99)
+
+
+def scan(
+    task: Task,
+    state: TrainState,
+    seeds: Seeds,
+    *,
+    levels: Sequence[float] = DEFAULT_LEVELS,
+    recovery_epochs: float = 0.0,
+    saliency: str = "magnitude",
+    include: Iterable[str] | None = None,
+    exclude: Iterable[str] | None = None,
+    seed: int = 0,
+    suffix_only: bool = True,
+) -> list[SensitivityRecord]:
+    """Scan the layers of a network on the validation split.
+
+    Every level starts from a fresh copy of the state. With masks in the state the scan is
+    conditional: the other layers keep theirs, and a level that the layer is already past cuts
+    nothing more.
+
+    Parameters
+    ----------
+    task
+        Data and loss.
+    state
+        The network: weights, statistics, and masks if it has any.
+    seeds
+        The data stream orders the recovery's examples.
+    levels
+        Sparsities, each in [0, 1).
+    recovery_epochs
+        Epochs of fine-tuning at the last learning rate after each cut; 0: none.
+    saliency
+        A saliency that needs neither gradients nor a past, such as ``"magnitude"``.
+    include, exclude
+        Patterns of the layers that are masked.
+    seed
+        What the records say of the seed.
+    suffix_only
+        Without recovery, evaluate only what comes after the layer, from its cached input, where
+        the model is a ``Sequential`` and the layer one of its children. The results are equal.
+
+    Returns
+    -------
+    list of SensitivityRecord
+        By layer, then by level.
+
+    References
+    ----------
+    Han et al. 2015, "Learning both Weights and Connections", section 4.2; Li et al. 2017, "Pruning
+    Filters for Efficient ConvNets", section 3.2.
+    """
+    for level in levels:
+        if not 0 <= level < 1:
+            raise UsageError(f"sensitivity.levels: {level} is not at least 0 and below 1")
+    model = build_model(task, seeds.init)
+    masked = mask_layers(model, include, exclude)
+    load_model(model, state)
+    before = evaluate(model, task.data.validation, task)
+    scores = score(
+        saliency,
+        SaliencyInputs(
+            {name: weight.detach().clone() for name, weight in masked.weights.items()},
+            before={},
+            gradients=_no_gradients,
+            seed=seeds.mask,
+        ),
+    )
+    records = []
+    for layer in masked.names:
+        tail = _suffix(masked, layer) if suffix_only and not recovery_epochs else None
+        inputs = None if tail is None else _inputs_of(tail[0], task.data.validation)
+        for level in levels:
+            copied = build_model(task, seeds.init)
+            fresh = mask_layers(copied, include, exclude)
+            load_model(copied, state)
+            cut = allocate("per_layer", Request(scores, fresh.masks, {layer: level}))
+            fresh.cut(cut.masks, optimizer=None)
+            if recovery_epochs:
+                _recover(task, fresh, seeds, recovery_epochs)
+            found = _evaluate(task, fresh, layer, inputs)
+            records.append(
+                SensitivityRecord(
+                    layer=layer,
+                    sparsity=level,
+                    val_accuracy=found.accuracy,
+                    val_loss=found.loss,
+                    accuracy_drop=before.accuracy - found.accuracy,
+                    seed=seed,
+                    recovery_epochs=recovery_epochs,
+                )
+            )
+    return records
+
+
+def sparsity_thresholds(
+    records: Iterable[SensitivityRecord], tolerated_drop: float
+) -> dict[str, float]:
+    """Highest level of each layer up to which the mean accuracy drop stays tolerable.
+
+    Levels beyond the first that is not tolerable do not count, even where the curve comes back.
+
+    Parameters
+    ----------
+    records
+        Of one or several seeds; drops are averaged over them.
+    tolerated_drop
+        As a share, such as 0.01 for one point.
+    """
+    drops: dict[str, dict[float, list[float]]] = {}
+    for record in records:
+        layer = drops.setdefault(record.layer, {})
+        layer.setdefault(record.sparsity, []).append(record.accuracy_drop)
+    highest = {}
+    for name, curve in drops.items():
+        highest[name] = 0.0
+        for level in sorted(curve):
+            if not sum(curve[level]) / len(curve[level]) <= tolerated_drop + 1e-12:
+                break
+            highest[name] = level
+    return highest
+
+
+def _recover(task: Task, masked: MaskedLayers, seeds: Seeds, epochs: float) -> None:
+    last = dense_steps(task)
+    steps = round(epochs * steps_per_epoch(task.recipe, len(task.data.train)))
+    segment = Segment(steps, last - 1, lr_moves=False, data_step=last)
+    train(masked.model, build_optimizer(task.recipe, masked.model), task, segment, seeds.data)
+
+
+def _evaluate(task: Task, masked: MaskedLayers, layer: str, inputs: Split | None) -> Evaluation:
+    if inputs is None:
+        return evaluate(masked.model, task.data.validation, task)
+    tail = _suffix(masked, layer)
+    assert tail is not None
+    return evaluate(tail[1], inputs, task)
+
+
+def _suffix(masked: MaskedLayers, layer: str) -> tuple[nn.Sequential, nn.Sequential] | None:
+    """What comes before a layer and what begins with it, if the model is such a chain."""
+    model = masked.model
+    if type(model) is not nn.Sequential or layer not in model._modules:
+        return None
+    place = list(model._modules).index(layer)
+    chain = list(model)
+    head, tail = nn.Sequential(*chain[:place]), nn.Sequential(*chain[place:])
+    if any(masked.weights[layer] is parameter for parameter in head.parameters()):
+        return None  # a tied weight is cut in the head too
+    return head, tail
+
+
+def _inputs_of(head: nn.Sequential, split: Split) -> Split:
+    """What the layer sees, batch by batch as an evaluation of the whole model would have it."""
+    was_training = head.training
+    head.eval()
+    with torch.inference_mode():
+        parts = [head(batch) for batch in split.inputs.split(BATCH_SIZE)]
+    head.train(was_training)
+    return replace(split, inputs=torch.cat(parts))
+
+
+def _no_gradients() -> Mapping[str, torch.Tensor]:
+    raise UsageError("saliency: a sensitivity scan has no gradients; use magnitude or random")

@@ -1,0 +1,88 @@
+"""What is done on a worker before the search: dense runs, and the scan of their layers."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import ray
+import torch
+
+from study.config import StudyConfig
+from study.pruning.plan import PruningPlan
+from study.pruning.seeds import Seeds
+from study.pruning.sensitivity import scan
+from study.pruning.trajectory import dense_steps
+from study.records import SENSITIVITY_FILE, SensitivityRecord
+from study.storage import Folder
+from study.tasks.loading import load_task
+from study.tuning.preparing import Prepared
+from study.tuning.trajectories import ensure_trajectory, trajectory_hash
+
+
+def seeds_of(seed: int) -> Seeds:
+    """The streams of a plan with this seed."""
+    return PruningPlan(sparsity=0.0, seed=seed).seeds
+
+
+def train_dense_run(prepared: Prepared, needs: dict[str, float]) -> tuple[str, float]:
+    """Train the dense run that all trials start from; return its name and how long it took."""
+    config = prepared.config
+    seeds = seeds_of(config.study.seed)
+    name = trajectory_hash(prepared.task_arguments, prepared.task, seeds)
+    epochs = config.space.rewind_epochs(prepared.task.recipe.epochs)
+
+    def work(location: str) -> float:
+        task = _task(config)
+        return ensure_trajectory(Folder(location), name, task, seeds, epochs).wall_s
+
+    return name, _on_a_worker(work, needs, prepared.folder.location)
+
+
+def scan_layers(prepared: Prepared, needs: dict[str, float]) -> list[SensitivityRecord]:
+    """Scan the layers of one dense network for each seed, and keep what was found.
+
+    The first is the network that all trials start from.
+    """
+    config = prepared.config
+    arguments = prepared.task_arguments
+
+    def work(location: str) -> list[SensitivityRecord]:
+        task, records = _task(config), []
+        for seed in range(config.study.seed, config.study.seed + config.sensitivity.seeds):
+            seeds = seeds_of(seed)
+            name = trajectory_hash(arguments, task, seeds)
+            dense = ensure_trajectory(Folder(location), name, task, seeds, [])
+            records += scan(
+                task,
+                dense.states[dense_steps(task)],
+                seeds,
+                levels=config.sensitivity.levels,
+                recovery_epochs=config.sensitivity.recovery_epochs,
+                include=config.space.include or None,
+                exclude=config.space.exclude or None,
+                seed=seed,
+            )
+        return records
+
+    records: list[SensitivityRecord] = _on_a_worker(work, needs, prepared.folder.location)
+    prepared.folder.write(_parquet(records), SENSITIVITY_FILE)
+    return records
+
+
+def _on_a_worker(work: Any, needs: dict[str, float], location: str) -> Any:
+    remote = ray.remote(num_cpus=needs["cpu"], num_gpus=needs["gpu"])(work)
+    return ray.get(remote.remote(location))
+
+
+def _task(config: StudyConfig) -> Any:
+    torch.set_num_threads(max(1, int(config.resources.cpus_per_trial)))
+    return load_task(**config.task.load_arguments())
+
+
+def _parquet(records: list[SensitivityRecord]) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([record.model_dump() for record in records]), buffer)
+    return buffer.getvalue()
