@@ -14,10 +14,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MatplotlibFigure
 
+from analysis.checks import checklist_frame
 from analysis.layer_densities import layer_density_data, plot_layer_densities
 from analysis.loading import Results
 from analysis.pareto import pareto_front
 from analysis.rounds import plot_rounds
+from analysis.sensitivity import plot_sensitivity, sensitivity_thresholds
 from analysis.trade_off import pareto_data, plot_pareto
 from study.errors import NothingToReportError
 from study.records import STUDY_FILE
@@ -25,6 +27,9 @@ from study.storage import Folder
 
 RATIOS = (2, 4, 8, 16, 32)
 """Compression ratios at which Blalock et al. 2020 ask for operating points."""
+
+SCAN_DROP = 0.02
+"""Drop in accuracy at which the scan's thresholds are reported."""
 
 TOLERANCES = (0.0, 0.01, 0.02)
 
@@ -88,6 +93,7 @@ def render_report(results: Results) -> str:
         figures=figures(results),
         points=operating_points(results),
         unfinished=unfinished(results),
+        checklist=_table(checklist_frame(results)),
         problems=results.problems,
         run=_run(results),
         config=results.folders[0].read(STUDY_FILE).decode(),
@@ -175,12 +181,25 @@ def figures(results: Results) -> list[Figure]:
             None,
         ),
     ]
+    thresholds = sensitivity_thresholds(results, SCAN_DROP)
+    if not thresholds.empty:
+        most, least = thresholds.iloc[0], thresholds.iloc[-1]
+        drawn.append(
+            Figure(
+                "How much each layer can take alone",
+                f"Pruned alone and not retrained, {most['layer']} takes the most at a drop of "
+                f"{100 * SCAN_DROP:g} points ({most['sparsity']:.0%} of its weights) and "
+                f"{least['layer']} the least ({least['sparsity']:.0%}).",
+                _svg(plot_sensitivity(results, SCAN_DROP)),
+                _table(thresholds.drop(columns=["study"], errors="ignore")),
+            )
+        )
     layers = layer_density_data(results)
     if not layers.empty:
         kept = layers.mean(axis=1).sort_values()
         drawn.append(
             Figure(
-                "Which layers can take it",
+                "What the best networks keep of each layer",
                 f"On the front, {kept.index[0]} keeps the least ({kept.iloc[0]:.0%} on average) "
                 f"and {kept.index[-1]} the most ({kept.iloc[-1]:.0%}).",
                 _svg(plot_layer_densities(results)),

@@ -14,7 +14,7 @@ from study.errors import UsageError, unknown_name
 def select_table(results: Results, name: str) -> pd.DataFrame:
     """A table of a study by name: trials, rounds, layers, sensitivity or pareto."""
     if name == "pareto":
-        return pareto_front(results.rounds)
+        return pareto_front(results.rounds, results.objectives)
     if name not in ("trials", "rounds", "layers", "sensitivity"):
         raise unknown_name("table", name, ["trials", "rounds", "layers", "sensitivity", "pareto"])
     frame: pd.DataFrame = getattr(results, name)

@@ -204,6 +204,25 @@ def table_(directory: str, table: str, format_: str, output: str | None) -> None
 
 
 @main.command()
+@click.argument("directories", metavar="DIR...", nargs=-1, required=True)
+@click.option("--by", help="What makes a group: study (default of several), retrain, schedule, ...")
+@click.option("--baseline", metavar="GROUP", help="Compare with this group alone.")
+@click.option("--format", "format_", type=click.Choice(FORMATS[:3]), default="table")
+def compare(
+    directories: tuple[str, ...], by: str | None, baseline: str | None, format_: str
+) -> None:
+    """Compare studies, or ways of pruning within one, at equal density and equal budget."""
+    from analysis import compare as compare_groups
+    from analysis import load
+    from analysis.tables import render_table
+
+    results = load(directories[0] if len(directories) == 1 else list(directories))
+    group = by or ("study" if len(directories) > 1 else "retrain")
+    found = compare_groups(results, group, baseline=baseline)
+    sys.stdout.buffer.write(render_table(found, format_))
+
+
+@main.command()
 @click.argument("directory", metavar="DIR")
 @click.option("-o", "--output", metavar="FILE", help="The file; default: report.html in DIR.")
 def report(directory: str, output: str | None) -> None:

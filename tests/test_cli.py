@@ -194,3 +194,47 @@ def test_the_doctor_finds_this_environment_fit(tmp_path: Path) -> None:
     assert answer.returncode == 0, answer.stdout
     assert "ok    torch" in answer.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_scan_alone_prints_a_table_and_keeps_it(tmp_path: Path) -> None:
+    answer = call(
+        "sensitivity", str(study_file(tmp_path)), "--format", "json",
+        "--set", "sensitivity.levels=[0, 0.5, 0.9]", cwd=tmp_path,
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    rows = json.loads(answer.stdout)
+    assert [(row["layer"], row["sparsity"]) for row in rows[:4]] == [
+        ("fc1", 0.0),
+        ("fc1", 0.5),
+        ("fc1", 0.9),
+        ("fc2", 0.0),
+    ]
+    folder = tmp_path / "studies" / "small-sensitivity"
+    assert len(pd.read_parquet(folder / "sensitivity.parquet")) == 9
+
+
+@pytest.mark.slow
+def test_a_space_can_be_bounded_by_the_scan(tmp_path: Path) -> None:
+    answer = call(
+        "run", str(study_file(tmp_path)), "--num-samples", "3", "--no-report",
+        "--set", 'space.per_layer.bounds="sensitivity"', cwd=tmp_path,
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    folder = Path(answer.stdout.strip())
+    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    (scanned,) = [e for e in events if e["event"] == "sensitivity_scanned"]
+    highest = scanned["detail"]["thresholds"]
+    for trial in (folder / "trials").iterdir():
+        plan = json.loads((trial / "plan.json").read_text())
+        assert all(level <= highest[layer] for layer, level in plan["sparsity"].items())
+
+
+@pytest.mark.slow
+def test_ways_of_pruning_are_compared(small_study: Path) -> None:
+    answer = call("compare", str(small_study), "--by", "retrain", "--format", "json")
+    assert answer.returncode == 0, answer.stderr
+    assert isinstance(json.loads(answer.stdout), list)
+    wrong = call("compare", str(small_study), "--by", "retrian")
+    assert wrong.returncode == 2
+    assert "Did you mean 'retrain'" in wrong.stderr

@@ -26,8 +26,9 @@ def warm_start_points(
     """Parameters of the points nearest to known allocations of the dense network's weights.
 
     The plans have as many rounds as the space allows, on a geometric schedule where there is one,
-    so that each of them shows its allocation at every density on the way. Points that the space
-    makes the same (because it clips or groups) come once.
+    so that each of them shows its allocation at every density on the way, and take turns in the
+    ways of retraining (but reinit), so that the search has seen each. Points that the space makes
+    the same (because it clips or groups) come once.
 
     Parameters
     ----------
@@ -44,6 +45,7 @@ def warm_start_points(
     load_model(model, dense.states[dense_steps(task)])
     masked = mask_layers(model, space.include or None, space.exclude or None)
     scores = {layer: weight.detach().abs() for layer, weight in masked.weights.items()}
+    ways = [way for way in options(space.retrain) if way != "reinit"] or ["reinit"]
     points: list[dict[str, Any]] = []
     for density in densities:
         for allocation in allocations:
@@ -52,20 +54,24 @@ def warm_start_points(
             except UsageError:
                 continue  # uniform_plus protects more than is to be left
             sparsity = {n: 1.0 - int(m.sum()) / m.numel() for n, m in cut.masks.items()}
-            point = space.nearest_parameters(_plan(space, allocation, sparsity, density), layers)
-            if point not in points:
+            plan = _plan(space, allocation, sparsity, density, ways[len(points) % len(ways)])
+            point = space.nearest_parameters(plan, layers)
+            if _cut_of(point) not in map(_cut_of, points):
                 points.append(point)
     return points
 
 
+def _cut_of(point: dict[str, Any]) -> dict[str, Any]:
+    """What of a point decides the masks."""
+    retraining = ("retrain", "rewind_epoch", "retrain_epochs")
+    return {name: value for name, value in point.items() if name not in retraining}
+
+
 def _plan(
-    space: SearchSpace, allocation: str, sparsity: dict[str, float], density: float
+    space: SearchSpace, allocation: str, sparsity: dict[str, float], density: float, retrain: str
 ) -> dict[str, Any]:
-    schedules, retrains = options(space.schedule), options(space.retrain)
+    schedules = options(space.schedule)
     by_layer = space.form != "global"
-    retrain = next(
-        (way for way in ("lr_rewind", "weight_rewind", "finetune") if way in retrains), retrains[0]
-    )
     fields: dict[str, Any] = {
         "allocation": "per_layer" if by_layer else allocation,
         "sparsity": sparsity if by_layer else 1.0 - density,

@@ -41,6 +41,11 @@ def test_points_go_as_deep_and_as_long_as_the_space_allows() -> None:
         assert point["schedule"] == "geometric"
 
 
+def test_points_take_turns_in_the_ways_of_retraining() -> None:
+    ways = [point["retrain"] for point in points(SearchSpace())]
+    assert ways == ["finetune", "lr_rewind", "weight_rewind", "finetune"]
+
+
 def test_points_that_the_space_makes_the_same_come_once() -> None:
     bounded = SearchSpace.model_validate({"per_layer": {"bounds": [0.0, 0.1]}})
     assert len(points(bounded)) == 1
