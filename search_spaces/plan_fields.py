@@ -23,6 +23,7 @@ PLAN_DEFAULTS: dict[str, Any] = {
     "retrain_epochs": None,
     "optimizer_state": "fresh",
     "layer_floor": 0.0,
+    "shuffle_masks": False,
     "include": (),
     "exclude": (),
 }

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from study.errors import UsageError, unknown_name
 from study.pruning.ranking import apportion, keep_best, pruned_count
+from study.pruning.seeds import derive_seed
 
 LAST_LAYER_DENSITY = 0.2
 """Least density of the last layer under uniform_plus (Gale et al. 2019, section 4.2)."""
@@ -75,6 +76,19 @@ class Cut:
 
     masks: dict[str, Tensor]
     requested: dict[str, float]
+
+    def shuffled(self, alive: Mapping[str, Tensor], seed: int) -> Cut:
+        """A control: as many weights of each layer as this cut keeps, drawn from those alive.
+
+        If it does as well, the allocation is what matters, and not which weights were kept
+        (Frankle & Carbin 2019, section 2; Liu et al. 2019).
+        """
+        masks = {}
+        for layer, mask in self.masks.items():
+            generator = torch.Generator().manual_seed(derive_seed(seed, layer))
+            draws = torch.rand(mask.shape, generator=generator).to(mask.device)
+            masks[layer] = keep_best(draws, alive[layer], int(mask.sum()))
+        return Cut(masks, self.requested)
 
     @property
     def collapsed(self) -> tuple[str, ...]:

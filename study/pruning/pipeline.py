@@ -294,6 +294,9 @@ class _Pipeline:
                 layer_floor=self.plan.layer_floor,
             ),
         )
+        if self.plan.shuffle_masks:
+            shuffle_seed = derive_seed(self.plan.seeds.mask, "shuffle", round_)
+            cut = cut.shuffled(self.masked.masks, shuffle_seed)
         self.masked.cut(cut.masks, optimizer=optimizer)
         go_back(self.plan, self.task, round_, self.masked, progress.trajectory)
         optimizer = retrain_optimizer(

@@ -70,6 +70,10 @@ class PruningPlan(BaseModel):
     layer_floor: float = Field(
         default=0.0, ge=0, lt=1, description="least density that any layer keeps"
     )
+    shuffle_masks: bool = Field(
+        default=False,
+        description="control: of each layer, keep as many weights as the plan would, but at random",
+    )
     include: tuple[str, ...] = Field(
         default=(), description="patterns of the layers to prune; empty: all that can be"
     )

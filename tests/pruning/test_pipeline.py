@@ -240,6 +240,22 @@ def test_a_task_is_left_as_it_was() -> None:
     assert torch.equal(task.data.train.inputs, before)
 
 
+def test_a_shuffled_control_keeps_as_many_of_each_layer_in_the_same_data_order() -> None:
+    made = plan(retrain="weight_rewind", rewind_epoch=1)
+    keeper, control = Keeper(), Keeper()
+    real = list(run_pipeline(made, tiny_task(), observer=keeper))
+    shuffled_plan = made.model_copy(update={"shuffle_masks": True})
+    shuffled = list(run_pipeline(shuffled_plan, tiny_task(), observer=control))
+    first, other = (progress_from_bytes(each.after[1]) for each in (keeper, control))
+    assert first.segment == other.segment
+    assert [layer.kept for layer in real[1].layers] == [layer.kept for layer in shuffled[1].layers]
+    assert real[1].mask_hash != shuffled[1].mask_hash
+    assert [r.density for r in real] == [r.density for r in shuffled]
+    gone = [{name: w == 0 for name, w in weights.items()} for weights in control.weights[1:]]
+    for earlier, later in pairwise(gone):
+        assert all(bool((later[name] | ~earlier[name]).all()) for name in earlier)
+
+
 def test_magnitude_pruning_beats_random_pruning() -> None:
     task = make_task(Tiny, images(300, 0), images(150, 1), epochs=8, batch_size=32, lr=0.05)
     accuracy = {
