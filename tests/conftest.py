@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import settings
 
 torch.set_num_threads(1)
+settings.register_profile("no deadline", deadline=None)  # other work on the machine is no failure
+settings.load_profile("no deadline")
 
 SMALL: dict[str, Any] = {
     "study": {"name": "small", "num_samples": 6},
