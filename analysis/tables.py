@@ -32,7 +32,9 @@ def render_table(frame: pd.DataFrame, format_: str) -> bytes:
     if format_ == "csv":
         return frame.to_csv(index=False).encode()
     if format_ == "json":
-        return (frame.to_json(orient="records", indent=2, double_precision=15) + "\n").encode()
+        return (
+            frame.to_json(orient="records", indent=2, double_precision=15, date_format="iso") + "\n"
+        ).encode()
     if format_ == "parquet":
         buffer = io.BytesIO()
         frame.astype({c: "str" for c in frame.columns if frame[c].dtype == object}).to_parquet(

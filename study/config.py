@@ -37,7 +37,9 @@ class _Table(BaseModel):
 class StudyTable(_Table):
     """The study as a whole."""
 
-    name: str = Field(default="study", description="name of the study and of its folder")
+    name: str = Field(
+        default="study", max_length=100, description="name of the study and of its folder"
+    )
     seed: int = Field(default=0, ge=0, description="seed of the search, and of every trial")
     num_samples: int = Field(default=16, ge=1, description="trials to run")
     time_budget_s: float | None = Field(
@@ -281,7 +283,10 @@ def _tables(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
     if text in presets():
         content = (files("study.presets") / f"{text}.toml").read_text()
     elif Path(text).is_file():
-        content = Path(text).read_text()
+        try:
+            content = Path(text).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"study file {text}: cannot be read: {error}") from error
     elif text.endswith(".toml") or "/" in text:
         raise UsageError(f"study file: there is no file {text!r}.")
     else:

@@ -59,6 +59,13 @@ class Folder:
         info = self._filesystem.get_file_info(self._path(*parts))
         return bool(info.type != pafs.FileType.NotFound)
 
+    def can_be_made(self) -> bool:
+        """Whether nothing on the way to this local folder is a file; True behind other URIs."""
+        path = self.local_path
+        if path is None:
+            return True
+        return next(place for place in (path, *path.parents) if place.exists()).is_dir()
+
     def is_empty(self) -> bool:
         """Whether the folder is missing or has nothing in it."""
         return not self.files() and not self.folders()

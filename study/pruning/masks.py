@@ -198,6 +198,9 @@ def mask_layers(
                 f"layer {name!r} has sparse gradients, which cannot be masked; build it with "
                 "sparse=False, or exclude it."
             )
+        parameter = module._parameters[parameter_name]
+        if parameter is not None and not parameter.requires_grad:
+            raise UsageError(f"layer {name!r} is frozen (requires_grad is False); exclude it.")
         if parameter_name not in _guards_of(module):
             _attach(places)
     return MaskedLayers(model)
@@ -277,11 +280,23 @@ def _attach(places: _Owner) -> None:
     guard = _GradientMask(module, name, parameter)
     for owner, own_name in places:
         owner.__dict__.setdefault(_GUARDS, {})[own_name] = guard
+        owner.register_load_state_dict_pre_hook(_keep_masks_that_are_not_loaded)
         owner.register_load_state_dict_post_hook(_mask_loaded_weights)
+
+
+def _keep_masks_that_are_not_loaded(
+    module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any
+) -> None:
+    """Let a dense checkpoint be loaded, and let loading leave masks that were handed out alone."""
+    for name, guard in _guards_of(module).items():
+        if guard.module is module:
+            guard.set_mask(guard.mask)
+            state_dict.setdefault(f"{prefix}{mask_name(name)}", guard.mask)
 
 
 def _mask_loaded_weights(module: nn.Module, _incompatible_keys: Any) -> None:
     for name, guard in _guards_of(module).items():
+        guard.set_mask(guard.mask)  # a new tensor: the gradient's bits are made anew from it
         parameter = module._parameters[name]
         if parameter is not None and parameter is not guard.parameter:
             guard.watch(parameter)  # load_state_dict(assign=True) puts another parameter here

@@ -11,6 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from study.plugins import resolve
 from study.pruning.allocation import Request, allocate, resolve_patterns
 from study.pruning.cost import DenseCost, dense_cost
 from study.pruning.masks import MaskedLayers, mask_layers
@@ -22,7 +23,8 @@ from study.pruning.retraining import (
     retrain_segment,
     rewind_steps,
 )
-from study.pruning.saliency import SaliencyInputs, score
+from study.pruning.saliency import SALIENCIES, SaliencyInputs, score
+from study.pruning.schedule import SCHEDULES
 from study.pruning.seeds import derive_seed
 from study.pruning.training import (
     Segment,
@@ -345,6 +347,8 @@ class _Pipeline:
         return {layer: state.model[names[w]] for layer, w in self.masked.weights.items()}
 
     def _check_layers(self) -> None:
-        """Find a wrong layer name now, not after the dense run."""
+        """Find a wrong name now, not after the dense run."""
+        resolve("saliency", self.plan.saliency, SALIENCIES)
+        resolve("schedule", self.plan.schedule, SCHEDULES)
         if isinstance(self.plan.sparsity, dict):
             resolve_patterns(self.plan.sparsity, self.masked.names)

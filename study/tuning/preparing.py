@@ -62,6 +62,11 @@ def prepare(config: StudyConfig) -> Prepared:
         If the study's folder exists, the data are missing, or no plan can be drawn.
     """
     folder = Folder(config.study.storage_path).child(config.study.name)
+    if not Folder(config.study.storage_path).can_be_made():
+        raise UsageError(
+            f"study.storage_path: {config.study.storage_path!r} is, or lies below, a file; it must "
+            "be a folder."
+        )
     if not folder.is_empty():
         raise UsageError(
             f"study.name: the folder {folder.location} exists already. Choose another --name, or "

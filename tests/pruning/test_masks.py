@@ -304,6 +304,39 @@ def test_loading_dense_weights_does_not_revive_pruned_ones() -> None:
     assert_exact_zeros(masked)
 
 
+def test_loading_other_masks_masks_the_gradients_by_them() -> None:
+    model = mlp()
+    masked = mask_layers(model)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    step(model, optimizer, 0)
+    before = masked.masks["0"]
+    other = mlp()
+    cut = mask_layers(other)
+    cut.cut(random_masks(cut), optimizer=None)
+    model.load_state_dict(other.state_dict())
+    step(model, optimizer, 1)
+    assert masked.mask_hash() == cut.mask_hash()
+    assert_exact_zeros(masked)
+    assert before.all()  # masks that were handed out stay what they were
+
+
+def test_a_dense_checkpoint_can_be_loaded_and_is_masked() -> None:
+    model = mlp()
+    masked = mask_layers(model)
+    masked.cut(random_masks(masked), optimizer=None)
+    name = masked.mask_hash()
+    model.load_state_dict(mlp().state_dict())
+    assert masked.mask_hash() == name
+    assert_exact_zeros(masked)
+
+
+def test_a_frozen_weight_is_refused_by_name() -> None:
+    model = mlp()
+    model[0].requires_grad_(False)
+    with pytest.raises(UsageError, match="layer '0' is frozen"):
+        mask_layers(model, include="0")
+
+
 def test_a_compiled_model_trains_the_kept_weights_alone() -> None:
     model = mlp()
     masked = mask_layers(model)

@@ -218,6 +218,8 @@ def test_a_pipeline_that_diverges_ends_with_the_record_that_shows_it() -> None:
         (plan(sparsity={"fx": 0.5}), "Did you mean 'fc'"),
         (plan(include=["convolution"]), "Did you mean 'conv'"),
         (plan(exclude=["*"]), "nothing to prune"),
+        (plan(saliency="magnitud"), "Did you mean 'magnitude'"),
+        (plan(schedule="geometrc"), "Did you mean 'geometric'"),
     ],
 )
 def test_a_plan_that_does_not_fit_is_refused_before_anything_is_trained(
