@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from analysis.loading import Results
 from analysis.pareto import pareto_front
 
@@ -35,7 +38,7 @@ def study_status(results: Results) -> dict[str, Any]:
         "running": [
             {
                 "trial_id": row.trial_id,
-                "round": row.rounds_finished,
+                "round": _plain(row.rounds_finished),
                 "rounds": _plain(row.rounds),
                 "density": _plain(row.density),
                 "val_accuracy": _plain(row.val_accuracy),
@@ -45,7 +48,10 @@ def study_status(results: Results) -> dict[str, Any]:
         "errors": {
             row.trial_id: row.error for row in trials[trials["status"] == "errored"].itertuples()
         },
-        "front": front[["trial_id", "round", "density", "val_accuracy"]].to_dict("records"),
+        "front": [
+            {key: _plain(value) for key, value in row.items()}
+            for row in front[["trial_id", "round", "density", "val_accuracy"]].to_dict("records")
+        ],
         "problems": results.problems,
     }
 
@@ -75,7 +81,9 @@ def status_text(status: dict[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return None if value is None or (isinstance(value, float) and math.isnan(value)) else value
+    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+        return None
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _number(value: float | None) -> str:

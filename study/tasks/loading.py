@@ -71,7 +71,13 @@ def load_task(
 
 def _own_task(reference: str) -> Task:
     found = import_string("task.object", reference)
-    task = found if isinstance(found, Task) else found() if callable(found) else found
+    try:
+        task = found if isinstance(found, Task) else found() if callable(found) else found
+    except UsageError:
+        raise
+    except Exception as error:
+        message = f"task.object: {reference!r} failed: {type(error).__name__}: {error}"
+        raise UsageError(message) from error
     if not isinstance(task, Task):
         raise UsageError(
             f"task.object: {reference!r} gave {type(task).__name__}, not a Task. "

@@ -62,17 +62,18 @@ def run_study(prepared: Prepared, listener: Listener) -> Finished:
         Also after an interrupt (Ctrl-C), when what was finished is on disk.
     """
     config, folder = prepared.config, prepared.folder
-    recorder = _begin(prepared, listener)
     interrupted = False
-    with _ray(), _journal(folder) as journal:
+    with _ray():
+        _resources(config)
+        recorder = _begin(prepared, listener)
         try:
-            name = _train_dense(prepared, recorder)
-            if config.sensitivity.scan or config.space.awaits_bounds:
-                prepared = _scan(prepared, recorder)
-            search = _optuna_study(config, journal)
-            _enqueue_known_allocations(prepared, search, name)
-            tuner = _tuner(prepared, recorder, search)
-            tuner.fit()
+            with _journal(folder) as journal:
+                name = _train_dense(prepared, recorder)
+                if config.sensitivity.scan or config.space.awaits_bounds:
+                    prepared = _scan(prepared, recorder)
+                search = _optuna_study(config, journal)
+                _enqueue_known_allocations(prepared, search, name)
+                _tuner(prepared, recorder, search).fit()
         except KeyboardInterrupt:
             interrupted = True
         recorder.close_unfinished()
@@ -121,8 +122,9 @@ def _tuner(prepared: Prepared, recorder: OutcomeRecorder, study: optuna.Study) -
 
 def scan_only(prepared: Prepared, listener: Listener) -> Folder:
     """Make the sensitivity scan of a study, and run no trial."""
-    recorder = _begin(prepared, listener)
     with _ray():
+        _resources(prepared.config)
+        recorder = _begin(prepared, listener)
         _scan(prepared, recorder)
     recorder.note("study_finished", {})
     return prepared.folder

@@ -57,3 +57,21 @@ def test_a_users_own_function_is_found_and_its_recipe_overridden_key_by_key() ->
 def test_what_cannot_be_loaded_is_said_clearly(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         load_task(**arguments)  # type: ignore[arg-type]
+
+
+def failing_task() -> Task:
+    raise RuntimeError("boom")
+
+
+def misspelt_recipe() -> Task:
+    inputs, targets = torch.randn(30, 4), torch.arange(30) % 2
+    return make_task(lambda: nn.Linear(4, 2), (inputs, targets), 0.3, epoch=7)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("failing_task", "failed: RuntimeError: boom"), ("misspelt_recipe", "failed: .*epoch")],
+)
+def test_a_users_function_that_fails_is_named(name: str, message: str) -> None:
+    with pytest.raises(UsageError, match=f"(?s){name}.*{message}"):
+        load_task(object=f"{__name__}:{name}")
