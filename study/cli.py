@@ -36,7 +36,7 @@ def main() -> None:
     """Find how far a network prunes, which layers can take it, and which schedule gets it there.
 
     \b
-    prune-study run                    the default study, about half a minute on two cores
+    prune-study run                    the default study, about a minute on two cores
     prune-study run my-study.toml      your own
     prune-study table DIR pareto       what it found
     """

@@ -87,6 +87,12 @@ def _example(config: StudyConfig, layers: Sequence[Layer]) -> PruningPlan:
         resolve("saliency", saliency, SALIENCIES)
     for schedule in options(space.schedule):
         resolve("schedule", schedule, SCHEDULES)
+    bounds, floor = space.per_layer.bounds, max(options(space.layer_floor))
+    if space.form == "per_layer" and isinstance(bounds, tuple) and bounds[1] > 1 - floor:
+        raise UsageError(
+            f"space.layer_floor: {floor} keeps more than per_layer.bounds may leave; end the "
+            f"bounds at {1 - floor:g}, or lower the floor."
+        )
     try:
         if space.function is not None:
             trial = optuna.create_study(directions=["minimize"] * len(config.objectives)).ask()
