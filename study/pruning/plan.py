@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
@@ -183,6 +184,46 @@ class PruningPlan(BaseModel):
         if self.allocation != "threshold" and self.schedule not in ("geometric", "constant"):
             return None
         return self.model_copy(update={"rounds": rounds, "sparsity": self.sparsity_at(rounds)})
+
+    def extended(self, rounds: int) -> PruningPlan | None:
+        """The plan of more rounds that this plan is the first rounds of, if there is one.
+
+        The inverse of :meth:`prefix`: further rounds remove the same share of what remains
+        (geometric), or of the original (constant).
+
+        Parameters
+        ----------
+        rounds
+            More than this plan has.
+
+        Returns
+        -------
+        PruningPlan or None
+            None with another schedule, and where nothing would be left.
+        """
+        if rounds <= self.rounds:
+            raise ValueError(f"rounds must be more than {self.rounds}, not {rounds}")
+        if self.allocation != "threshold" and self.schedule not in ("geometric", "constant"):
+            return None
+        longer = rounds / self.rounds
+
+        def further(sparsity: float) -> float:
+            if self.schedule == "constant":
+                return sparsity * longer
+            return 1.0 - math.pow(1.0 - sparsity, longer)
+
+        sparsity: Any = self.sparsity
+        if isinstance(sparsity, dict):
+            sparsity = {layer: further(level) for layer, level in sparsity.items()}
+            levels = list(sparsity.values())
+        elif sparsity is not None:
+            sparsity = further(sparsity)
+            levels = [sparsity]
+        else:
+            levels = []
+        if any(level >= 1.0 for level in levels):
+            return None
+        return self.model_copy(update={"rounds": rounds, "sparsity": sparsity})
 
     def content_hash(self) -> str:
         """A stable name of this plan: 16 hexadecimal digits over its canonical JSON."""
