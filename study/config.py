@@ -15,19 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from search_spaces import SearchSpace
 from study.errors import UsageError, unknown_name
+from study.objectives import OBJECTIVE_COLUMNS, QUALITIES, Constraint, Direction
 from study.tasks.recipe import Recipe
-
-Direction = Literal["max", "min"]
-
-OBJECTIVE_COLUMNS = {
-    "accuracy": "val_accuracy",
-    "loss": "val_loss",
-    "density": "density",
-    "macs": "macs",
-    "parameters": "nonzero_parameters",
-    "train_epochs": "train_epochs",
-}
-"""Objectives by name, and the field of a round record that each reads. None is on test data."""
 
 
 class _Table(BaseModel):
@@ -104,13 +93,53 @@ class SearchTable(_Table):
         description="tell the sampler of every round as the plan that it is the end of, where the "
         "schedule makes it one (geometric, constant)",
     )
-    warm_start: tuple[Literal["uniform", "uniform_plus", "global", "erk", "lamp"], ...] = Field(
-        default=("global", "lamp", "erk", "uniform"),
-        description="known allocations to try first, as points of the space",
+    warm_start: tuple[
+        Literal["uniform", "uniform_plus", "global", "erk", "lamp", "sensitivity"], ...
+    ] = Field(
+        default=("global", "lamp", "erk", "uniform", "sensitivity"),
+        description="known allocations to try first, as points of the space; sensitivity is the "
+        "one with the least summed drop of the scan, where there is a scan",
     )
     warm_start_densities: tuple[float, ...] = Field(
         default=(0.05,), description="total densities at which they are tried"
     )
+    constraints: tuple[str, ...] = Field(
+        default=(),
+        description='what a network must meet to count, such as ["accuracy >= 0.94"]',
+    )
+    early_stopping: Literal["future_dominated", "mo_asha", "none"] = Field(
+        default="future_dominated",
+        description="stop a trial when no coming round can join the front any more, by a bound "
+        "learned from ended trials (future_dominated; needs one of accuracy and loss among the "
+        "objectives, else none is the default), or when others outrank it (mo_asha)",
+    )
+    stopping_confidence: float = Field(
+        default=0.9, gt=0, lt=1, description="chance that the bound of future_dominated holds"
+    )
+    stopping_audit: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="share of the trials that future_dominated would stop that run on all the "
+        "same, to count wrong stops",
+    )
+    extend: bool = Field(
+        default=False,
+        description="lengthen trials that ended on the front by a round, where that promises more "
+        "for its cost than a new trial",
+    )
+
+    @field_validator("constraints")
+    @classmethod
+    def _constraints_can_be_read(cls, constraints: tuple[str, ...]) -> tuple[str, ...]:
+        for constraint in constraints:
+            Constraint.parse(constraint)
+        return constraints
+
+    @property
+    def parsed_constraints(self) -> tuple[Constraint, ...]:
+        """The constraints, read."""
+        return tuple(Constraint.parse(constraint) for constraint in self.constraints)
 
     @field_validator("warm_start_densities")
     @classmethod
@@ -191,6 +220,17 @@ class StudyConfig(_Table):
         if not 1 <= len(objectives) <= 4:
             raise ValueError(f"{len(objectives)} objectives; from 1 to 4 are allowed")
         return objectives
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stop_early_by_default_only_where_it_can_be(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping) or not isinstance(values.get("objectives"), Mapping):
+            return values
+        search = values.get("search", {})
+        qualities = [n for n in values["objectives"] if OBJECTIVE_COLUMNS.get(n) in QUALITIES]
+        if len(qualities) == 1 or not isinstance(search, Mapping) or "early_stopping" in search:
+            return values
+        return {**values, "search": {**search, "early_stopping": "none"}}
 
     @model_validator(mode="after")
     def _rewind_points_lie_in_the_dense_run(self) -> StudyConfig:

@@ -34,7 +34,7 @@ class Progress:
         self._live = Live(console=self._console, refresh_per_second=4, transient=True)
         self._is_live = self._console.is_terminal and not quiet
         self._running: dict[str, dict[str, Any]] = {}
-        self._ended = 0
+        self._ended: set[str] = set()
         self._failed = 0
         self._networks = 0
         self._dense_accuracy = float("nan")
@@ -67,7 +67,7 @@ class Progress:
             self._note_round(result)
         elif event.startswith("trial_"):
             self._running.pop(trial_id, None)
-            self._ended += 1
+            self._ended.add(trial_id)
             self._failed += event == "trial_errored"
         if self._is_live:
             self._live.update(Group(self._summary(), *self._rows()))
@@ -85,16 +85,16 @@ class Progress:
             self._best = result
 
     def _summary(self) -> Text:
-        elapsed = time.monotonic() - self._started
+        elapsed, ended = time.monotonic() - self._started, len(self._ended)
         parts = [
-            f"{self._name}: {self._ended}/{self._trials} trials",
+            f"{self._name}: {ended}/{self._trials} trials",
             f"{self._networks} networks",
             f"{elapsed:.0f} s",
         ]
         if self._failed:
             parts.insert(1, f"{self._failed} failed")
-        if 0 < self._ended < self._trials:
-            left = elapsed / self._ended * (self._trials - self._ended)
+        if 0 < ended < self._trials:
+            left = elapsed / ended * (self._trials - ended)
             parts.append(f"about {left:.0f} s to go")
         if self._best is not None:
             parts.append(

@@ -120,6 +120,11 @@ class TrialOutcome(Record):
     trial_id: str
     status: Literal["completed", "stopped", "errored"]
     stop_reason: str | None = None
+    stop_detail: dict[str, Any] | None = Field(
+        default=None,
+        description="what early stopping found: the bound that a stop rests on, and of a trial "
+        "that ran on all the same (audited), whether it reached the front",
+    )
     error: str | None = Field(default=None, description="last line of the traceback")
     traceback: str | None = None
     rounds_planned: int

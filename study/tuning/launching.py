@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,13 +22,23 @@ from ray import tune
 from study.config import StudyConfig, to_toml
 from study.errors import UsageError
 from study.pruning.sensitivity import sparsity_thresholds
-from study.records import JOURNAL_FILE, PROVENANCE_FILE, STUDY_FILE
+from study.records import (
+    JOURNAL_FILE,
+    PROVENANCE_FILE,
+    RESUME_DIR,
+    STUDY_FILE,
+    TRIALS_DIR,
+    SensitivityRecord,
+)
 from study.storage import Folder
 from study.tuning.dense_runs import scan_layers, train_dense_run
+from study.tuning.extension import Extensions
+from study.tuning.history import make_yardstick
 from study.tuning.outcomes import Listener, OutcomeRecorder
 from study.tuning.preparing import Prepared
 from study.tuning.provenance import collect
 from study.tuning.searcher import PlanSearcher, make_sampler
+from study.tuning.stopping import make_scheduler
 from study.tuning.trainable import PipelineTrainable
 from study.tuning.trajectories import stored_trajectory
 from study.tuning.warm_start import warm_start_points
@@ -69,11 +79,14 @@ def run_study(prepared: Prepared, listener: Listener) -> Finished:
         try:
             with _journal(folder) as journal:
                 name = _train_dense(prepared, recorder)
+                records: list[SensitivityRecord] = []
                 if config.sensitivity.scan or config.space.awaits_bounds:
-                    prepared = _scan(prepared, recorder)
+                    prepared, records = _scan(prepared, recorder)
                 search = _optuna_study(config, journal)
-                _enqueue_known_allocations(prepared, search, name)
+                _enqueue_known_allocations(prepared, search, name, records)
                 _tuner(prepared, recorder, search).fit()
+                if config.search.extend:
+                    _drop_kept_states(folder)
         except KeyboardInterrupt:
             interrupted = True
         recorder.close_unfinished()
@@ -83,7 +96,8 @@ def run_study(prepared: Prepared, listener: Listener) -> Finished:
 
 def _tuner(prepared: Prepared, recorder: OutcomeRecorder, study: optuna.Study) -> tune.Tuner:
     config = prepared.config
-    resources = config.resources
+    resources, search = config.resources, config.search
+    recorder.early_stopping = make_scheduler(config, prepared.layers)
     searcher = PlanSearcher(
         study,
         config.space,
@@ -95,14 +109,19 @@ def _tuner(prepared: Prepared, recorder: OutcomeRecorder, study: optuna.Study) -
             "task": prepared.task_arguments,
             "cpus": resources.cpus_per_trial,
             "checkpoint_interval_s": resources.checkpoint_interval_s,
+            "extensible": search.extend,
         },
-        every_round=config.search.every_round,
+        every_round=search.every_round,
+        num_samples=config.study.num_samples,
+        constraints=search.parsed_constraints,
+        extensions=_extensions(prepared) if search.extend else None,
     )
     return tune.Tuner(
         tune.with_resources(PipelineTrainable, _resources(config)),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            num_samples=config.study.num_samples,
+            scheduler=recorder.early_stopping,
+            num_samples=-1,  # the searcher says when it is enough: an extension is no new trial
             max_concurrent_trials=resources.max_concurrent,
             time_budget_s=config.study.time_budget_s,
             reuse_actors=True,
@@ -135,7 +154,7 @@ def _begin(prepared: Prepared, listener: Listener) -> OutcomeRecorder:
     config, folder = prepared.config, prepared.folder
     folder.write(to_toml(config), STUDY_FILE)
     folder.write(collect(config.study.name).model_dump_json(indent=2), PROVENANCE_FILE)
-    recorder = OutcomeRecorder(folder, listener)
+    recorder = OutcomeRecorder(folder, listener, config.study.time_budget_s is not None)
     recorder.note("study_started", {"num_samples": config.study.num_samples})
     return recorder
 
@@ -146,19 +165,32 @@ def _train_dense(prepared: Prepared, recorder: OutcomeRecorder) -> str:
     return name
 
 
-def _scan(prepared: Prepared, recorder: OutcomeRecorder) -> Prepared:
+def _scan(
+    prepared: Prepared, recorder: OutcomeRecorder
+) -> tuple[Prepared, list[SensitivityRecord]]:
     """Scan the layers; where the space waits for bounds, they are what the scan tolerates."""
     config = prepared.config
     records = scan_layers(prepared, _resources(config))
     highest = sparsity_thresholds(records, config.sensitivity.tolerated_drop)
     recorder.note("sensitivity_scanned", {"thresholds": highest})
     if not config.space.awaits_bounds:
-        return prepared
+        return prepared, records
     space = config.space.with_bounds(highest)
-    return replace(prepared, config=config.model_copy(update={"space": space}))
+    return replace(prepared, config=config.model_copy(update={"space": space})), records
 
 
-def _enqueue_known_allocations(prepared: Prepared, study: optuna.Study, trajectory: str) -> None:
+def _drop_kept_states(folder: Folder) -> None:
+    """Take away what trials kept for further rounds: there will be none."""
+    for trial_id in folder.folders(TRIALS_DIR):
+        folder.child(TRIALS_DIR, trial_id).remove(RESUME_DIR)
+
+
+def _enqueue_known_allocations(
+    prepared: Prepared,
+    study: optuna.Study,
+    trajectory: str,
+    records: Sequence[SensitivityRecord],
+) -> None:
     config, dense = prepared.config, stored_trajectory(prepared.folder, trajectory)
     if config.space.function is not None or dense is None:
         return
@@ -167,6 +199,7 @@ def _enqueue_known_allocations(prepared: Prepared, study: optuna.Study, trajecto
         prepared.layers,
         prepared.task,
         dense,
+        records,
         config.search.warm_start,
         config.search.warm_start_densities,
     ):
@@ -199,8 +232,14 @@ def _resources(config: StudyConfig) -> dict[str, float]:
     return needs
 
 
+def _extensions(prepared: Prepared) -> Extensions:
+    yardstick = make_yardstick(prepared.config, "search.extend")
+    return Extensions(yardstick, prepared.config.space, prepared.layers)
+
+
 def _name(trial: Any) -> str:
-    return str(trial.config["id"])
+    first = trial.config["first_round"]
+    return f"{trial.config['id']}-from-round-{first}" if first else str(trial.config["id"])
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from study.records import (
     utc_now,
 )
 from study.storage import Folder
+from study.tuning.stopping import RoundScheduler
 
 Listener = Callable[[str, str, dict[str, Any]], None]
 """Told of every event: its name, the trial, and the trial's last result."""
@@ -32,15 +33,18 @@ class OutcomeRecorder(Callback):
         The study's folder.
     listener
         Who else wants to know, such as a progress display.
+    has_time_budget
+        Whether it is a time budget that cuts off trials.
     """
 
-    def __init__(self, folder: Folder, listener: Listener) -> None:
+    def __init__(self, folder: Folder, listener: Listener, has_time_budget: bool) -> None:
         self._folder = folder
         self._listener = listener
         self._started: dict[str, str] = {}
         self._running: dict[str, Any] = {}
+        self._cut_off_by = "time_budget" if has_time_budget else "interrupted"
         self.failed = 0
-        self.interrupted_reason = "interrupted"
+        self.early_stopping: RoundScheduler | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         # Ray keeps a copy of the tuner on disk. A display cannot be in it, and is not missed.
@@ -62,12 +66,15 @@ class OutcomeRecorder(Callback):
         """A trial came to its end, or was stopped."""
         result = trial.last_result or {}
         finished, planned = result.get("round", -1), trial.config["plan"]["rounds"]
-        if finished >= planned:
-            self._end(trial, "completed", None)
+        verdict = self._verdict(trial)
+        if self.early_stopping is not None and verdict is not None and not verdict.get("audited"):
+            self._end(trial, "stopped", self.early_stopping.name, detail=verdict)
+        elif finished >= planned:
+            self._end(trial, "completed", None, detail=verdict)
         elif result.get("done") and finished >= 0 and _diverged(result):
-            self._end(trial, "stopped", "diverged")
+            self._end(trial, "stopped", "diverged", detail=verdict)
         else:
-            self._end(trial, "stopped", self.interrupted_reason)
+            self._end(trial, "stopped", self._cut_off_by, detail=verdict)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         """A trial failed, and will not be tried again."""
@@ -77,14 +84,25 @@ class OutcomeRecorder(Callback):
     def close_unfinished(self) -> None:
         """Record trials that the study's end cut off before Ray told of theirs."""
         for trial in list(self._running.values()):
-            self._end(trial, "stopped", self.interrupted_reason)
+            self._end(trial, "stopped", "interrupted")
 
     def note(self, event: str, detail: dict[str, Any]) -> None:
         """Write an event of the study itself."""
         self._folder.append_line(Event(event=event, detail=detail).to_json(), EVENTS_FILE)
 
+    def _verdict(self, trial: Any) -> dict[str, Any] | None:
+        """What early stopping found of a trial, if it was to be stopped."""
+        if self.early_stopping is None:
+            return None
+        return self.early_stopping.verdicts.get(trial.config["id"])
+
     def _end(
-        self, trial: Any, status: Any, reason: str | None, traceback: str | None = None
+        self,
+        trial: Any,
+        status: Any,
+        reason: str | None,
+        traceback: str | None = None,
+        detail: dict[str, Any] | None = None,
     ) -> None:
         trial_id = trial.config["id"]
         self._running.pop(trial_id, None)
@@ -93,6 +111,7 @@ class OutcomeRecorder(Callback):
             trial_id=trial_id,
             status=status,
             stop_reason=reason,
+            stop_detail=detail,
             error=traceback.strip().splitlines()[-1] if traceback else None,
             traceback=traceback,
             rounds_planned=trial.config["plan"]["rounds"],
@@ -101,8 +120,8 @@ class OutcomeRecorder(Callback):
             finished_at=utc_now(),
         )
         self._folder.write(outcome.model_dump_json(indent=2), TRIALS_DIR, trial_id, OUTCOME_FILE)
-        detail = {"reason": reason} if reason else {}
-        self._note(f"trial_{status}", trial, detail, trial.last_result or {})
+        told = {"reason": reason} if reason else {}
+        self._note(f"trial_{status}", trial, told, trial.last_result or {})
 
     def _traceback(self, trial: Any) -> str:
         """What the worker wrote before it gave up; if it died without a word, what Ray knows."""

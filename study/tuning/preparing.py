@@ -23,6 +23,7 @@ from study.pruning.trajectory import build_model, step_of_epoch
 from study.storage import Folder
 from study.tasks.loading import load_task
 from study.tasks.task import Task
+from study.tuning.history import make_yardstick
 from study.tuning.searcher import draw_plan
 
 KINDS = {
@@ -72,6 +73,10 @@ def prepare(config: StudyConfig) -> Prepared:
             f"study.name: the folder {folder.location} exists already. Choose another --name, or "
             "remove it."
         )
+    if config.search.early_stopping == "future_dominated":
+        make_yardstick(config, "search.early_stopping: future_dominated")
+    if config.search.extend:
+        make_yardstick(config, "search.extend")
     task = load_task(**config.task.load_arguments())
     for epoch in config.space.rewind_epochs(task.recipe.epochs):
         step_of_epoch(task, epoch)

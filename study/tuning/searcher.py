@@ -15,17 +15,20 @@ from pydantic import BaseModel, Field
 from ray.tune.search import Searcher
 
 from search_spaces import Layer, SearchSpace
+from study.objectives import Constraint
 from study.plugins import import_string
 from study.pruning.plan import PruningPlan
+from study.tuning.extension import Extensions
 
 
 class Asked(BaseModel):
     """A plan that is being run."""
 
-    number: int = Field(description="of the Optuna trial")
+    number: int | None = Field(description="of the Optuna trial; an extension has none")
     name: str = Field(description="of the trial in the study folder")
     plan: PruningPlan
     told: int = Field(default=0, description="last round that Optuna was told of")
+    first: int = Field(default=0, description="round after which an extension begins; 0: none")
 
 
 class SearcherState(BaseModel):
@@ -55,6 +58,12 @@ class PlanSearcher(Searcher):
     every_round
         Whether each finished round is told to Optuna as the plan that it is the end of: under a
         geometric or constant schedule, the first k rounds of a plan are the plan of k rounds.
+    num_samples
+        Plans to draw; None for no end.
+    constraints
+        What a network must meet; the sampler learns by how much each point fails.
+    extensions
+        Proposes further rounds of ended trials; None for never.
     """
 
     def __init__(
@@ -65,7 +74,11 @@ class PlanSearcher(Searcher):
         objectives: Sequence[str],
         seed: int,
         trial_config: Mapping[str, Any],
+        *,
         every_round: bool = True,
+        num_samples: int | None = None,
+        constraints: Sequence[Constraint] = (),
+        extensions: Extensions | None = None,
     ) -> None:
         super().__init__()
         self._study = study
@@ -75,56 +88,111 @@ class PlanSearcher(Searcher):
         self._seed = seed
         self._trial_config = dict(trial_config)
         self._every_round = every_round and space.function is None
+        self._num_samples = num_samples
+        self._constraints = list(constraints)
+        self._extensions = extensions
+        self._results: dict[str, list[dict[str, Any]]] = {}
         self._state = SearcherState()
 
     def set_search_properties(self, *_: Any, **__: Any) -> bool:
         """Metric and mode are those of the study; Ray has nothing to add."""
         return True
 
-    def suggest(self, trial_id: str) -> dict[str, Any]:
-        """Draw the next plan."""
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]
+        """Draw the next plan, or lengthen one that ended on the front."""
+        extension = self._extensions.take() if self._extensions is not None else None
+        if extension is not None:
+            done = extension.plan.rounds - 1
+            asked = Asked(
+                number=None, name=extension.trial_id, plan=extension.plan, told=done, first=done
+            )
+            return self._run(trial_id, asked)
+        if self._state.asked == self._num_samples:
+            return str(Searcher.FINISHED)
         trial = self._study.ask()
         plan = draw_plan(self._space, trial, self._layers, self._seed)
         name = f"{self._state.asked:04d}"
         trial.set_user_attr("trial_id", name)
         self._state.asked += 1
-        self._state.running[trial_id] = Asked(number=trial.number, name=name, plan=plan)
-        return {**self._trial_config, "id": name, "plan": plan.model_dump(mode="json")}
+        return self._run(trial_id, Asked(number=trial.number, name=name, plan=plan))
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Tell Optuna of a round as the plan that it is the end of, if the space has that plan."""
         asked = self._state.running.get(trial_id)
+        if asked is None:
+            return
+        self._results.setdefault(trial_id, []).append(result)
         round_ = result["round"]
-        if not self._every_round or asked is None or not asked.told < round_ < asked.plan.rounds:
+        if not self._every_round or not asked.told < round_ < asked.plan.rounds:
             return
         asked.told = round_  # a round that was run again after a crash is not told twice
-        prefix, values = asked.plan.prefix(round_), self._values(result)
-        if prefix is None or values is None:
-            return
-        parameters = self._space.parameters_of(prefix.model_dump(), self._layers)
-        if parameters is not None:
-            self._study.add_trial(
-                create_trial(
-                    params=parameters,
-                    distributions=self._space.distributions(parameters, self._layers),
-                    values=values,
-                    user_attrs={"trial_id": asked.name, "round": round_},
-                )
-            )
+        prefix = asked.plan.prefix(round_)
+        if prefix is not None:
+            self._add(asked, prefix, result)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Tell Optuna how a plan went. One that failed, diverged or was cut off teaches nothing."""
+        """Tell Optuna how a plan went. One that failed, diverged or was cut off teaches nothing.
+
+        Of a trial that was stopped early, the round it was stopped after is still told.
+        """
+        if result is not None and not error:
+            self.on_trial_result(trial_id, result)
         asked = self._state.running.pop(trial_id, None)
+        results = self._results.pop(trial_id, [])
         if asked is None:
             return
         ended = result is not None and not error and result["round"] == asked.plan.rounds
         values = self._values(result) if ended and result is not None else None
-        if values is None:
+        if values is not None and result is not None:
+            if asked.number is None:
+                self._add(asked, asked.plan, result)
+            else:
+                self._constrain(asked.number, result)
+                self._study.tell(asked.number, values)
+            if self._extensions is not None:
+                self._extensions.trial_ended(asked.name, asked.plan, results)
+        elif asked.number is not None:
             self._study.tell(asked.number, state=TrialState.FAIL)
-        else:
-            self._study.tell(asked.number, values)
+
+    def _run(self, trial_id: str, asked: Asked) -> dict[str, Any]:
+        self._state.running[trial_id] = asked
+        plan = asked.plan.model_dump(mode="json")
+        return {**self._trial_config, "id": asked.name, "plan": plan, "first_round": asked.first}
+
+    def _add(self, asked: Asked, plan: PruningPlan, result: Mapping[str, Any]) -> None:
+        """Tell Optuna of a plan that it did not ask for, if it is one of the space."""
+        values = self._values(result)
+        if values is None:
+            return
+        parameters = self._space.parameters_of(plan.model_dump(), self._layers)
+        if parameters is None:
+            return
+        self._study.add_trial(
+            create_trial(
+                params=parameters,
+                distributions=self._space.distributions(parameters, self._layers),
+                values=values,
+                user_attrs={"trial_id": asked.name, "round": plan.rounds},
+                system_attrs=self._generation(asked),
+                constraints={str(c): c.violation(result) for c in self._constraints} or None,
+            )
+        )
+
+    def _generation(self, asked: Asked) -> dict[str, Any]:
+        """An evolutionary sampler only breeds from trials that belong to a generation."""
+        if asked.number is None:
+            return {}
+        attributes = self._study.get_trials(deepcopy=False)[asked.number].system_attrs
+        return {k: v for k, v in attributes.items() if k.endswith(":generation")}
+
+    def _constrain(self, number: int, result: Mapping[str, Any]) -> None:
+        storage = self._study._storage
+        trial_id = storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
+        trial = optuna.trial.Trial(self._study, trial_id)
+        for constraint in self._constraints:
+            trial.set_constraint(str(constraint), constraint.violation(result))
 
     def _values(self, result: Mapping[str, Any]) -> list[float] | None:
         """Objectives of a round, if all of its figures are finite."""

@@ -73,7 +73,9 @@ class PipelineTrainable(tune.Trainable):
             self._task = load_task(**config["task"])
         folder = Folder(config["folder"])
         self._plan = PruningPlan.model_validate(config["plan"])
-        self._writer = TrialWriter(folder, config["id"], config["checkpoint_interval_s"])
+        self._writer = TrialWriter(
+            folder, config["id"], config["checkpoint_interval_s"], config["extensible"]
+        )
         start = self._writer.begin(self._plan)
         name = trajectory_hash(config["task"], self._task, self._plan.seeds)
         self._records: Iterator[RoundRecord] = run_pipeline(

@@ -33,12 +33,18 @@ class TrialWriter:
         Name of the trial in it.
     checkpoint_interval_s
         Least time between mid-round checkpoints.
+    extensible
+        Keep the state at the trial's end, so that it can go on with more rounds.
     """
 
-    def __init__(self, study: Folder, trial_id: str, checkpoint_interval_s: float) -> None:
+    def __init__(
+        self, study: Folder, trial_id: str, checkpoint_interval_s: float, extensible: bool = False
+    ) -> None:
         self.trial_id = trial_id
         self._folder = study.child(TRIALS_DIR, trial_id)
         self._interval_s = checkpoint_interval_s
+        self._extensible = extensible
+        self._last_round = 0
         self._last_checkpoint = time.monotonic()
         self._lines: list[str] = []
 
@@ -49,6 +55,7 @@ class TrialWriter:
         same result, so their records go.
         """
         self._folder.write(plan.model_dump_json(indent=2), PLAN_FILE)
+        self._last_round = plan.rounds
         progress = None
         if self._folder.exists(RESUME_DIR, PROGRESS_FILE):
             progress = progress_from_bytes(self._folder.read(RESUME_DIR, PROGRESS_FILE))
@@ -73,11 +80,15 @@ class TrialWriter:
         line = record.model_copy(update={"trial_id": self.trial_id}).to_json()
         self._lines.append(line)
         self._write_rounds()
-        self.checkpoint(progress)
+        if self._extensible and record.round == self._last_round:
+            self._folder.write(progress_to_bytes(progress()), RESUME_DIR, PROGRESS_FILE)
+        else:
+            self.checkpoint(progress)
 
     def end(self) -> None:
-        """The trial has come to its end: there is nothing to resume."""
-        self._folder.remove(RESUME_DIR)
+        """The trial has come to its end: there is nothing to resume, unless it is extended."""
+        if not self._extensible:
+            self._folder.remove(RESUME_DIR)
 
     def failed(self, traceback: str) -> None:
         """Keep what went wrong, for whoever reads the trial's outcome."""

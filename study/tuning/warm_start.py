@@ -8,10 +8,12 @@ from typing import Any
 from search_spaces import Layer, SearchSpace
 from search_spaces.values import options
 from study.errors import UsageError
+from study.pruning.additive_optimum import additive_optimum
 from study.pruning.allocation import Request, allocate
 from study.pruning.masks import mask_layers
 from study.pruning.training import load_model
 from study.pruning.trajectory import Trajectory, build_model, dense_steps
+from study.records import SensitivityRecord
 from study.tasks.task import Task
 
 
@@ -20,6 +22,7 @@ def warm_start_points(
     layers: Sequence[Layer],
     task: Task,
     dense: Trajectory,
+    records: Sequence[SensitivityRecord],
     allocations: Sequence[str],
     densities: Sequence[float],
 ) -> list[dict[str, Any]]:
@@ -36,8 +39,11 @@ def warm_start_points(
         Where the points lie.
     task, dense
         The dense network, whose magnitudes decide what ``global`` and ``lamp`` keep.
+    records
+        The sensitivity scan; where there is none, ``sensitivity`` is left out.
     allocations
-        Names of allocations that take one sparsity.
+        Names of allocations that take one sparsity, and ``sensitivity`` for the additive optimum
+        of the scan, where layers have sparsities of their own.
     densities
         Total densities of the last round. One that an allocation cannot reach is left out.
     """
@@ -49,11 +55,16 @@ def warm_start_points(
     points: list[dict[str, Any]] = []
     for density in densities:
         for allocation in allocations:
+            if allocation == "sensitivity" and (not records or space.form == "global"):
+                continue
             try:
-                cut = allocate(allocation, Request(scores, masked.masks, 1.0 - density))
+                if allocation == "sensitivity":
+                    sparsity = additive_optimum(records, masked.total, 1.0 - density)
+                else:
+                    cut = allocate(allocation, Request(scores, masked.masks, 1.0 - density))
+                    sparsity = {n: 1.0 - int(m.sum()) / m.numel() for n, m in cut.masks.items()}
             except UsageError:
-                continue  # uniform_plus protects more than is to be left
-            sparsity = {n: 1.0 - int(m.sum()) / m.numel() for n, m in cut.masks.items()}
+                continue  # uniform_plus protects more than is to be left, or the scan ends early
             plan = _plan(space, allocation, sparsity, density, ways[len(points) % len(ways)])
             point = space.nearest_parameters(plan, layers)
             if _cut_of(point) not in map(_cut_of, points):

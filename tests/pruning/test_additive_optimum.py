@@ -69,9 +69,7 @@ def test_no_mixture_of_scanned_levels_costs_less(
 
 
 @given(CURVES, st.floats(0, 0.98))
-def test_the_budget_is_met_exactly(
-    curves: dict[str, dict[float, float]], sparsity: float
-) -> None:
+def test_the_budget_is_met_exactly(curves: dict[str, dict[float, float]], sparsity: float) -> None:
     found = additive_optimum(scan_of(curves), TOTALS, sparsity)
     removed = sum(level * TOTALS[layer] for layer, level in found.items())
     assert removed == pytest.approx(sparsity * sum(TOTALS.values()))

@@ -7,6 +7,7 @@ import optuna
 import pytest
 
 from search_spaces import Layer, SearchSpace
+from study.objectives import Constraint
 from study.pruning import PruningPlan
 from study.tuning.searcher import PlanSearcher, make_sampler
 
@@ -15,7 +16,12 @@ NAN = float("nan")
 
 
 def searcher(
-    *, every_round: bool = True, sampler: str = "random", **space: Any
+    *,
+    every_round: bool = True,
+    sampler: str = "random",
+    num_samples: int | None = None,
+    constraints: tuple[str, ...] = (),
+    **space: Any,
 ) -> tuple[PlanSearcher, optuna.Study]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(
@@ -24,15 +30,32 @@ def searcher(
     fields = {"rounds": 4, "retrain": "finetune", "retrain_epochs": [1, 3], **space}
     made = SearchSpace.model_validate(fields)
     objectives = ["val_accuracy", "density"]
-    return PlanSearcher(study, made, LAYERS, objectives, 7, {}, every_round), study
+    own = PlanSearcher(
+        study,
+        made,
+        LAYERS,
+        objectives,
+        7,
+        {},
+        every_round=every_round,
+        num_samples=num_samples,
+        constraints=[Constraint.parse(text) for text in constraints],
+    )
+    return own, study
 
 
 def result(round_: int, accuracy: float = 0.9, loss: float = 0.3) -> dict[str, Any]:
     return {"round": round_, "val_accuracy": accuracy, "density": 0.8**round_, "val_loss": loss}
 
 
+def ask(own: PlanSearcher, ray_id: str) -> PruningPlan:
+    config = own.suggest(ray_id)
+    assert isinstance(config, dict)
+    return PruningPlan.model_validate(config["plan"])
+
+
 def run_trial(own: PlanSearcher, ray_id: str) -> PruningPlan:
-    plan = PruningPlan.model_validate(own.suggest(ray_id)["plan"])
+    plan = ask(own, ray_id)
     for round_ in range(plan.rounds + 1):
         own.on_trial_result(ray_id, result(round_))
     own.on_trial_complete(ray_id, result(plan.rounds))
@@ -90,7 +113,7 @@ def test_a_trial_that_failed_or_was_cut_off_or_diverged_teaches_nothing_of_its_e
 def test_a_round_with_nan_is_not_told() -> None:
     own, study = searcher(rounds=[1, 4])
     while True:
-        plan = PruningPlan.model_validate(own.suggest("a")["plan"])
+        plan = ask(own, "a")
         if plan.rounds == 4:
             break
     own.on_trial_result("a", result(1, loss=NAN))
@@ -100,7 +123,7 @@ def test_a_round_with_nan_is_not_told() -> None:
 
 def test_nothing_is_told_twice_after_a_restore(tmp_path: Path) -> None:
     own, study = searcher(rounds=[1, 4])
-    while PruningPlan.model_validate(own.suggest("a")["plan"]).rounds != 4:
+    while ask(own, "a").rounds != 4:
         pass
     own.on_trial_result("a", result(1))
     own.save(str(tmp_path / "state"))
@@ -127,6 +150,53 @@ def test_trials_are_named_in_the_order_in_which_they_were_asked() -> None:
     own, _ = searcher(rounds=[1, 4])
     names = []
     for number in range(3):
-        names.append(own.suggest(str(number))["id"])
+        config = own.suggest(str(number))
+        assert isinstance(config, dict)
+        names.append(config["id"])
         own.on_trial_result(str(number), result(1))
     assert names == ["0000", "0001", "0002"]
+
+
+def test_of_a_stopped_trial_the_round_that_it_was_stopped_after_is_told() -> None:
+    own, study = searcher(rounds=[1, 4])
+    while ask(own, "a").rounds != 4:
+        pass
+    own.on_trial_result("a", result(1))
+    own.on_trial_complete("a", result(2))  # Ray does not report the result that stops a trial
+    assert told_rounds(study) == [1, 2]
+
+
+def test_the_search_ends_after_the_plans_that_were_asked_for() -> None:
+    own, _ = searcher(num_samples=2)
+    assert isinstance(own.suggest("a"), dict)
+    assert isinstance(own.suggest("b"), dict)
+    assert own.suggest("c") == "FINISHED"
+
+
+def test_every_point_says_by_how_much_it_fails_a_constraint() -> None:
+    own, study = searcher(rounds=[1, 4], constraints=("accuracy >= 0.95", "density <= 0.5"))
+    for number in range(6):
+        run_trial(own, str(number))
+    for trial in study.trials:
+        assert trial.constraints == {
+            "val_accuracy >= 0.95": pytest.approx(0.05),
+            "density <= 0.5": pytest.approx(trial.values[1] - 0.5),
+        }
+    assert study.best_trials == []
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "gp"])
+def test_samplers_take_constraints(sampler: str) -> None:
+    own, _ = searcher(sampler=sampler, rounds=[1, 4], constraints=("density <= 0.5",))
+    for number in range(12):
+        run_trial(own, str(number))
+
+
+def test_an_evolutionary_sampler_breeds_from_rounds_too() -> None:
+    own, study = searcher(sampler="nsga2", rounds=[1, 4])
+    for number in range(12):
+        run_trial(own, str(number))
+    assert isinstance(study.sampler, optuna.samplers.NSGAIISampler)
+    bred = [number for g in range(3) for number in study.sampler.get_population(study, g)]
+    assert len(bred) == len(study.trials)
+    assert len(told_rounds(study)) > 0

@@ -14,7 +14,7 @@ ALLOCATIONS = ("uniform", "global", "erk", "lamp")
 
 
 def points(space: SearchSpace, densities: tuple[float, ...] = (0.2,)) -> list[dict[str, object]]:
-    return warm_start_points(space, LAYERS, TASK, DENSE, ALLOCATIONS, densities)
+    return warm_start_points(space, LAYERS, TASK, DENSE, [], ALLOCATIONS, densities)
 
 
 def test_each_allocation_is_a_point_whose_plan_cuts_as_the_allocation_does() -> None:
@@ -61,5 +61,5 @@ def test_every_point_is_one_of_the_space(form: dict[str, object]) -> None:
 
 
 def test_a_density_that_an_allocation_cannot_reach_is_left_out() -> None:
-    found = warm_start_points(SearchSpace(), LAYERS, TASK, DENSE, ["uniform_plus"], (0.05,))
+    found = warm_start_points(SearchSpace(), LAYERS, TASK, DENSE, [], ["uniform_plus"], (0.05,))
     assert found == []

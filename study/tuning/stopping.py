@@ -1,0 +1,94 @@
+"""Early stopping as Ray Tune wants it: a scheduler over a rule that knows about pruning."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from search_spaces import Layer
+from study.config import StudyConfig
+from study.pruning.plan import PruningPlan
+from study.tuning.future_dominated import FutureDominated
+from study.tuning.history import make_yardstick
+from study.tuning.mo_asha import MultiObjectiveHalving
+
+
+class StoppingRule(Protocol):
+    """Watches the rounds of all trials."""
+
+    def round_finished(
+        self, trial_id: str, plan: PruningPlan, result: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """Take note of a round; why the trial should stop, if it should."""
+
+    def trial_ended(self, trial_id: str) -> bool | None:
+        """Take note of a trial's own end; of an audited one, whether it reached the front."""
+
+
+class RoundScheduler(FIFOScheduler):
+    """Runs trials in order, and stops those that a rule stops.
+
+    Parameters
+    ----------
+    name
+        The stop reason that trials are recorded with.
+    rule
+        Decides after each round.
+    """
+
+    def __init__(self, name: str, rule: StoppingRule) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.name = name
+        self._rule = rule
+        self.verdicts: dict[str, dict[str, Any]] = {}
+        """Why each stopped or audited trial was to stop, by trial."""
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Decide after a round."""
+        trial_id = trial.config["id"]
+        plan = PruningPlan.model_validate(trial.config["plan"])
+        verdict = self._rule.round_finished(trial_id, plan, result)
+        if verdict is None:
+            return str(TrialScheduler.CONTINUE)
+        self.verdicts[trial_id] = verdict
+        return str(TrialScheduler.CONTINUE if verdict.get("audited") else TrialScheduler.STOP)
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        """Learn from a trial that came to its own end."""
+        trial_id, plan = trial.config["id"], PruningPlan.model_validate(trial.config["plan"])
+        verdict = self.verdicts.get(trial_id)
+        if verdict is not None and not verdict.get("audited"):
+            return
+        if "round" in result:
+            self._rule.round_finished(trial_id, plan, result)
+            if result["round"] >= plan.rounds or not math.isfinite(result["val_loss"]):
+                reached = self._rule.trial_ended(trial_id)
+                if verdict is not None:
+                    self.verdicts[trial_id] = {**verdict, "reached_front": reached}
+
+
+def make_scheduler(config: StudyConfig, layers: Sequence[Layer]) -> RoundScheduler | None:
+    """The scheduler that a study asks for; None lets every trial run to its end.
+
+    Raises
+    ------
+    UsageError
+        If the rule cannot work with the study's objectives.
+    """
+    search = config.search
+    if search.early_stopping == "none":
+        return None
+    if search.early_stopping == "mo_asha":
+        return RoundScheduler("mo_asha", MultiObjectiveHalving(config.objective_columns))
+    rule = FutureDominated(
+        make_yardstick(config, "search.early_stopping: future_dominated"),
+        layers,
+        confidence=search.stopping_confidence,
+        audit_share=search.stopping_audit,
+        seed=config.study.seed,
+    )
+    return RoundScheduler("future_dominated", rule)

@@ -1,0 +1,59 @@
+import pytest
+
+from search_spaces import Layer
+from study.pruning import PruningPlan, run_pipeline
+from study.tuning.foresight import coming_costs, coming_weights
+from study.tuning.preparing import prunable_layers
+from tests.pruning.tiny import tiny_task
+from tests.tuning.rounds import halving_plan, result
+
+LAYERS = (Layer("a", 900), Layer("b", 100))
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        PruningPlan(sparsity=0.9, rounds=3, retrain_epochs=0),
+        PruningPlan(sparsity=0.8, rounds=3, schedule="cubic", allocation="erk", retrain_epochs=0),
+        PruningPlan(sparsity=0.6, rounds=2, layer_floor=0.3, retrain_epochs=0),
+        PruningPlan(sparsity={"*": 0.77}, rounds=3, schedule="constant", retrain_epochs=0),
+        PruningPlan(sparsity=0.7, rounds=2, allocation="uniform_plus", retrain_epochs=0),
+    ],
+)
+def test_what_is_foreseen_is_what_comes(plan: PruningPlan) -> None:
+    task = tiny_task()
+    layers = prunable_layers(task)
+    records = list(run_pipeline(plan, task))
+    for before in records[:-1]:
+        for after in records[before.round + 1 :]:
+            costs = coming_costs(
+                plan,
+                after.round,
+                layers,
+                last=before.model_dump(),
+                epochs_a_round=0.0,
+                macs_exponent=3.0,
+            )
+            assert costs is not None
+            assert costs["density"] == after.density
+            assert costs["nonzero_parameters"] == after.nonzero_parameters
+            assert costs["train_epochs"] == after.train_epochs
+            assert costs["macs"] <= after.macs
+
+
+def test_layers_named_by_pattern_count_by_their_size_and_others_stay_dense() -> None:
+    plan = PruningPlan(sparsity={"a*": 0.5})
+    assert coming_weights(plan, 1, LAYERS) == 550
+
+
+def test_an_absolute_threshold_does_not_say_what_it_removes() -> None:
+    plan = PruningPlan(threshold=0.1, rounds=2)
+    last = result(1, 0.9, 0.5)
+    assert coming_costs(plan, 2, LAYERS, last, epochs_a_round=1, macs_exponent=1) is None
+
+
+def test_epochs_add_up_over_the_rounds_to_come() -> None:
+    last = result(1, 0.9, 0.5)
+    costs = coming_costs(halving_plan(4), 4, LAYERS, last, epochs_a_round=2.0, macs_exponent=1)
+    assert costs is not None
+    assert costs["train_epochs"] == last["train_epochs"] + 6
