@@ -41,26 +41,28 @@ class PipelineTrainable(tune.Trainable):
     """
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Load the task and begin the plan, or go on where an earlier attempt was cut off."""
+        """Take note of the plan. Ray may set up an actor for a trial that another one runs."""
         torch.set_num_threads(max(1, int(config["cpus"])))
         self._task: Task | None = None
-        self._begin(config)
+        self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Begin another plan in the same process."""
-        self._begin(new_config)
+        """Take another plan in the same process."""
+        self._config = new_config
+        self._records: Iterator[RoundRecord] | None = None
         return True
 
     def step(self) -> dict[str, Any]:
-        """Run one round."""
+        """Run one round; the first one goes on where an earlier attempt was cut off."""
+        records = self._records = self._records or self._begin(self._config)
         try:
-            record = next(self._records)
+            record = next(records)
         except Exception:
             self._writer.failed(format_exc())
             raise
         is_last = record.round >= self._plan.rounds or not math.isfinite(record.val_loss)
         if is_last:
-            self._records.close()  # type: ignore[attr-defined]
+            records.close()  # type: ignore[attr-defined]
             self._writer.end()
         return {
             **{field: getattr(record, field) for field in RESULT_FIELDS},
@@ -68,7 +70,7 @@ class PipelineTrainable(tune.Trainable):
             "done": is_last,
         }
 
-    def _begin(self, config: dict[str, Any]) -> None:
+    def _begin(self, config: dict[str, Any]) -> Iterator[RoundRecord]:
         if self._task is None:
             self._task = load_task(**config["task"])
         folder = Folder(config["folder"])
@@ -78,9 +80,5 @@ class PipelineTrainable(tune.Trainable):
         )
         start = self._writer.begin(self._plan)
         name = trajectory_hash(config["task"], self._task, self._plan.seeds)
-        self._records: Iterator[RoundRecord] = run_pipeline(
-            self._plan,
-            self._task,
-            start or stored_trajectory(folder, name),
-            observer=self._writer,
-        )
+        trajectory = start or stored_trajectory(folder, name)
+        return run_pipeline(self._plan, self._task, trajectory, observer=self._writer)
