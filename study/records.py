@@ -36,6 +36,11 @@ def round_state_file(round_: int) -> str:
     return f"round_{round_:02d}.safetensors"
 
 
+def round_sensitivity_file(round_: int) -> str:
+    """Name of the file that holds a sensitivity scan of the network after a round."""
+    return f"round_{round_:02d}_sensitivity.parquet"
+
+
 def utc_now() -> str:
     """The present moment as an ISO 8601 string in UTC."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -167,3 +172,5 @@ class SensitivityRecord(Record):
     accuracy_drop: Number = Field(description="accuracy before the cut minus after it")
     seed: int
     recovery_epochs: float
+    trial_id: str | None = Field(default=None, description="trial whose network was scanned")
+    round: int | None = Field(default=None, description="and after which of its rounds")

@@ -91,6 +91,31 @@ def weights_to_bytes(masked: MaskedLayers, facts: Mapping[str, Any]) -> bytes:
     return _pack({**weights, **masks}, facts)
 
 
+def load_weights(masked: MaskedLayers, data: bytes) -> None:
+    """Put what :func:`weights_to_bytes` wrote into a network that is masked nowhere yet.
+
+    Raises
+    ------
+    UsageError
+        If the data are damaged, of a newer version, or of another network.
+    """
+    tensors, _ = _unpack(data)
+    masks = _below("mask.", tensors)
+    try:
+        if set(masks) != set(masked.masks):
+            raise UsageError(f"its masked layers are {sorted(masks)}")
+        found = masked.model.load_state_dict(_below("model.", tensors), strict=False)
+        masked.cut(masks, optimizer=None)
+    except (RuntimeError, ValueError) as error:
+        raise UsageError(f"this state file is not of this network: {error}") from error
+    buffers = {id(mask) for mask in masked.masks.values()}
+    names = {n for n, v in masked.model.state_dict(keep_vars=True).items() if id(v) in buffers}
+    missing = set(found.missing_keys) - names
+    if missing or found.unexpected_keys:
+        differing = sorted({*missing, *found.unexpected_keys})
+        raise UsageError(f"this state file is not of this network: {', '.join(differing)} differ")
+
+
 def _trajectory_tensors(trajectory: Trajectory) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for step, state in trajectory.states.items():

@@ -68,7 +68,7 @@ def scan_layers(prepared: Prepared, needs: dict[str, float]) -> list[Sensitivity
         return records
 
     records: list[SensitivityRecord] = _on_a_worker(work, needs, prepared.folder.location)
-    prepared.folder.write(_parquet(records), SENSITIVITY_FILE)
+    prepared.folder.write(to_parquet(records), SENSITIVITY_FILE)
     return records
 
 
@@ -82,7 +82,9 @@ def _task(config: StudyConfig) -> Any:
     return load_task(**config.task.load_arguments())
 
 
-def _parquet(records: list[SensitivityRecord]) -> bytes:
+def to_parquet(records: list[SensitivityRecord]) -> bytes:
+    """A scan as a table; columns that no record fills are left out."""
+    rows = [record.model_dump(exclude_none=True) for record in records]
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist([record.model_dump() for record in records]), buffer)
+    pq.write_table(pa.Table.from_pylist(rows), buffer)
     return buffer.getvalue()
