@@ -25,6 +25,7 @@ TRAJECTORIES_DIR = "trajectories"
 PLAN_FILE = "plan.json"
 ROUNDS_FILE = "rounds.jsonl"
 OUTCOME_FILE = "outcome.json"
+ORIGIN_FILE = "origin.json"
 ERROR_FILE = "error.txt"
 RESUME_DIR = "resume"
 PROGRESS_FILE = "progress.safetensors"
@@ -117,6 +118,18 @@ class RoundRecord(Record):
     )
     layers: tuple[LayerRecord, ...]
     finished_at: str
+
+
+class Origin(Record):
+    """Of a trial that no search asked for: what it runs again, and as what.
+
+    A ``replicate`` is the same plan on another seed. Its controls: ``reinit``, the last mask on
+    new weights; ``shuffled``, as many weights in each layer at random; ``dense``, unpruned.
+    """
+
+    of: str = Field(description="the trial")
+    round: int = Field(description="the round of it that is looked at")
+    role: Literal["replicate", "reinit", "shuffled", "dense"]
 
 
 class TrialOutcome(Record):

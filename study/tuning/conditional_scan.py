@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
-
-from study.config import StudyConfig, load_config
-from study.errors import UsageError, unknown_name
+from study.config import StudyConfig
 from study.pruning.masks import mask_layers
 from study.pruning.plan import PruningPlan
 from study.pruning.sensitivity import scan
@@ -13,8 +10,6 @@ from study.pruning.state_files import load_weights
 from study.pruning.training import capture
 from study.pruning.trajectory import build_model
 from study.records import (
-    PLAN_FILE,
-    STUDY_FILE,
     TRIALS_DIR,
     SensitivityRecord,
     round_sensitivity_file,
@@ -24,6 +19,7 @@ from study.storage import Folder
 from study.tasks.loading import load_task
 from study.tasks.recipe import build_optimizer
 from study.tuning.dense_runs import to_parquet
+from study.tuning.points import find_point
 
 
 def scan_round(study: Folder, trial_id: str, round_: int | None = None) -> list[SensitivityRecord]:
@@ -46,22 +42,14 @@ def scan_round(study: Folder, trial_id: str, round_: int | None = None) -> list[
     UsageError
         If there is no such study, trial or round.
     """
-    if not study.exists(STUDY_FILE):
-        raise UsageError(f"{study.location}: this folder holds no study; it has no {STUDY_FILE}")
-    config = load_config(tomllib.loads(study.read(STUDY_FILE).decode()))
-    if not study.exists(TRIALS_DIR, trial_id, PLAN_FILE):
-        raise unknown_name("--trial", trial_id, study.folders(TRIALS_DIR))
-    plan = PruningPlan.model_validate_json(study.read(TRIALS_DIR, trial_id, PLAN_FILE))
+    point = find_point(study, trial_id, round_)
     trial = study.child(TRIALS_DIR, trial_id)
-    finished = [r for r in range(1, plan.rounds + 1) if trial.exists(round_state_file(r))]
-    chosen = max(finished, default=0) if round_ is None else round_
-    if chosen not in finished:
-        raise UsageError(f"--round: trial {trial_id} has no round {chosen}; it has {finished}")
+    state = trial.read(round_state_file(point.round))
     found = [
-        record.model_copy(update={"trial_id": trial_id, "round": chosen})
-        for record in _scan(config, plan, trial.read(round_state_file(chosen)))
+        record.model_copy(update={"trial_id": trial_id, "round": point.round})
+        for record in _scan(point.config, point.plan, state)
     ]
-    trial.write(to_parquet(found), round_sensitivity_file(chosen))
+    trial.write(to_parquet(found), round_sensitivity_file(point.round))
     return found
 
 

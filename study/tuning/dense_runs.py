@@ -18,6 +18,7 @@ from study.pruning.trajectory import dense_steps
 from study.records import SENSITIVITY_FILE, SensitivityRecord
 from study.storage import Folder
 from study.tasks.loading import load_task
+from study.tasks.task import Task
 from study.tuning.preparing import Prepared
 from study.tuning.trajectories import ensure_trajectory, trajectory_hash
 
@@ -35,7 +36,7 @@ def train_dense_run(prepared: Prepared, needs: dict[str, float]) -> tuple[str, f
     epochs = config.space.rewind_epochs(prepared.task.recipe.epochs)
 
     def work(location: str) -> float:
-        task = _task(config)
+        task = task_on_worker(config)
         return ensure_trajectory(Folder(location), name, task, seeds, epochs).wall_s
 
     return name, _on_a_worker(work, needs, prepared.folder.location)
@@ -50,7 +51,7 @@ def scan_layers(prepared: Prepared, needs: dict[str, float]) -> list[Sensitivity
     arguments = prepared.task_arguments
 
     def work(location: str) -> list[SensitivityRecord]:
-        task, records = _task(config), []
+        task, records = task_on_worker(config), []
         for seed in range(config.study.seed, config.study.seed + config.sensitivity.seeds):
             seeds = seeds_of(seed)
             name = trajectory_hash(arguments, task, seeds)
@@ -77,7 +78,8 @@ def _on_a_worker(work: Any, needs: dict[str, float], location: str) -> Any:
     return ray.get(remote.remote(location))
 
 
-def _task(config: StudyConfig) -> Any:
+def task_on_worker(config: StudyConfig) -> Task:
+    """The task of a study, with as many threads as the study gives to a trial."""
     torch.set_num_threads(max(1, int(config.resources.cpus_per_trial)))
     return load_task(**config.task.load_arguments())
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,14 +11,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import optuna
-import ray
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from ray import tune
 
 from study.config import StudyConfig, to_toml
-from study.errors import UsageError
 from study.pruning.sensitivity import sparsity_thresholds
 from study.records import (
     JOURNAL_FILE,
@@ -37,6 +33,7 @@ from study.tuning.history import make_yardstick
 from study.tuning.outcomes import Listener, OutcomeRecorder
 from study.tuning.preparing import Prepared
 from study.tuning.provenance import collect
+from study.tuning.ray_session import ray_session, trial_resources
 from study.tuning.searcher import PlanSearcher, make_sampler
 from study.tuning.stopping import make_scheduler
 from study.tuning.trainable import PipelineTrainable
@@ -73,8 +70,8 @@ def run_study(prepared: Prepared, listener: Listener) -> Finished:
     """
     config, folder = prepared.config, prepared.folder
     interrupted = False
-    with _ray():
-        _resources(config)
+    with ray_session():
+        trial_resources(config)
         recorder = _begin(prepared, listener)
         try:
             with _journal(folder) as journal:
@@ -117,7 +114,7 @@ def _tuner(prepared: Prepared, recorder: OutcomeRecorder, study: optuna.Study) -
         extensions=_extensions(prepared) if search.extend else None,
     )
     return tune.Tuner(
-        tune.with_resources(PipelineTrainable, _resources(config)),
+        tune.with_resources(PipelineTrainable, trial_resources(config)),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=recorder.early_stopping,
@@ -141,8 +138,8 @@ def _tuner(prepared: Prepared, recorder: OutcomeRecorder, study: optuna.Study) -
 
 def scan_only(prepared: Prepared, listener: Listener) -> Folder:
     """Make the sensitivity scan of a study, and run no trial."""
-    with _ray():
-        _resources(prepared.config)
+    with ray_session():
+        trial_resources(prepared.config)
         recorder = _begin(prepared, listener)
         _scan(prepared, recorder)
     recorder.note("study_finished", {})
@@ -160,7 +157,7 @@ def _begin(prepared: Prepared, listener: Listener) -> OutcomeRecorder:
 
 
 def _train_dense(prepared: Prepared, recorder: OutcomeRecorder) -> str:
-    name, wall_s = train_dense_run(prepared, _resources(prepared.config))
+    name, wall_s = train_dense_run(prepared, trial_resources(prepared.config))
     recorder.note("dense_run_ready", {"trajectory": name, "wall_s": wall_s})
     return name
 
@@ -170,7 +167,7 @@ def _scan(
 ) -> tuple[Prepared, list[SensitivityRecord]]:
     """Scan the layers; where the space waits for bounds, they are what the scan tolerates."""
     config = prepared.config
-    records = scan_layers(prepared, _resources(config))
+    records = scan_layers(prepared, trial_resources(config))
     highest = sparsity_thresholds(records, config.sensitivity.tolerated_drop)
     recorder.note("sensitivity_scanned", {"thresholds": highest})
     if not config.space.awaits_bounds:
@@ -220,18 +217,6 @@ def _optuna_study(config: StudyConfig, storage: JournalStorage) -> optuna.Study:
     return study
 
 
-def _resources(config: StudyConfig) -> dict[str, float]:
-    needs = {"cpu": config.resources.cpus_per_trial, "gpu": config.resources.gpus_per_trial}
-    available = ray.cluster_resources()
-    for name, amount in needs.items():
-        if amount > available.get(name.upper(), 0):
-            raise UsageError(
-                f"resources.{name}s_per_trial is {amount}, and the cluster has "
-                f"{available.get(name.upper(), 0):g}; no trial could start."
-            )
-    return needs
-
-
 def _extensions(prepared: Prepared) -> Extensions:
     yardstick = make_yardstick(prepared.config, "search.extend")
     return Extensions(yardstick, prepared.config.space, prepared.layers)
@@ -240,27 +225,6 @@ def _extensions(prepared: Prepared) -> Extensions:
 def _name(trial: Any) -> str:
     first = trial.config["first_round"]
     return f"{trial.config['id']}-from-round-{first}" if first else str(trial.config["id"])
-
-
-@contextmanager
-def _ray() -> Iterator[None]:
-    """Ray: the one that runs already, the cluster at RAY_ADDRESS, or a new one on this machine."""
-    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # the study folder has it all
-    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # an interrupt is ours to record
-    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    # A failed trial is a record with its traceback, not a page on the terminal.
-    logger, level = logging.getLogger("ray.tune"), logging.getLogger("ray.tune").level
-    logger.setLevel(logging.CRITICAL)
-    ours = not ray.is_initialized()
-    if ours:
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-        if ours:
-            ray.shutdown()
 
 
 @contextmanager

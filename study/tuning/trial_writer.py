@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from study.pruning.masks import MaskedLayers
 from study.pruning.pipeline import Progress
@@ -64,6 +64,10 @@ class TrialWriter:
             self._write_rounds()
         return progress
 
+    def take_over(self, records: Iterable[RoundRecord]) -> None:
+        """Begin with rounds that another trial ran, which this one goes on from."""
+        self._lines = [self._line(record) for record in records]
+
     def checkpoint(self, progress: Callable[[], Progress]) -> None:
         """Keep the state within a round, if the last time is long enough ago."""
         if time.monotonic() - self._last_checkpoint >= self._interval_s:
@@ -77,8 +81,7 @@ class TrialWriter:
         facts = {"trial_id": self.trial_id, "round": record.round, "mask_hash": record.mask_hash}
         if record.round > 0:
             self._folder.write(weights_to_bytes(masked, facts), round_state_file(record.round))
-        line = record.model_copy(update={"trial_id": self.trial_id}).to_json()
-        self._lines.append(line)
+        self._lines.append(self._line(record))
         self._write_rounds()
         if self._extensible and record.round == self._last_round:
             self._folder.write(progress_to_bytes(progress()), RESUME_DIR, PROGRESS_FILE)
@@ -93,6 +96,9 @@ class TrialWriter:
     def failed(self, traceback: str) -> None:
         """Keep what went wrong, for whoever reads the trial's outcome."""
         self._folder.write(traceback, ERROR_FILE)
+
+    def _line(self, record: RoundRecord) -> str:
+        return record.model_copy(update={"trial_id": self.trial_id}).to_json()
 
     def _write_rounds(self) -> None:
         # Written whole each time: a few lines, and a reader never meets a torn one.

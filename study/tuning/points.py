@@ -1,0 +1,53 @@
+"""The network of a trial after one of its rounds, found in a study folder."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+
+from study.config import StudyConfig, load_config
+from study.errors import UsageError, unknown_name
+from study.pruning.plan import PruningPlan
+from study.records import PLAN_FILE, STUDY_FILE, TRIALS_DIR, round_state_file
+from study.storage import Folder
+
+
+@dataclass(frozen=True)
+class Point:
+    """The network of a trial after one of its rounds."""
+
+    config: StudyConfig
+    trial_id: str
+    plan: PruningPlan
+    round: int
+
+
+def find_point(study: Folder, trial_id: str, round_: int | None = None) -> Point:
+    """Look a trial's round up in a study folder.
+
+    Parameters
+    ----------
+    study
+        Folder of a study.
+    trial_id
+        A trial of it.
+    round_
+        One of its finished rounds; None is the last.
+
+    Raises
+    ------
+    UsageError
+        If there is no such study, trial or round.
+    """
+    if not study.exists(STUDY_FILE):
+        raise UsageError(f"{study.location}: this folder holds no study; it has no {STUDY_FILE}")
+    if not study.exists(TRIALS_DIR, trial_id, PLAN_FILE):
+        raise unknown_name("--trial", trial_id, study.folders(TRIALS_DIR))
+    plan = PruningPlan.model_validate_json(study.read(TRIALS_DIR, trial_id, PLAN_FILE))
+    trial = study.child(TRIALS_DIR, trial_id)
+    finished = [r for r in range(1, plan.rounds + 1) if trial.exists(round_state_file(r))]
+    chosen = max(finished, default=0) if round_ is None else round_
+    if chosen not in finished:
+        raise UsageError(f"--round: trial {trial_id} has no round {chosen}; it has {finished}")
+    config = load_config(tomllib.loads(study.read(STUDY_FILE).decode()))
+    return Point(config, trial_id, plan, chosen)

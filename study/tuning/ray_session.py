@@ -1,0 +1,54 @@
+"""Ray, started or joined, and what of it a trial needs."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import optuna
+import ray
+
+from study.config import StudyConfig
+from study.errors import UsageError
+
+
+@contextmanager
+def ray_session() -> Iterator[None]:
+    """Ray: the one that runs already, the cluster at RAY_ADDRESS, or a new one on this machine."""
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # the study folder has it all
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # an interrupt is ours to record
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # A failed trial is a record with its traceback, not a page on the terminal.
+    logger, level = logging.getLogger("ray.tune"), logging.getLogger("ray.tune").level
+    logger.setLevel(logging.CRITICAL)
+    ours = not ray.is_initialized()
+    if ours:
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        if ours:
+            ray.shutdown()
+
+
+def trial_resources(config: StudyConfig) -> dict[str, float]:
+    """CPUs and GPUs of a trial.
+
+    Raises
+    ------
+    UsageError
+        If the cluster has not as many, so that no trial could ever start.
+    """
+    needs = {"cpu": config.resources.cpus_per_trial, "gpu": config.resources.gpus_per_trial}
+    available = ray.cluster_resources()
+    for name, amount in needs.items():
+        if amount > available.get(name.upper(), 0):
+            raise UsageError(
+                f"resources.{name}s_per_trial is {amount}, and the cluster has "
+                f"{available.get(name.upper(), 0):g}; no trial could start."
+            )
+    return needs

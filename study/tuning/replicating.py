@@ -1,0 +1,194 @@
+"""A point of a study again on new seeds, beside the controls that say what its mask is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import ray
+
+from study.errors import UsageError
+from study.pruning.masks import MaskedLayers
+from study.pruning.pipeline import Progress, run_pipeline
+from study.pruning.plan import PruningPlan
+from study.pruning.trajectory import Trajectory
+from study.records import (
+    EVENTS_FILE,
+    ORIGIN_FILE,
+    OUTCOME_FILE,
+    TRIALS_DIR,
+    Event,
+    Origin,
+    RoundRecord,
+    TrialOutcome,
+    utc_now,
+)
+from study.storage import Folder
+from study.tasks.task import Task
+from study.tuning.dense_runs import task_on_worker
+from study.tuning.points import Point
+from study.tuning.ray_session import ray_session, trial_resources
+from study.tuning.trajectories import ensure_trajectory, trajectory_hash
+from study.tuning.trial_writer import TrialWriter
+
+Done = Callable[[str], None]
+"""Told of each trial that ended."""
+
+
+def replicate(study: Folder, point: Point, seeds: int, listener: Done) -> list[str]:
+    """Run a point on further seeds, each with its controls, as trials of the study.
+
+    The controls of a seed share its dense run: ``reinit`` keeps the mask of the last round and
+    trains it from new initial weights for as long as the dense network was trained; ``shuffled``
+    keeps in each layer and round as many weights as the plan does, at random; ``dense`` is not
+    pruned and trains for as many epochs.
+
+    Parameters
+    ----------
+    study
+        Folder of the study.
+    point
+        What to run again.
+    seeds
+        How many: the ones after the plan's own. One that was run before is not run again.
+    listener
+        Told of each trial that ended.
+
+    Returns
+    -------
+    list of str
+        The new trials, by seed: the replicate, then its controls.
+    """
+    if seeds < 1:
+        raise UsageError(f"--seeds: {seeds} is not at least 1")
+    wanted = [point.plan.seed + number for number in range(1, seeds + 1)]
+    missing = [s for s in wanted if not study.exists(TRIALS_DIR, _name(point, s), OUTCOME_FILE)]
+    made: list[str] = []
+    with ray_session():
+        needs = trial_resources(point.config)
+        remote = ray.remote(num_cpus=needs["cpu"], num_gpus=needs["gpu"])(_run_seed)
+        waiting = [remote.remote(study.location, point, seed) for seed in missing]
+        while waiting:
+            (done, *_), waiting = ray.wait(waiting)
+            for trial_id in ray.get(done):
+                made.append(trial_id)
+                event = Event(event="trial_completed", trial_id=trial_id)
+                study.append_line(event.to_json(), EVENTS_FILE)
+                listener(trial_id)
+    return sorted(made)
+
+
+def _name(point: Point, seed: int, role: str = "replicate") -> str:
+    name = f"{point.trial_id}-round-{point.round}-seed-{seed}"
+    return name if role == "replicate" else f"{name}-{role}"
+
+
+def _run_seed(location: str, point: Point, seed: int) -> list[str]:
+    """On a worker: the dense run of a seed, the replicate, and the controls."""
+    study, task = Folder(location), task_on_worker(point.config)
+    pinned = dict.fromkeys(("init_seed", "data_seed", "mask_seed"))
+    plan = point.plan.model_copy(update={"seed": seed, **pinned})
+    rewind = [] if plan.rewind_epoch is None else [plan.rewind_epoch]
+    name = trajectory_hash(point.config.task.load_arguments(), task, plan.seeds)
+    dense = ensure_trajectory(study, name, task, plan.seeds, rewind)
+    runs = _Runs(study, point, seed, task, dense)
+    return [
+        *runs.replicate(plan),
+        runs.control("shuffled", plan.model_copy(update={"shuffle_masks": True})),
+        runs.control("dense", unpruned(plan)),
+    ]
+
+
+def unpruned(plan: PruningPlan) -> PruningPlan:
+    """The control that trains as long as a plan and prunes nothing.
+
+    Where the plan's weights go back or begin anew, an unpruned network would repeat its dense
+    run; it goes on from its weights instead, with the learning rate of the dense run.
+    """
+    retrain = "finetune" if plan.retrain == "finetune" else "lr_rewind"
+    return PruningPlan.model_validate(
+        {
+            **plan.model_dump(),
+            "sparsity": 0.0,
+            "allocation": "global",
+            "threshold": None,
+            "layer_floor": 0.0,
+            "retrain": retrain,
+            "rewind_epoch": plan.rewind_epoch if retrain == "lr_rewind" else None,
+        }
+    )
+
+
+@dataclass(frozen=True)
+class _Runs:
+    study: Folder
+    point: Point
+    seed: int
+    task: Task
+    dense: Trajectory
+
+    def replicate(self, plan: PruningPlan) -> list[str]:
+        """The plan itself, and the mask of its last round on new weights."""
+        writer = self._writer("replicate")
+        records = self._run("replicate", plan, writer, self.dense)
+        if writer.before_last is None or records[-1].round < self.point.round:
+            return [writer.trial_id]  # it diverged, and has no last mask
+        fields = {"retrain": "reinit", "rewind_epoch": None, "retrain_epochs": None}
+        anew = plan.model_copy(update={**fields, "optimizer_state": "fresh"})
+        control = self._writer("reinit")
+        control.take_over(records[:-1])
+        self._run("reinit", anew, control, writer.before_last)  # makes the last cut again
+        return [writer.trial_id, control.trial_id]
+
+    def control(self, role: str, plan: PruningPlan) -> str:
+        """Another plan on the same dense run."""
+        writer = self._writer(role)
+        self._run(role, plan, writer, self.dense)
+        return writer.trial_id
+
+    def _writer(self, role: str) -> _Writer:
+        return _Writer(self.study, _name(self.point, self.seed, role), self.point.round)
+
+    def _run(
+        self, role: str, plan: PruningPlan, writer: _Writer, start: Trajectory | Progress
+    ) -> list[RoundRecord]:
+        started_at = utc_now()
+        folder = self.study.child(TRIALS_DIR, writer.trial_id)
+        origin = Origin(of=self.point.trial_id, round=self.point.round, role=role)
+        folder.write(origin.model_dump_json(indent=2), ORIGIN_FILE)
+        writer.begin(plan)
+        records = list(_up_to(self.point.round, run_pipeline(plan, self.task, start, writer)))
+        writer.end()
+        outcome = TrialOutcome(
+            trial_id=writer.trial_id,
+            status="completed",
+            rounds_planned=self.point.round,
+            rounds_finished=records[-1].round,
+            started_at=started_at,
+            finished_at=utc_now(),
+        )
+        folder.write(outcome.model_dump_json(indent=2), OUTCOME_FILE)
+        return records
+
+
+class _Writer(TrialWriter):
+    """Writes a trial, and remembers where it stood before the last cut."""
+
+    def __init__(self, study: Folder, trial_id: str, last_round: int) -> None:
+        super().__init__(study, trial_id, checkpoint_interval_s=float("inf"))
+        self._before_last = last_round - 1
+        self.before_last: Progress | None = None
+
+    def round_finished(
+        self, record: RoundRecord, masked: MaskedLayers, progress: Callable[[], Progress]
+    ) -> None:
+        super().round_finished(record, masked, progress)
+        if record.round == self._before_last:
+            self.before_last = progress()
+
+
+def _up_to(last: int, records: Iterator[RoundRecord]) -> Iterator[RoundRecord]:
+    for record in records:
+        yield record
+        if record.round >= last:
+            return
