@@ -105,16 +105,12 @@ def run(ctx: click.Context, /, study: str, changes: tuple[str, ...], **options: 
     with Progress(config, quiet=options["quiet"]) as progress:
         finished = run_study(prepared, progress.listen)
     folder = finished.folder
+    written = None
     if not options["no_report"]:
-        from analysis import load, write_report
-        from study.records import REPORT_FILE
+        from study.finishing import finish
 
-        try:
-            click.echo(write_report(load(folder.location), f"{folder.location}/{REPORT_FILE}"))
-        except NothingToReportError:
-            click.echo(folder.location)
-    else:
-        click.echo(folder.location)
+        written = finish(folder, config, lambda line: click.echo(line, err=True))
+    click.echo(written or folder.location)
     if finished.interrupted:
         ctx.exit(INTERRUPTED)
     if finished.failed_trials:

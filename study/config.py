@@ -197,6 +197,24 @@ class ResourcesTable(_Table):
     )
 
 
+class ReportTable(_Table):
+    """What is measured for the report when the search is over."""
+
+    test: bool = Field(
+        default=True,
+        description="read the test split, once, for the dense network and those the report names",
+    )
+    controls: bool = Field(
+        default=False,
+        description="run the headline's networks again on new seeds, beside their controls: "
+        "reinit, shuffled masks, and unpruned at equal budget",
+    )
+    control_seeds: int = Field(default=3, ge=1, description="new seeds of each")
+    controlled_networks: int = Field(
+        default=1, ge=1, le=3, description="of the headline's networks, the first so many"
+    )
+
+
 class StudyConfig(_Table):
     """A whole study file."""
 
@@ -210,6 +228,7 @@ class StudyConfig(_Table):
     search: SearchTable = SearchTable()
     sensitivity: SensitivityTable = SensitivityTable()
     resources: ResourcesTable = ResourcesTable()
+    report: ReportTable = ReportTable()
 
     @field_validator("objectives")
     @classmethod

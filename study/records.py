@@ -20,6 +20,7 @@ JOURNAL_FILE = "optuna.journal"
 EVENTS_FILE = "events.jsonl"
 SENSITIVITY_FILE = "sensitivity.parquet"
 REPORT_FILE = "report.html"
+TEST_FILE = "test.jsonl"
 TRIALS_DIR = "trials"
 TRAJECTORIES_DIR = "trajectories"
 PLAN_FILE = "plan.json"
@@ -187,3 +188,13 @@ class SensitivityRecord(Record):
     recovery_epochs: float
     trial_id: str | None = Field(default=None, description="trial whose network was scanned")
     round: int | None = Field(default=None, description="and after which of its rounds")
+
+
+class HeldOutRecord(Record):
+    """A network on the test split, which is read once, for reporting."""
+
+    trial_id: str
+    round: int = Field(description="0 is the dense network that the trial began with")
+    test_accuracy: Number
+    test_loss: Number
+    read_at: str = Field(default_factory=utc_now)

@@ -1,0 +1,58 @@
+"""What is done when a search is over: controls, the test split, and the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from analysis import load, write_report
+from analysis.reported import headline_networks, reported_networks
+from study.config import StudyConfig
+from study.errors import NothingToReportError, UsageError
+from study.records import REPORT_FILE
+from study.storage import Folder
+from study.tuning.held_out import read_test
+from study.tuning.points import find_point
+from study.tuning.replicating import replicate
+
+Say = Callable[[str], None]
+"""Takes a line for the user."""
+
+
+def finish(folder: Folder, config: StudyConfig, say: Say) -> str | None:
+    """Run the controls that the study asks for, read the test split once, write the report.
+
+    Parameters
+    ----------
+    folder
+        Of a study whose search is over.
+    config
+        Its configuration; ``[report]`` says what is done.
+    say
+        Told of each step.
+
+    Returns
+    -------
+    str or None
+        Where the report is; None where there is nothing to report.
+    """
+    results = load(folder.location)
+    if results.rounds.empty:
+        return None
+    report = config.report
+    if report.controls:
+        for trial_id, round_ in headline_networks(results)[: report.controlled_networks]:
+            say(f"controls of trial {trial_id}, round {round_}: {report.control_seeds} seeds")
+            point = find_point(folder, trial_id, round_)
+            replicate(folder, point, report.control_seeds, lambda _: None)
+        results = load(folder.location)
+    if report.test:
+        networks = reported_networks(results)
+        dense = [(trial_id, 0) for trial_id, _ in networks[:1]]
+        try:
+            read_test(folder, config, [*dense, *networks])
+        except UsageError as error:
+            say(str(error))
+    try:
+        return write_report(load(folder.location), f"{folder.location}/{REPORT_FILE}")
+    except NothingToReportError:
+        return None

@@ -1,0 +1,84 @@
+"""The test split, read once for the networks that a report names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from study.config import StudyConfig
+from study.pruning.masks import mask_layers
+from study.pruning.plan import PruningPlan
+from study.pruning.state_files import load_weights
+from study.pruning.training import load_model
+from study.pruning.trajectory import build_model, dense_steps
+from study.records import (
+    PLAN_FILE,
+    TEST_FILE,
+    TRIALS_DIR,
+    HeldOutRecord,
+    round_state_file,
+)
+from study.storage import Folder
+from study.tasks.evaluation import evaluate
+from study.tasks.loading import load_task
+from study.tuning.trajectories import stored_trajectory, trajectory_hash
+
+
+def read_test(
+    study: Folder, config: StudyConfig, networks: Iterable[tuple[str, int]]
+) -> list[HeldOutRecord]:
+    """Evaluate networks on the test split, and keep what it says.
+
+    A network whose test figures are on record is not evaluated again. Nothing here feeds back
+    into a search: the networks were chosen before.
+
+    Parameters
+    ----------
+    study
+        Folder of a study.
+    config
+        Its configuration.
+    networks
+        Trial and round of each; round 0 is the dense network that the trial began with.
+
+    Returns
+    -------
+    list of HeldOutRecord
+        Of these networks.
+
+    Raises
+    ------
+    UsageError
+        If the task has no test split.
+    """
+    task = load_task(**config.task.load_arguments())
+    split = task.data.load_test()
+    known = {(record.trial_id, record.round): record for record in _on_record(study)}
+    found = []
+    for trial_id, round_ in networks:
+        record = known.get((trial_id, round_))
+        if record is None:
+            plan = PruningPlan.model_validate_json(study.read(TRIALS_DIR, trial_id, PLAN_FILE))
+            model = build_model(task, plan.seeds.init)
+            if round_ == 0:
+                name = trajectory_hash(config.task.load_arguments(), task, plan.seeds)
+                dense = stored_trajectory(study, name)
+                assert dense is not None, "a finished trial has a dense run"
+                load_model(model, dense.states[dense_steps(task)])
+            else:
+                masked = mask_layers(model, plan.include or None, plan.exclude or None)
+                load_weights(masked, study.read(TRIALS_DIR, trial_id, round_state_file(round_)))
+            test = evaluate(model, split, task)
+            record = HeldOutRecord(
+                trial_id=trial_id, round=round_, test_accuracy=test.accuracy, test_loss=test.loss
+            )
+            study.append_line(record.to_json(), TEST_FILE)
+            known[trial_id, round_] = record
+        found.append(record)
+    return found
+
+
+def _on_record(study: Folder) -> list[HeldOutRecord]:
+    if not study.exists(TEST_FILE):
+        return []
+    lines = study.read(TEST_FILE).decode().splitlines()
+    return [HeldOutRecord.model_validate_json(line) for line in lines]

@@ -1,0 +1,76 @@
+"""What follows a search, on a real study."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from analysis import load
+from analysis.reported import headline_networks, reported_networks
+from study.config import load_config
+from study.finishing import finish
+from study.pruning import PruningPlan, run_pipeline
+from study.storage import Folder
+from study.tasks import evaluate, load_task
+from study.tuning.held_out import read_test
+from tests.conftest import SMALL
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def copied(small_study: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "small"
+    shutil.copytree(small_study, folder)
+    return folder
+
+
+def lines_of(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (folder / "test.jsonl").read_text().splitlines()]
+
+
+def test_the_test_split_is_read_once_for_each_network_that_is_reported(copied: Path) -> None:
+    folder, config = Folder(str(copied)), load_config(SMALL)
+    said: list[str] = []
+    assert finish(folder, config, said.append) == f"{copied}/report.html"
+    named = [(line["trial_id"], line["round"]) for line in lines_of(copied)]
+    networks = reported_networks(load(copied))
+    assert named == [(networks[0][0], 0), *networks]
+    finish(folder, config, said.append)
+    assert len(lines_of(copied)) == len(named)
+
+
+def test_the_figures_are_those_of_the_network_on_the_test_split(copied: Path) -> None:
+    task = load_task(**load_config(SMALL).task.load_arguments())
+    networks = reported_networks(load(copied))[:2]
+    records = read_test(Folder(str(copied)), load_config(SMALL), [(networks[0][0], 0), *networks])
+    for record in records:
+        plan = PruningPlan.model_validate_json(
+            (copied / "trials" / record.trial_id / "plan.json").read_text()
+        )
+
+        class AtTheRound:
+            found = float("nan")
+
+            def checkpoint(self, progress: object) -> None: ...
+
+            def round_finished(self, finished: object, masked: object, progress: object) -> None:
+                if finished.round == record.round:  # type: ignore[attr-defined] # noqa: B023
+                    test = task.data.load_test()
+                    self.found = evaluate(masked.model, test, task).accuracy  # type: ignore[attr-defined]
+
+        observer = AtTheRound()
+        list(run_pipeline(plan, task, observer=observer))  # type: ignore[arg-type]
+        assert record.test_accuracy == observer.found
+
+
+def test_controls_are_run_where_the_study_asks_for_them(copied: Path) -> None:
+    tables = {**SMALL, "report": {"controls": True, "control_seeds": 1, "test": False}}
+    (trial, round_), *_ = headline_networks(load(copied))
+    said: list[str] = []
+    finish(Folder(str(copied)), load_config(tables), said.append)
+    assert said == [f"controls of trial {trial}, round {round_}: 1 seeds"]
+    assert not (copied / "test.jsonl").exists()
+    made = [path.name for path in (copied / "trials").iterdir() if "seed-1" in path.name]
+    assert len(made) == 4
