@@ -22,6 +22,7 @@ SENSITIVITY_FILE = "sensitivity.parquet"
 REPORT_FILE = "report.html"
 TEST_FILE = "test.jsonl"
 TRIALS_DIR = "trials"
+CONTROLS_DIR = "controls"
 TRAJECTORIES_DIR = "trajectories"
 PLAN_FILE = "plan.json"
 ROUNDS_FILE = "rounds.jsonl"
@@ -122,13 +123,15 @@ class RoundRecord(Record):
 
 
 class Origin(Record):
-    """Of a trial that no search asked for: what it runs again, and as what.
+    """Of a run that no search asked for: what it runs again, and as what.
 
-    A ``replicate`` is the same plan on another seed. Its controls: ``reinit``, the last mask on
-    new weights; ``shuffled``, as many weights in each layer at random; ``dense``, unpruned.
+    A ``replicate`` is the same plan on another seed, and a trial like any other. Its controls are
+    kept apart from the trials: ``reinit``, the last mask on new weights; ``shuffled``, as many
+    weights in each layer at random; ``dense``, unpruned.
     """
 
     of: str = Field(description="the trial")
+    replicate: str = Field(description="the trial that is the replicate itself")
     round: int = Field(description="the round of it that is looked at")
     role: Literal["replicate", "reinit", "shuffled", "dense"]
 

@@ -13,6 +13,7 @@ from study.pruning.pipeline import Progress, run_pipeline
 from study.pruning.plan import PruningPlan
 from study.pruning.trajectory import Trajectory
 from study.records import (
+    CONTROLS_DIR,
     EVENTS_FILE,
     ORIGIN_FILE,
     OUTCOME_FILE,
@@ -36,7 +37,7 @@ Done = Callable[[str], None]
 
 
 def replicate(study: Folder, point: Point, seeds: int, listener: Done) -> list[str]:
-    """Run a point on further seeds, each with its controls, as trials of the study.
+    """Run a point on further seeds as trials of the study, each beside its controls.
 
     The controls of a seed share its dense run: ``reinit`` keeps the mask of the last round and
     trains it from new initial weights for as long as the dense network was trained; ``shuffled``
@@ -81,6 +82,10 @@ def replicate(study: Folder, point: Point, seeds: int, listener: Done) -> list[s
 def _name(point: Point, seed: int, role: str = "replicate") -> str:
     name = f"{point.trial_id}-round-{point.round}-seed-{seed}"
     return name if role == "replicate" else f"{name}-{role}"
+
+
+def _directory(role: str) -> str:
+    return TRIALS_DIR if role == "replicate" else CONTROLS_DIR
 
 
 def _run_seed(location: str, point: Point, seed: int) -> list[str]:
@@ -147,14 +152,20 @@ class _Runs:
         return writer.trial_id
 
     def _writer(self, role: str) -> _Writer:
-        return _Writer(self.study, _name(self.point, self.seed, role), self.point.round)
+        name = _name(self.point, self.seed, role)
+        return _Writer(self.study, name, self.point.round, _directory(role))
 
     def _run(
         self, role: str, plan: PruningPlan, writer: _Writer, start: Trajectory | Progress
     ) -> list[RoundRecord]:
         started_at = utc_now()
-        folder = self.study.child(TRIALS_DIR, writer.trial_id)
-        origin = Origin(of=self.point.trial_id, round=self.point.round, role=role)
+        folder = self.study.child(_directory(role), writer.trial_id)
+        origin = Origin(
+            of=self.point.trial_id,
+            round=self.point.round,
+            role=role,
+            replicate=_name(self.point, self.seed),
+        )
         folder.write(origin.model_dump_json(indent=2), ORIGIN_FILE)
         writer.begin(plan)
         records = list(_up_to(self.point.round, run_pipeline(plan, self.task, start, writer)))
@@ -174,8 +185,8 @@ class _Runs:
 class _Writer(TrialWriter):
     """Writes a trial, and remembers where it stood before the last cut."""
 
-    def __init__(self, study: Folder, trial_id: str, last_round: int) -> None:
-        super().__init__(study, trial_id, checkpoint_interval_s=float("inf"))
+    def __init__(self, study: Folder, trial_id: str, last_round: int, directory: str) -> None:
+        super().__init__(study, trial_id, float("inf"), directory=directory)
         self._before_last = last_round - 1
         self.before_last: Progress | None = None
 

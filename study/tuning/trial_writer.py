@@ -35,13 +35,20 @@ class TrialWriter:
         Least time between mid-round checkpoints.
     extensible
         Keep the state at the trial's end, so that it can go on with more rounds.
+    directory
+        Folder of the study in which the trial's folder is made.
     """
 
     def __init__(
-        self, study: Folder, trial_id: str, checkpoint_interval_s: float, extensible: bool = False
+        self,
+        study: Folder,
+        trial_id: str,
+        checkpoint_interval_s: float,
+        extensible: bool = False,
+        directory: str = TRIALS_DIR,
     ) -> None:
         self.trial_id = trial_id
-        self._folder = study.child(TRIALS_DIR, trial_id)
+        self._folder = study.child(directory, trial_id)
         self._interval_s = checkpoint_interval_s
         self._extensible = extensible
         self._last_round = 0

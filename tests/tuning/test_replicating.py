@@ -17,8 +17,13 @@ from study.tuning.replicating import replicate, unpruned
 from tests.conftest import SMALL
 
 
+def folder_of(study: Path, name: str) -> Path:
+    is_control = name.endswith(("reinit", "shuffled", "dense"))
+    return study / ("controls" if is_control else "trials") / name
+
+
 def rounds_of(study: Path, trial: str) -> list[RoundRecord]:
-    lines = (study / "trials" / trial / "rounds.jsonl").read_text().splitlines()
+    lines = (folder_of(study, trial) / "rounds.jsonl").read_text().splitlines()
     return [RoundRecord.model_validate_json(line) for line in lines]
 
 
@@ -45,9 +50,9 @@ def test_each_seed_has_a_replicate_and_three_controls(
     assert len(made) == 8
     roles = []
     for name in made:
-        origin = Origin.model_validate_json((folder / f"trials/{name}/origin.json").read_text())
+        origin = Origin.model_validate_json((folder_of(folder, name) / "origin.json").read_text())
         outcome = TrialOutcome.model_validate_json(
-            (folder / f"trials/{name}/outcome.json").read_text()
+            (folder_of(folder, name) / "outcome.json").read_text()
         )
         assert (origin.of, origin.round) == (trial, 2)
         assert (outcome.status, outcome.rounds_finished) == ("completed", 2)
@@ -82,7 +87,7 @@ def test_controls_differ_from_the_replicate_in_what_they_control(
     assert dense.train_epochs == pytest.approx(replicate_.train_epochs)
     assert {r.seed for r in (replicate_, dense, reinit, shuffled)} == {1}
     one, other = (
-        load_file(str(folder / f"trials/{name}/round_02.safetensors")) for name in made[:3:2]
+        load_file(str(folder_of(folder, name) / "round_02.safetensors")) for name in made[:3:2]
     )
     assert all((one[k] == other[k]).all() for k in one if k.startswith("mask."))
     assert any((one[k] != other[k]).any() for k in one if k.startswith("model."))
