@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from analysis.attainment import attainment_surfaces
     from analysis.checks import Check, checklist, checklist_frame
     from analysis.choosing import best_at_density, knee_point, operating_points, smallest_within
-    from analysis.comparison import compare, comparison_data, holm, plot_comparison
+    from analysis.comparison import compare, comparison_data, plot_comparison
     from analysis.cost import cost_data, cost_summary, plot_cost, trial_costs
     from analysis.dead_units import dead_units_summary, plot_dead_units, unit_deaths
+    from analysis.differences import holm
     from analysis.hypervolumes import hypervolume, hypervolume_history, reference_point
     from analysis.importance import importances, plot_importance
     from analysis.intervals import Interval, t_interval, t_intervals
@@ -62,7 +63,7 @@ _HOMES = {
     "cost_summary": "cost",
     "dead_units_summary": "dead_units",
     "front_layers": "layer_densities",
-    "holm": "comparison",
+    "holm": "differences",
     "hypervolume": "hypervolumes",
     "hypervolume_history": "hypervolumes",
     "importances": "importance",

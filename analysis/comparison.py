@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from scipy.special import stdtr
 
-from analysis.intervals import CONFIDENCE, t_interval, t_intervals
+from analysis.differences import paired_table
+from analysis.intervals import CONFIDENCE, t_intervals
+from analysis.objectives import direction_of
 from analysis.results import Results
-from analysis.scoring import DENSITIES, scores
-from analysis.style import axes_or_new, entitle, label, legend, log_axis, looks, say, tidy
-from study.errors import unknown_name
+from analysis.scoring import DENSITIES, runs_of, scores
+from analysis.style import Look, axes_or_new, entitle, label, legend, log_axis, looks, say, tidy
+from analysis.tasks import need_one_task
 
-LEAST_SEEDS = 6
-"""Seeds below which no p-value is given: a sign test could not reach 0.05 with five."""
+_ACROSS_TASKS = (
+    "Compare ways of pruning within each of them: analysis.compare(results, by='retrain')."
+)
 
 
 def compare(
@@ -32,6 +33,9 @@ def compare(
 ) -> pd.DataFrame:
     """Mean differences between groups at equal density and equal budget, paired by seed.
 
+    Groups within studies are paired within each study and seed, so that of several studies, even
+    of different tasks, each difference is one of like with like. Studies are paired by seed.
+
     Parameters
     ----------
     results
@@ -43,62 +47,29 @@ def compare(
     densities, budgets, value
         As in :func:`analysis.scores`.
     confidence
-        Of the intervals.
+        Of the intervals, between 0 and 1.
 
     Returns
     -------
     DataFrame
         a, b, density, budget; difference (mean of ``value`` of a minus that of b over common
-        seeds), low, high (Student-t, NaN with one seed), n (common seeds), effect_size (Cohen's
-        d of the paired differences, with Hedges' correction), p_value (two-sided paired t-test;
-        NaN below six seeds), p_holm (corrected over all rows), networks_a and networks_b (how
-        many networks each could choose its best from, on average).
+        runs; of a loss, less is better), low, high (Student-t, NaN with one run), n (common
+        runs: seeds, of each study), effect_size (Cohen's d of the paired differences, with
+        Hedges' correction; NaN below three runs), p_value (two-sided paired t-test; NaN below
+        six runs), p_holm (corrected over all rows), networks_a and networks_b (how many networks
+        each could choose its best from, on average). Where all differences are equal, effect
+        size and p-value are NaN, for a t-test knows of no spread there.
 
     Raises
     ------
     UsageError
-        If there is no such group or column.
-
-    References
-    ----------
-    Holm 1979, "A simple sequentially rejective multiple test procedure".
+        If there is no such group or column, a level or the confidence is impossible, or studies
+        of different tasks are compared.
     """
     table = scores(results, by, densities=densities, budgets=budgets, value=value)
-    groups = sorted(table["group"].unique())
-    if baseline is not None and baseline not in groups:
-        raise unknown_name("baseline", baseline, groups)
-    pairs = (
-        list(combinations(groups, 2))
-        if baseline is None
-        else [(group, baseline) for group in groups if group != baseline]
-    )
-    rows = []
-    for (density, budget), level in table.groupby(["density", "budget"], sort=False):
-        values = level.pivot_table(index="seed", columns="group", values=value)
-        counts = level.groupby("group")["networks"].mean()
-        for a, b in pairs:
-            if a in values and b in values:
-                facts = _difference((values[a] - values[b]).dropna().to_numpy(), confidence)
-                many = {"networks_a": counts[a], "networks_b": counts[b]}
-                rows.append({"a": a, "b": b, "density": density, "budget": budget} | facts | many)
-    columns = [
-        "a", "b", "density", "budget", "difference", "low", "high", "n", "effect_size",
-        "p_value", "p_holm", "networks_a", "networks_b",
-    ]  # fmt: skip
-    compared = pd.DataFrame(rows, columns=[name for name in columns if name != "p_holm"])
-    compared = compared[compared["n"] > 0].reset_index(drop=True)
-    compared["p_holm"] = holm(compared["p_value"].to_numpy(dtype=np.float64))
-    return compared[columns]
-
-
-def holm(p_values: np.ndarray) -> np.ndarray:
-    """Correct p-values for their number; NaN are no tests and stay NaN."""
-    adjusted = np.full(len(p_values), np.nan)
-    tested = np.flatnonzero(~np.isnan(p_values))
-    order = tested[np.argsort(p_values[tested], kind="stable")]
-    steps = p_values[order] * np.arange(len(order), 0, -1)
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
-    return adjusted
+    if by == "study":
+        need_one_task(results, "a comparison of studies", _ACROSS_TASKS)
+    return paired_table(table, value, ["density", "budget"], runs_of(by), baseline, confidence)
 
 
 def plot_comparison(
@@ -111,6 +82,9 @@ def plot_comparison(
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the best that each group reaches at each density, with intervals over seeds.
+
+    A line joins densities that the same seeds reached; where they change it is broken, and each
+    mark has its n: means over different seeds differ by the luck of the seeds.
 
     Parameters
     ----------
@@ -131,26 +105,41 @@ def plot_comparison(
         return say(ax, f"no network has a {label(value)} at these densities")
     tidy(ax)
     styles = looks(table["group"].unique())
+    run = "run" if len(results.parts) > 1 and by != "study" else "seed"
     for number, (name, group) in enumerate(table.groupby("group", sort=True)):
-        style = styles[str(name)]
         # A little apart, so that intervals at the same density do not hide each other.
-        x = group["density"] * 1.02 ** (number - (len(styles) - 1) / 2)
-        half = [group["mean"] - group["low"], group["high"] - group["mean"]]
-        seeds = int(group["n"].max())
-        ax.errorbar(
-            x, group["mean"], yerr=np.nan_to_num(np.array(half)), color=style.colour,
-            marker=style.marker, linestyle=style.line, capsize=2, markersize=5, linewidth=1.2,
-            label=f"{name} ({seeds} seed{'' if seeds == 1 else 's'})",
-        )  # fmt: skip
+        _draw_group(ax, group, styles[str(name)], 1.02 ** (number - (len(styles) - 1) / 2), run)
     _look_at_the_means(ax, table, value)
     log_axis(ax)
     ax.invert_xaxis()
     ax.set(xlabel="density at most (kept / prunable weights)", ylabel=f"best {label(value)}")
+    if direction_of(value) == "min":
+        ax.set_ylabel(f"best {label(value)} (less is better)")
     limit = "" if budget is None else f" within {budget:g} epochs"
-    spread = f", {CONFIDENCE:.0%} intervals over seeds" if table["n"].max() > 1 else ", one seed"
+    spread = f", {CONFIDENCE:.0%} intervals over {run}s" if table["n"].max() > 1 else f", one {run}"
     entitle(ax, f"best of each {label(by)}{limit}{spread}")
     legend(ax)
     return ax
+
+
+def _draw_group(ax: Axes, group: pd.DataFrame, style: Look, apart: float, run: str) -> None:
+    fewest, most = int(group["n"].min()), int(group["n"].max())
+    counted = f"{most}" if fewest == most else f"{fewest} to {most}"
+    name = f"{group['group'].iloc[0]} ({counted} {run}{'' if most == 1 else 's'})"
+    for _, line in group.groupby("line", sort=True):
+        half = [line["mean"] - line["low"], line["high"] - line["mean"]]
+        ax.errorbar(
+            line["density"] * apart, line["mean"], yerr=np.nan_to_num(np.array(half)),
+            color=style.colour, marker=style.marker, linestyle=style.line, capsize=2,
+            markersize=5, linewidth=1.2, label=name,
+        )  # fmt: skip
+        name = "_"  # one line of the legend for all parts
+    if group["line"].nunique() > 1:
+        for n, x, y in zip(group["n"], group["density"] * apart, group["mean"], strict=True):
+            ax.annotate(
+                f"n={n}", (x, y), xytext=(3, 4),
+                textcoords="offset points", fontsize="x-small", color=style.colour,
+            )  # fmt: skip
 
 
 def _look_at_the_means(ax: Axes, table: pd.DataFrame, value: str) -> None:
@@ -177,27 +166,28 @@ def comparison_data(
     budget: float | None = None,
     value: str = "val_accuracy",
 ) -> pd.DataFrame:
-    """Mean over seeds of each group's best at each density: group, density, mean, low, high, n."""
+    """Mean over seeds of each group's best at each density.
+
+    Returns
+    -------
+    DataFrame
+        group, density, mean, low, high, std, n (seeds; of several studies, seeds of each), line:
+        a number that is the same at densities, one after the other, that the same seeds reached.
+        Ordered by group, then from dense to sparse.
+
+    Raises
+    ------
+    UsageError
+        As :func:`analysis.scores`, and if the studies have different tasks: a mean over them
+        would be of nothing.
+    """
+    need_one_task(results, "a mean over studies", _ACROSS_TASKS)
     budgets = None if budget is None else (budget,)
     table = scores(results, by, densities=densities, budgets=budgets, value=value)
-    return t_intervals(table, value, ["group", "density"])
-
-
-def _difference(differences: np.ndarray, confidence: float) -> dict[str, float]:
-    interval = t_interval(differences, confidence)
-    n = interval.n
-    effect = p_value = np.nan
-    if n >= 2 and interval.std > 0:
-        correction = 1.0 - 3.0 / (4.0 * (n - 1) - 1.0)
-        effect = interval.mean / interval.std * correction
-        if n >= LEAST_SEEDS:
-            statistic = abs(interval.mean) / (interval.std / np.sqrt(n))
-            p_value = float(2.0 * stdtr(n - 1, -statistic))
-    return {
-        "difference": interval.mean,
-        "low": interval.low,
-        "high": interval.high,
-        "n": n,
-        "effect_size": effect,
-        "p_value": p_value,
-    }
+    table = table.sort_values(["group", "density"], ascending=[True, False], kind="stable")
+    means = t_intervals(table, value, ["group", "density"])
+    run = table["study"] + "/" + table["seed"].astype("str")
+    runs = table.assign(run=run).groupby(["group", "density"], sort=False)["run"]
+    reached = runs.agg(frozenset).reset_index()
+    same = reached["run"].eq(reached["run"].shift()) & reached["group"].eq(reached["group"].shift())
+    return means.assign(line=(~same).astype("int64").groupby(means["group"]).cumsum())

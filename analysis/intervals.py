@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
+from analysis.levels import checked_confidence
+
 CONFIDENCE = 0.95
 
 
@@ -36,7 +38,12 @@ def t_interval(values: Sequence[float] | np.ndarray, confidence: float = CONFIDE
     values
         One value for each seed.
     confidence
-        Share of such intervals that hold the true mean.
+        Share of such intervals that hold the true mean, between 0 and 1.
+
+    Raises
+    ------
+    UsageError
+        If ``confidence`` is no share.
 
     Examples
     --------
@@ -44,6 +51,7 @@ def t_interval(values: Sequence[float] | np.ndarray, confidence: float = CONFIDE
     >>> round(interval.low, 3), round(interval.high, 3)
     (0.895, 0.945)
     """
+    quantile = 0.5 + checked_confidence(confidence) / 2
     numbers = np.asarray(values, dtype=np.float64)
     numbers = numbers[np.isfinite(numbers)]
     count = len(numbers)
@@ -53,7 +61,7 @@ def t_interval(values: Sequence[float] | np.ndarray, confidence: float = CONFIDE
     if count == 1:
         return Interval(mean, np.nan, np.nan, np.nan, 1)
     spread = float(numbers.std(ddof=1))
-    half = float(stdtrit(count - 1, 0.5 + confidence / 2)) * spread / np.sqrt(count)
+    half = float(stdtrit(count - 1, quantile)) * spread / np.sqrt(count)
     return Interval(mean, mean - half, mean + half, spread, count)
 
 
@@ -67,10 +75,13 @@ def t_intervals(
     DataFrame
         Columns ``by``, mean, low, high, std, n; in the order in which the groups appear.
     """
-    groups = frame.groupby(by, sort=False, observed=True, dropna=False)[value]
+    quantile = 0.5 + checked_confidence(confidence) / 2
+    # Infinities are no values, as in t_interval.
+    finite = frame.assign(**{value: frame[value].replace([np.inf, -np.inf], np.nan)})
+    groups = finite.groupby(by, sort=False, observed=True, dropna=False)[value]
     table = groups.agg(["mean", "std", "count"]).reset_index()
     n = table["count"].to_numpy()
-    factor = stdtrit(np.maximum(n - 1, 1), 0.5 + confidence / 2) / np.sqrt(np.maximum(n, 1))
+    factor = stdtrit(np.maximum(n - 1, 1), quantile) / np.sqrt(np.maximum(n, 1))
     half = np.where(n > 1, factor * table["std"].to_numpy(), np.nan)
     return pd.DataFrame(
         {

@@ -31,8 +31,28 @@ def objectives_of(config: Mapping[str, Any]) -> Objectives:
 
 def direction_of(column: str) -> Literal["max", "min"]:
     """Whether more of a column is better, or less."""
-    more = ("val_accuracy", "test_accuracy", "sparsity", "compression_ratio", "theoretical_speedup")
-    return "max" if column in more else "min"
+    more = ("sparsity", "compression_ratio", "theoretical_speedup")
+    return "max" if column.endswith("accuracy") or column in more else "min"
+
+
+def numbers_of(points: pd.DataFrame, field: str, column: str) -> np.ndarray:
+    """A column as float64, NaN where it is missing.
+
+    Raises
+    ------
+    UsageError
+        If there is no such column, or it holds no numbers; ``field`` is what was named by it.
+    """
+    if column not in points.columns:
+        raise unknown_name(field, str(column), points.columns)
+    try:
+        numbers: np.ndarray = points[column].to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        kinds = pd.api.types.is_numeric_dtype
+        allowed = ", ".join(name for name in points.columns if kinds(points[name]))
+        message = f"{field}: {column!r} holds no numbers. Allowed: {allowed}."
+        raise UsageError(message) from error
+    return numbers
 
 
 def costs(points: pd.DataFrame, objectives: Objectives) -> np.ndarray:
@@ -41,17 +61,16 @@ def costs(points: pd.DataFrame, objectives: Objectives) -> np.ndarray:
     Raises
     ------
     UsageError
-        If a column does not exist, a direction is neither ``"max"`` nor ``"min"``, or there is
-        no objective.
+        If a column does not exist or holds no numbers, a direction is neither ``"max"`` nor
+        ``"min"``, or there is no objective.
     """
-    if not objectives:
-        raise UsageError("objectives: at least one is needed")
+    if not isinstance(objectives, Mapping) or not objectives:
+        allowed = 'at least one column and its direction, such as {"val_accuracy": "max"}'
+        raise UsageError(f"objectives: {objectives!r} is not a mapping of {allowed}")
     for name, way in objectives.items():
-        if name not in points.columns:
-            raise unknown_name("objective", name, points.columns)
         if way not in ("max", "min"):
             raise unknown_name(f"direction of {name}", str(way), ("max", "min"))
     signs = np.array([-1.0 if way == "max" else 1.0 for way in objectives.values()])
-    columns = [points[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in objectives]
+    columns = [numbers_of(points, "objective", name) for name in objectives]
     values: np.ndarray = np.column_stack(columns) * signs
     return values

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from analysis.levels import checked_levels
+from analysis.objectives import direction_of, numbers_of
 from analysis.results import Results
 from study.errors import UsageError, unknown_name
 
@@ -23,6 +25,8 @@ def scores(
 ) -> pd.DataFrame:
     """The best of each group on each seed among networks no denser, and no dearer, than a level.
 
+    Seeds of different studies are never one: seed 0 of two studies is two runs.
+
     Parameters
     ----------
     results
@@ -35,54 +39,73 @@ def scores(
     budgets
         Networks may have taken at most these epochs, the dense run included; unset: no limit.
     value
-        A column of ``results.rounds`` in which more is better, on validation data.
+        A numeric column of ``results.rounds`` on validation data. Of accuracies, compression
+        and speedup the largest is the best, of anything else (``"val_loss"``) the smallest.
 
     Returns
     -------
     DataFrame
-        group, seed, density, budget (inf without a limit), ``value``, networks (how many were in
-        the choice: the best of more is better by luck alone). Groups that reach no such network
-        have no row there.
+        group, study, seed, density, budget (inf without a limit), ``value``, networks (how many
+        were in the choice: the best of more is better by luck alone). Groups that reach no such
+        network have no row there.
 
     Raises
     ------
     UsageError
-        If ``by`` is no column, or ``value`` is on test data.
+        If ``by`` is no column, ``value`` is on test data or holds no numbers, or a level is NaN
+        or not above 0.
     """
     if value.startswith("test"):
         raise UsageError(f"value: {value!r} is on test data, which must not choose networks")
-    if value not in results.rounds:
-        raise unknown_name("value", value, results.rounds.columns)
-    rounds = results.rounds[results.rounds["round"] > 0]
-    rounds = rounds[np.isfinite(rounds[value].to_numpy(dtype=np.float64))]
-    rounds = rounds.assign(group=_groups(results, rounds, by))
+    numbers = numbers_of(results.rounds, "value", value)
+    limits = checked_levels("budgets", budgets) if budgets is not None else [np.inf]
+    shares = checked_levels("densities", densities)
+    usable = (results.rounds["round"] > 0).to_numpy() & np.isfinite(numbers)
+    rounds = results.rounds[usable].assign(**{value: numbers[usable]})
+    rounds = rounds.assign(group=groups_of(results, rounds, by))
     rounds = rounds[rounds["group"].notna()]
+    best_of = direction_of(value)
     tables = []
-    for density in densities:
-        for budget in budgets if budgets is not None else (np.inf,):
+    for density in shares:
+        for budget in limits:
             inside = (rounds["density"] <= density * (1 + 1e-9)) & (
                 rounds["train_epochs"] <= budget * (1 + 1e-9)
             )
-            best = rounds[inside].groupby(["group", "seed"])[value].agg(["max", "size"])
-            table = best.reset_index().rename(columns={"max": value, "size": "networks"})
+            best = rounds[inside].groupby(["group", "study", "seed"])[value].agg([best_of, "size"])
+            table = best.reset_index().rename(columns={best_of: "best", "size": "networks"})
             tables.append(table.assign(density=float(density), budget=float(budget)))
-    columns = ["group", "seed", "density", "budget", value, "networks"]
+    columns = ["group", "study", "seed", "density", "budget", "best", "networks"]
     filled = [table for table in tables if len(table)]
     if not filled:
-        return pd.DataFrame({name: pd.Series(dtype="float64") for name in columns}).astype(
-            {"group": "str"}
-        )
+        empty = pd.DataFrame({name: pd.Series(dtype="float64") for name in columns})
+        return empty.astype({"group": "str", "study": "str"}).rename(columns={"best": value})
     together: pd.DataFrame = pd.concat(filled, ignore_index=True)[columns]
-    return together
+    return together.rename(columns={"best": value})
 
 
-def _groups(results: Results, rounds: pd.DataFrame, by: str) -> pd.Series:
+def groups_of(results: Results, rounds: pd.DataFrame, by: str) -> pd.Series:
+    """The group of each round, as text; missing where its trial has none.
+
+    Raises
+    ------
+    UsageError
+        If ``by`` is neither ``"study"`` nor a column of ``results.trials``.
+    """
     if by == "study":
-        return rounds["study"]
+        return rounds["study"].astype("str")
     if by not in results.trials.columns:
-        raise unknown_name("by", by, results.trials.columns)
+        raise unknown_name("by", str(by), results.trials.columns)
     column = results.trials.drop_duplicates("trial_id").set_index("trial_id")[by]
     groups: pd.Series = rounds["trial_id"].map(column)
     if groups.dtype.kind in "fi":
         return groups.map(lambda number: f"{number:g}", na_action="ignore").astype("str")
     return groups.astype("str")
+
+
+def runs_of(by: str) -> list[str]:
+    """Columns of a table of scores that tell runs apart, by which groups are paired.
+
+    A group that is a study is paired with another study on the same seed; any other group with
+    another of its own study and seed.
+    """
+    return ["seed"] if by == "study" else ["study", "seed"]

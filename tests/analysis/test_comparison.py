@@ -2,11 +2,10 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import stats
 
 import analysis
@@ -90,37 +89,117 @@ def test_studies_are_compared_like_any_group(tmp_path: Path) -> None:
     assert table[["a", "b", "n"]].to_numpy().tolist() == [["one", "two", 3]]
 
 
+def _studies(tmp_path: Path, **models: str) -> list[str]:
+    """Studies of one round; in the second all seeds are luckier. ``models`` may name others."""
+    rng = np.random.default_rng(11)
+    paths = []
+    for place, name in enumerate(("one", "two")):
+        study = new_study(tmp_path / name, name=name)
+        text = (tmp_path / name / "study.toml").read_text()
+        study.folder.write(text.replace("lenet300", models.get(name, "lenet300")), "study.toml")
+        for seed in range(3):
+            for mode in ("finetune", "lr_rewind"):
+                accuracy = 0.7 + 0.1 * place + (mode == "finetune") * 0.01 + rng.normal(0, 0.001)
+                study.trial(
+                    f"{mode}{seed}", rounds=1, sparsity=0.9, retrain=mode, seed=seed,
+                    accuracy=accuracy,
+                )  # fmt: skip
+        paths.append(study.path)
+    return paths
+
+
+def test_a_seed_of_one_study_is_not_paired_with_that_of_another(tmp_path: Path) -> None:
+    results = analysis.load(_studies(tmp_path))
+    row = analysis.compare(results, "retrain", densities=[0.2]).iloc[0]
+    rounds = results.rounds[results.rounds["round"] == 1]
+    modes = rounds["trial_id"].str.contains("finetune")
+    differences = [
+        rounds.loc[modes & (rounds["study"] == name) & (rounds["seed"] == seed), "val_accuracy"]
+        .sub(
+            rounds.loc[
+                ~modes & (rounds["study"] == name) & (rounds["seed"] == seed), "val_accuracy"
+            ].item()
+        )
+        .item()
+        for name in ("one", "two")
+        for seed in range(3)
+    ]
+    assert row["n"] == 6
+    assert row["difference"] == pytest.approx(np.mean(differences))
+    assert row["p_value"] == pytest.approx(stats.ttest_1samp(differences, 0).pvalue)
+    networks = analysis.scores(results, "retrain", densities=[0.2])["networks"]
+    assert (networks == 1).all()
+
+
+def test_studies_of_different_tasks_are_compared_within_and_not_with_each_other(
+    tmp_path: Path,
+) -> None:
+    results = analysis.load(_studies(tmp_path, two="lenet5"))
+    with pytest.raises(UsageError, match="one prunes lenet300 on mnist5k; two prunes lenet5 on"):
+        analysis.compare(results, "study")
+    with pytest.raises(UsageError, match="a mean over studies needs studies of one task"):
+        analysis.plot_comparison(results)
+    assert analysis.compare(results, "retrain", densities=[0.2])["n"].tolist() == [6]
+
+
+def test_a_loss_is_the_better_the_smaller_it_is(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    study.trial("good", rounds=1, sparsity=0.9, accuracy=0.9)
+    study.trial("bad", rounds=1, sparsity=0.9, accuracy=0.5)
+    table = analysis.scores(analysis.load(tmp_path), densities=[0.2], value="val_loss")
+    assert table["val_loss"].tolist() == pytest.approx([1.5 * (1 - 0.9)])
+    ax = analysis.plot_comparison(analysis.load(tmp_path), value="val_loss")
+    assert "less is better" in ax.get_ylabel()
+
+
+def test_a_line_is_broken_where_other_seeds_reach_the_density(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    for seed, rounds in ((0, 3), (1, 1), (2, 1)):
+        # Densities 0.4, 0.16, 0.064: only one seed goes on to the sparse ones.
+        study.trial(f"{seed}", rounds=3, finished=rounds, sparsity=0.936, seed=seed)
+    densities = [0.2, 0.5, 0.1]
+    results = analysis.load(tmp_path)
+    table = analysis.comparison_data(results, densities=densities)
+    assert table[["density", "n", "line"]].to_numpy().tolist() == [
+        [0.5, 3, 1],
+        [0.2, 1, 2],
+        [0.1, 1, 2],
+    ]
+    ax = analysis.plot_comparison(results, densities=densities)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["finetune (1 to 3 seeds)"]
+    assert [text.get_text() for text in ax.texts if "n=" in text.get_text()] == [
+        "n=3",
+        "n=1",
+        "n=1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"confidence": 95}, "confidence: 95 is not between 0 and 1"),
+        ({"value": "mask_hash"}, "'mask_hash' holds no numbers"),
+        ({"value": "val_acuracy"}, "Did you mean 'val_accuracy'"),
+        ({"densities": 0.5}, "densities: 0.5 is not a list"),
+        ({"densities": []}, "densities: the list is empty"),
+        ({"densities": [math.nan]}, "densities: nan"),
+        ({"budgets": [0]}, "budgets: 0 is not above 0"),
+    ],
+)
+def test_impossible_wishes_are_refused(
+    tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    _grid(tmp_path, 2)
+    with pytest.raises(UsageError, match=message):
+        analysis.compare(analysis.load(tmp_path), **options)
+
+
 def test_scores_never_choose_on_test_data(tmp_path: Path) -> None:
     _grid(tmp_path, 1)
     with pytest.raises(UsageError, match="test data"):
         analysis.scores(analysis.load(tmp_path), value="test_accuracy")
     with pytest.raises(UsageError, match="Did you mean 'schedule'"):
         analysis.scores(analysis.load(tmp_path), "schedul")
-
-
-@given(st.lists(st.floats(0, 1) | st.just(math.nan), max_size=12))
-def test_holm_steps_down_as_the_procedure_says(values: list[float]) -> None:
-    adjusted = analysis.holm(np.array(values))
-    tested = [value for value in values if not math.isnan(value)]
-    for alpha in (0.01, 0.05, 0.2):
-        # The procedure: reject from the smallest on, until one is too large.
-        rejected = 0
-        for step, value in enumerate(sorted(tested)):
-            if value * (len(tested) - step) > alpha:
-                break
-            rejected += 1
-        assert int((adjusted <= alpha).sum()) == rejected
-    assert np.isnan(adjusted).tolist() == [math.isnan(value) for value in values]
-
-
-def test_under_no_difference_few_of_many_comparisons_are_called_real() -> None:
-    rng = np.random.default_rng(5)
-    families = 400
-    wrong = 0
-    for _ in range(families):
-        p_values = np.array([stats.ttest_1samp(rng.normal(size=6), 0).pvalue for _ in range(6)])
-        wrong += bool((analysis.holm(p_values) <= 0.05).any())
-    assert wrong / families < 0.05 + 3 * math.sqrt(0.05 * 0.95 / families)
 
 
 def test_the_figure_draws_the_means_of_the_table(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 import analysis
+from study.errors import UsageError
 
 
 def _coverage(count: int, confidence: float, repeats: int = 20_000) -> float:
@@ -65,3 +66,19 @@ def test_intervals_of_groups_are_those_of_each_group() -> None:
         single = analysis.t_interval(group["x"].to_numpy())
         row = table.loc[name, ["mean", "low", "high", "std", "n"]]
         assert row.to_numpy(dtype=float) == pytest.approx(np.array(single), nan_ok=True)
+
+
+@pytest.mark.parametrize("confidence", [0.0, 1.0, 2, 95, -0.5, math.nan])
+def test_a_confidence_that_is_no_share_is_refused(confidence: float) -> None:
+    with pytest.raises(UsageError, match="confidence"):
+        analysis.t_interval([1.0, 2.0], confidence)
+    with pytest.raises(UsageError, match="confidence"):
+        analysis.t_intervals(pd.DataFrame({"g": [1], "x": [1.0]}), "x", ["g"], confidence)
+
+
+def test_infinities_are_no_values_in_either() -> None:
+    values = [1.0, 2.0, math.inf, 4.0]
+    single = analysis.t_interval(values)
+    row = analysis.t_intervals(pd.DataFrame({"g": 1, "x": values}), "x", ["g"]).iloc[0]
+    assert row[["mean", "low", "high", "std", "n"]].tolist() == pytest.approx(list(single))
+    assert single.n == 3
