@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from analysis.reading.controls import add_test_figures
 from analysis.reading.documents import read_document, read_documents, read_events
 from analysis.reading.problems import ProblemWarning
 from analysis.reading.trial_lines import read_rounds
@@ -124,7 +125,7 @@ def _load_one(folder: Folder, cache: bool | None) -> Results:
     return Results(
         name=name,
         trials=trials,
-        rounds=_rounds_frame(table, trials, name),
+        rounds=add_test_figures(_rounds_frame(table, trials, name), folder, problems),
         events=read_events(folder, problems),
         config=config,
         provenance=read_document(folder, PROVENANCE_FILE, problems),

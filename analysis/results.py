@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.objectives import Objectives, objectives_of
+from analysis.reading.controls import read_controls, read_held_out
 from analysis.reading.layers import read_layers
 from analysis.reading.sensitivity import read_sensitivity
 from study.storage import Folder
@@ -70,6 +71,20 @@ class Results:
         if self.parts:
             return self._joined("sensitivity")
         return read_sensitivity(self.folders[0], self.name, self.problems)
+
+    @cached_property
+    def controls(self) -> pd.DataFrame:
+        """One row a control of a replicated network; empty where none was run."""
+        if self.parts:
+            return self._joined("controls")
+        return read_controls(self.folders[0], self.name, self.problems)
+
+    @cached_property
+    def held_out(self) -> pd.DataFrame:
+        """One row a network that was read on the test split: trial_id, round, test_accuracy."""
+        if self.parts:
+            return self._joined("held_out")
+        return read_held_out(self.folders[0], self.name, self.problems)
 
     @property
     def objectives(self) -> Objectives:

@@ -39,6 +39,9 @@ def test_the_test_split_is_read_once_for_each_network_that_is_reported(copied: P
     assert named == [(networks[0][0], 0), *networks]
     finish(folder, config, said.append)
     assert len(lines_of(copied)) == len(named)
+    rounds = load(copied).rounds.set_index(["trial_id", "round"])["test_accuracy"].dropna()
+    assert sorted(rounds.index) == sorted(named)
+    assert list(rounds[named]) == [line["test_accuracy"] for line in lines_of(copied)]
 
 
 def test_the_figures_are_those_of_the_network_on_the_test_split(copied: Path) -> None:
@@ -74,3 +77,9 @@ def test_controls_are_run_where_the_study_asks_for_them(copied: Path) -> None:
     assert not (copied / "test.jsonl").exists()
     assert len([path for path in (copied / "trials").iterdir() if "seed-1" in path.name]) == 1
     assert len(list((copied / "controls").iterdir())) == 3
+    controls = load(copied).controls
+    assert sorted(controls["role"]) == ["dense", "reinit", "shuffled"]
+    assert set(controls["of"]) == {trial}
+    assert set(controls["round"]) == {round_}
+    assert set(controls["seed"]) == {1}
+    assert controls["val_accuracy"].notna().all()
