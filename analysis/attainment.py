@@ -8,8 +8,10 @@ import moocore
 import numpy as np
 import pandas as pd
 
+from analysis.levels import checked_levels
 from analysis.objectives import DEFAULT_OBJECTIVES, Objectives, costs
 from analysis.pareto import pareto_front
+from study.errors import UsageError, unknown_name
 
 
 def attainment_surfaces(
@@ -23,7 +25,8 @@ def attainment_surfaces(
 
     A run attains a point when its front has one that is no worse in any objective. The surface
     of share 0.5 is what at least half of the runs attain (the median front); 0 stands for at
-    least one run (the best), 1 for all of them (the worst).
+    least one run (the best), 1 for all of them (the worst). Runs of which no point has a value
+    attain nothing, and count.
 
     Parameters
     ----------
@@ -32,7 +35,8 @@ def attainment_surfaces(
     objectives
         Two or three columns and their directions.
     by
-        The column that tells the runs apart.
+        The column that tells the runs apart. A seed of one study and the same of another are two
+        runs.
     shares
         In [0, 1].
 
@@ -41,28 +45,46 @@ def attainment_surfaces(
     DataFrame
         share, the objectives, and ``runs``, how many there were; ordered along each surface.
 
+    Raises
+    ------
+    UsageError
+        If there are not two or three objectives, a column does not exist, or a share is not in
+        [0, 1].
+
     References
     ----------
     Fonseca, Guerreiro, López-Ibáñez & Paquete 2011, "On the computation of the empirical
     attainment function".
     """
-    fronts = pareto_front(points, objectives, by=by)
+    if len(objectives) not in (2, 3):
+        raise UsageError(f"surfaces are attained in 2 or 3 objectives, not {len(objectives)}")
+    levels = checked_levels("shares", shares, low_is_allowed=True)
+    if max(levels) > 1:
+        raise UsageError(f"shares: {max(levels):g} is not at most 1")
+    if by not in points.columns:
+        raise unknown_name("by", str(by), points.columns)
+    units = [by] if by == "study" or "study" not in points.columns else ["study", by]
+    run = points.groupby(units, sort=True).ngroup()
+    fronts = pareto_front(points.assign(_run=run), objectives, by="_run")
     values = costs(fronts, objectives)
-    runs = fronts[by].factorize(sort=True)[0]
-    count = len(np.unique(runs))
+    runs = np.unique(fronts["_run"].to_numpy(), return_inverse=True)[1]
+    # A run without a value attains nothing; it counts all the same.
+    count, with_front = int(run.max()) + 1 if len(run) else 0, len(np.unique(runs))
     columns = ["share", *objectives, "runs"]
-    if count == 0:
-        return pd.DataFrame(columns=columns)
     signs = np.array([-1.0 if way == "max" else 1.0 for way in objectives.values()])
-    surfaces = []
-    for share in shares:
-        level = 100.0 * max(int(np.ceil(share * count - 1e-9)), 1) / count
-        if count == 1:
+    surfaces = [pd.DataFrame(columns=columns, dtype="float64")]
+    for share in levels:
+        needed = max(int(np.ceil(share * count - 1e-9)), 1)
+        if needed > with_front:
+            continue
+        if with_front == 1:
             surface = values
         else:
+            level = 100.0 * needed / with_front
             surface = moocore.eaf(values, runs + 1, percentiles=[level])[:, :-1]
         surface = surface[np.lexsort(surface.T[::-1])] * signs
         table = pd.DataFrame(surface, columns=list(objectives))
         table.insert(0, "share", share)
         surfaces.append(table.assign(runs=count))
-    return pd.concat(surfaces, ignore_index=True)[columns]
+    filled = [table for table in surfaces if len(table)]
+    return pd.concat(filled, ignore_index=True)[columns] if filled else surfaces[0]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 
-from analysis.objectives import DEFAULT_OBJECTIVES, Objectives, costs
+from analysis.intervals import CONFIDENCE
+from analysis.levels import checked_levels
+from analysis.objectives import DEFAULT_OBJECTIVES, Objectives, costs, direction_of
 from analysis.pareto import pareto_front
-from analysis.replicates import networks
+from analysis.replicates import MEASURES, networks
 from analysis.results import Results
+from analysis.scoring import DENSITIES
+from study.errors import UsageError, unknown_name
 
 RATIOS = (2.0, 4.0, 8.0, 16.0, 32.0)
 """Compression ratios at which Blalock et al. 2020 ask for operating points."""
@@ -31,7 +35,19 @@ def knee_point(
     -------
     Series or None
         The row; None where the front has fewer than three points, or bends nowhere.
+
+    Raises
+    ------
+    UsageError
+        If the points are of several studies, each of which has a knee of its own, or an
+        objective is no column of theirs.
     """
+    if "study" in points.columns and points["study"].nunique() > 1:
+        names = ", ".join(str(name) for name in points["study"].unique())
+        raise UsageError(
+            f"points: of several studies ({names}), each of which has a knee of its own; give "
+            "those of one, or drop the column study to take them as one"
+        )
     front = pareto_front(points, objectives)
     if len(front) < 3:
         return None
@@ -47,7 +63,12 @@ def knee_point(
 
 
 def smallest_within(
-    results: Results, drops: Sequence[float] = (0.0, 0.01, 0.02), size: str = "density"
+    results: Results,
+    drops: Sequence[float] = (0.0, 0.01, 0.02),
+    size: str = "density",
+    *,
+    sure: bool = False,
+    confidence: float = CONFIDENCE,
 ) -> pd.DataFrame:
     """The smallest network that loses no more than a tolerated accuracy against dense.
 
@@ -61,86 +82,138 @@ def smallest_within(
     drops
         Tolerated drops, as fractions (0.01 is one point).
     size
-        Column in which less is smaller: ``"density"``; or ``"compression_ratio"`` and
-        ``"theoretical_speedup"``, in which more is.
+        Column in which less is smaller: ``"density"`` or ``"train_epochs"``; or
+        ``"compression_ratio"`` and ``"theoretical_speedup"``, in which more is.
+    sure
+        Whether the whole interval of the drop must be tolerable, and not only its mean. Networks
+        on one seed have no interval, and never are.
+    confidence
+        Of the intervals, between 0 and 1.
 
     Returns
     -------
     DataFrame
-        A row a tolerance: ``tolerated_drop`` and the columns of :func:`analysis.networks`, NaN
-        where no network is good enough.
+        A row a tolerance, for each study: ``tolerated_drop`` and the columns of
+        :func:`analysis.networks`, with standard deviations and intervals; NaN where no network
+        is good enough.
+
+    Raises
+    ------
+    UsageError
+        If ``size`` is no such column, a drop is no number, or ``confidence`` is no share.
     """
-    table = networks(results)
-    smaller = size == "density"
-    rows = [
-        _best(
-            table[table["accuracy_drop"] <= drop + _ROUNDING],
-            [size, "val_accuracy"],
-            [smaller, False],
-        )
-        for drop in drops
-    ]
-    return _stack("tolerated_drop", drops, rows, table)
+    if size not in MEASURES:
+        raise unknown_name("size", str(size), MEASURES)
+    levels = checked_levels("drops", drops, low=-1.0)
+    decides = "drop_high" if sure else "accuracy_drop"
+
+    def fitting(table: pd.DataFrame, drop: float) -> pd.DataFrame:
+        return table[table[decides] <= drop + _ROUNDING]
+
+    order = [size, "val_accuracy"], [direction_of(size) == "min", False]
+    return _chosen(results, "tolerated_drop", levels, fitting, order, confidence)
 
 
 def best_at_density(
-    results: Results, densities: Sequence[float] = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
+    results: Results,
+    densities: Sequence[float] = DENSITIES,
+    *,
+    confidence: float = CONFIDENCE,
 ) -> pd.DataFrame:
     """The most accurate network that keeps no more than a share of the prunable weights.
 
+    Parameters
+    ----------
+    results
+        What :func:`analysis.load` returned.
+    densities
+        The shares.
+    confidence
+        Of the intervals, between 0 and 1.
+
     Returns
     -------
     DataFrame
-        A row a density: ``at_most_density`` and the columns of :func:`analysis.networks`, NaN
-        where no network is that small.
+        A row a density, for each study: ``at_most_density`` and the columns of
+        :func:`analysis.networks`, with standard deviations and intervals; NaN where no network
+        is that small.
+
+    Raises
+    ------
+    UsageError
+        If a density is not above 0, or ``confidence`` is no share.
     """
-    table = networks(results)
-    rows = [
-        _best(
-            table[table["density"] <= density * (1 + 1e-9)],
-            ["val_accuracy", "density"],
-            [False, True],
-        )
-        for density in densities
-    ]
-    return _stack("at_most_density", densities, rows, table)
+    levels = checked_levels("densities", densities)
+
+    def fitting(table: pd.DataFrame, density: float) -> pd.DataFrame:
+        return table[table["density"] <= density * (1 + 1e-9)]
+
+    return _chosen(results, "at_most_density", levels, fitting, _BEST, confidence)
 
 
-def operating_points(results: Results, ratios: Sequence[float] = RATIOS) -> pd.DataFrame:
+def operating_points(
+    results: Results, ratios: Sequence[float] = RATIOS, *, confidence: float = CONFIDENCE
+) -> pd.DataFrame:
     """The most accurate network near each compression ratio: from 0.8 to 1.25 times it.
 
+    Parameters
+    ----------
+    results
+        What :func:`analysis.load` returned.
+    ratios
+        Of all parameters to those that are not zero.
+    confidence
+        Of the intervals, between 0 and 1.
+
     Returns
     -------
     DataFrame
-        A row a ratio: ``near_ratio`` and the columns of :func:`analysis.networks`, NaN where no
-        network is near.
+        A row a ratio, for each study: ``near_ratio`` and the columns of
+        :func:`analysis.networks`, with standard deviations and intervals; NaN where no network
+        is near.
+
+    Raises
+    ------
+    UsageError
+        If a ratio is not above 0, or ``confidence`` is no share.
 
     References
     ----------
     Blalock et al. 2020, "What is the state of neural network pruning?", section 6.
     """
-    table = networks(results)
-    rows = [
-        _best(
-            table[(table["compression_ratio"] / ratio).between(0.8, 1.25)],
-            ["val_accuracy", "density"],
-            [False, True],
-        )
-        for ratio in ratios
-    ]
-    return _stack("near_ratio", ratios, rows, table)
+    levels = checked_levels("ratios", ratios)
+
+    def fitting(table: pd.DataFrame, ratio: float) -> pd.DataFrame:
+        return table[(table["compression_ratio"] / ratio).between(0.8, 1.25)]
+
+    return _chosen(results, "near_ratio", levels, fitting, _BEST, confidence)
 
 
-def _best(table: pd.DataFrame, by: list[str], ascending: list[bool]) -> pd.DataFrame:
-    return table.sort_values(by, ascending=ascending, kind="stable").head(1)
+_BEST = ["val_accuracy", "density"], [False, True]
+"""The most accurate; of equals, the smaller."""
 
 
-def _stack(
-    name: str, values: Sequence[float], rows: list[pd.DataFrame], table: pd.DataFrame
+def _chosen(
+    results: Results,
+    name: str,
+    levels: Sequence[float],
+    fitting: Callable[[pd.DataFrame, float], pd.DataFrame],
+    order: tuple[list[str], list[bool]],
+    confidence: float,
 ) -> pd.DataFrame:
-    places = [row.index[0] if len(row) else -1 for row in rows]
+    """Of the networks of each study that fit a level, the first in an order."""
+    table = networks(results, confidence)
+    by, ascending = order
+    places, studies = [], []
+    for study in results.parts or (results.name,):
+        own = table[table["study"] == study]
+        for level in levels:
+            best = fitting(own, level).sort_values(by, ascending=ascending, kind="stable")
+            places.append(best.index[0] if len(best) else -1)
+            studies.append(study)
     chosen = table.reindex(places).reset_index(drop=True)
-    chosen.insert(0, name, list(values))
+    chosen["study"] = pd.Series(studies, dtype="str")
+    chosen.insert(0, name, list(levels) * len(results.parts or (results.name,)))
     chosen["n"] = chosen["n"].fillna(0).astype("int64")
     chosen["round"] = chosen["round"].astype("Int64")
     return chosen.drop(columns="recipe")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.intervals import CONFIDENCE, t_intervals
@@ -33,11 +34,17 @@ def networks(results: Results, confidence: float = CONFIDENCE) -> pd.DataFrame:
     DataFrame
         study, recipe, round, trial_id (of the first seed), n (seeds), density,
         compression_ratio, theoretical_speedup and train_epochs (means); val_accuracy with
-        accuracy_low and accuracy_high; accuracy_drop with drop_low and drop_high (Student-t
-        intervals, NaN with one seed). Networks without a finite accuracy are left out.
+        accuracy_std, accuracy_low and accuracy_high; accuracy_drop with drop_std, drop_low and
+        drop_high (standard deviations and Student-t intervals over seeds, NaN with one seed).
+        Networks without a finite accuracy are left out.
+
+    Raises
+    ------
+    UsageError
+        If ``confidence`` is not between 0 and 1.
     """
     rounds = results.rounds
-    rounds = rounds[rounds["val_accuracy"].notna()]
+    rounds = rounds[np.isfinite(rounds["val_accuracy"])]
     rounds = rounds.assign(recipe=rounds["trial_id"].map(recipes(results)))
     dense = rounds[rounds["round"] == 0].groupby(["study", "seed"])["val_accuracy"].mean()
     dense_of_seed = dense.rename("dense_accuracy").reset_index()
@@ -55,6 +62,7 @@ def networks(results: Results, confidence: float = CONFIDENCE) -> pd.DataFrame:
     for value, name in (("val_accuracy", "accuracy"), ("accuracy_drop", "drop")):
         spread = t_intervals(seeds, value, by, confidence)
         table[value] = spread["mean"]
+        table[f"{name}_std"] = spread["std"]
         table[f"{name}_low"], table[f"{name}_high"] = spread["low"], spread["high"]
         table["n"] = grouped.size().to_numpy()
     return table

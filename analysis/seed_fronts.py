@@ -11,7 +11,8 @@ from analysis.attainment import attainment_surfaces
 from analysis.objectives import DEFAULT_OBJECTIVES, Objectives
 from analysis.results import Results
 from analysis.style import LOG_AXES, axes_or_new, entitle, label, legend, log_axis, looks, say, tidy
-from study.errors import UsageError
+from analysis.tasks import need_one_task
+from study.errors import UsageError, unknown_name
 
 _NAMES = {0.0: ("best of the seeds", ":"), 0.5: ("median", "-"), 1.0: ("worst of the seeds", "--")}
 _COLOURS = {0.0: "#333333", 0.5: "#0072B2", 1.0: "#333333"}
@@ -39,10 +40,14 @@ def plot_attainment(
     Raises
     ------
     UsageError
-        If there are not two objectives, or a column does not exist.
+        If there are not two objectives, a column does not exist, or the studies have different
+        tasks.
     """
     if len(objectives) != 2:
         raise UsageError(f"fronts of seeds are drawn in 2 objectives, not {len(objectives)}")
+    need_one_task(results, "a front of studies", "Draw each of them on axes of its own.")
+    if by not in results.rounds.columns:
+        raise unknown_name("by", str(by), results.rounds.columns)
     y, x = objectives
     parts = dict(iter(results.rounds.groupby("study", sort=False))) if by == "seed" else {}
     several = len(parts) > 1

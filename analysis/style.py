@@ -28,6 +28,9 @@ TOO_MANY = 50_000
 MOST_NAMES_INSIDE = 7
 """Names in a legend up to which it lies over the drawing."""
 
+BESIDE: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
+"""Where a legend hides nothing, if the figure has room for it."""
+
 LONGEST_NAME = 26
 """Letters of a layer's name on an axis."""
 
@@ -124,7 +127,7 @@ def legend(ax: Axes, **options: Any) -> None:
     if handles is not None:
         options["handles"] = handles
     if count > MOST_NAMES_INSIDE:
-        options |= {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
+        options |= BESIDE
     if count:
         ax.legend(fontsize="small", framealpha=0.8, edgecolor="none", borderpad=0.2, **options)
 

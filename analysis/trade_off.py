@@ -9,13 +9,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
-from analysis.objectives import DEFAULT_OBJECTIVES, Objectives
+from analysis.objectives import DEFAULT_OBJECTIVES, Objectives, costs
 from analysis.pareto import pareto_front
 from analysis.results import Results
 from analysis.style import (
+    BESIDE,
     LOG_AXES,
     MANY,
     TOO_MANY,
+    Look,
     axes_or_new,
     entitle,
     label,
@@ -25,6 +27,7 @@ from analysis.style import (
     say,
     tidy,
 )
+from analysis.tasks import need_one_task
 from study.errors import UsageError
 
 MOST_CIRCLES = 60
@@ -35,18 +38,19 @@ def pareto_data(results: Results, objectives: Objectives = DEFAULT_OBJECTIVES) -
     """Every network with its trial's way of retraining, and whether it is on the front.
 
     Rounds with NaN in an objective are left out. The dense network is one row for each study
-    and seed, with ``round`` 0: all trials of a seed begin with the same.
+    and seed, with ``round`` 0: all trials of a seed begin with the same. Each study has a front
+    of its own.
 
     Returns
     -------
     DataFrame
-        study, trial_id, round, seed, the objectives, retrain, on_front; the index is that of
-        ``results.rounds``.
+        study, trial_id, round, seed, the objectives, retrain, on_front (of its study); the index
+        is that of ``results.rounds``.
     """
     rounds = results.rounds
-    front = pareto_front(rounds, objectives)
-    usable = np.isfinite(rounds[list(objectives)].to_numpy(dtype=np.float64)).all(axis=1)
-    dense = (rounds["round"] == 0).to_numpy()
+    front = pareto_front(rounds, objectives, by="study")
+    usable = np.isfinite(costs(rounds, objectives)).all(axis=1)
+    dense = usable & (rounds["round"] == 0).to_numpy()
     again = np.zeros(len(rounds), dtype=bool)
     again[dense] = rounds[dense].duplicated(["study", "seed"]).to_numpy()
     kept = usable & (~again | rounds.index.isin(front.index))
@@ -65,7 +69,9 @@ def plot_pareto(
 ) -> Axes:
     """Draw every network of every trial, and the front, in two objectives.
 
-    With more than two objectives the front is that of all, drawn as marks in the first two.
+    Several studies are told apart by colour, each with its own front; of one study, the ways of
+    retraining are. With more than two objectives the front is that of all, drawn as marks in the
+    first two.
 
     Parameters
     ----------
@@ -80,38 +86,63 @@ def plot_pareto(
     Raises
     ------
     UsageError
-        If there are fewer than two objectives, or a column does not exist.
+        If there are fewer than two objectives, a column does not exist or holds no numbers, or
+        the studies have different tasks.
     """
     if len(objectives) < 2:
         raise UsageError("a trade-off needs two objectives; see plot_rounds for one")
     y, x = list(objectives)[:2]
+    need_one_task(results, "a trade-off of studies", "Draw each of them on axes of its own.")
     points = pareto_data(results, objectives)
-    ax = axes_or_new(ax)
-    pruned = points[points["round"] > 0]
+    several = len(results.parts) > 1
+    legend_place = BESIDE if ax is None else {}
+    ax = axes_or_new(ax, width=8.0) if len(points) else axes_or_new(ax)
     if points.empty:
         return say(ax, "no network has a value in both objectives")
     tidy(ax)
-    _draw_cloud(ax, pruned, x, y)
+    pruned = points[points["round"] > 0]
+    styles = looks(points["study"].unique()) if several else {}
+    _draw_cloud(ax, pruned, x, y, "study" if several else "retrain")
     _draw_dense(ax, points[points["round"] == 0], y)
     front = points[points["on_front"]].sort_values(x)
-    name = f"front ({len(front)})"
-    if len(objectives) == 2:
-        where: Literal["post", "pre"] = "post" if objectives[x] == "min" else "pre"
-        ax.step(front[x], front[y], where=where, color="black", linewidth=1.3, zorder=3)
-    line = "-" if len(objectives) == 2 else ""
-    ax.plot([], [], color="black", marker="o", mfc="none", linestyle=line, label=name)
-    if len(front) <= MOST_CIRCLES:
-        ax.scatter(front[x], front[y], s=34, facecolors="none", edgecolors="black", zorder=4)
+    for study, of_study in front.groupby("study", sort=True):
+        look = styles.get(str(study), Look("black", "o", "-"))
+        name = f"front of {study} ({len(of_study)})" if several else f"front ({len(of_study)})"
+        _draw_front(ax, of_study, objectives, look, name)
     if x in LOG_AXES and (points[x] > 0).all():
         log_axis(ax)
     _look_at_the_front(ax, pruned, front, y, objectives[y] == "max")
     ax.set(xlabel=label(x), ylabel=label(y))
     entitle(ax, f"{len(pruned):,} pruned networks, {pruned['trial_id'].nunique():,} trials")
-    legend(ax)
+    legend(ax, **legend_place)
     return ax
 
 
-def _draw_cloud(ax: Axes, pruned: pd.DataFrame, x: str, y: str) -> None:
+def _draw_front(
+    ax: Axes, front: pd.DataFrame, objectives: Objectives, look: Look, name: str
+) -> None:
+    """A staircase in two objectives, marks in more: there the front is no line."""
+    y, x = list(objectives)[:2]
+    line: Literal["-", "--", "-.", ":", ""] = look.line if len(objectives) == 2 else ""
+    if line:
+        where: Literal["post", "pre"] = "post" if objectives[x] == "min" else "pre"
+        ax.step(
+            front[x], front[y], where=where, color=look.colour, linestyle=line, linewidth=1.3,
+            zorder=3,
+        )  # fmt: skip
+    circles = len(front) <= MOST_CIRCLES
+    ax.plot(
+        [], [], color=look.colour, marker=look.marker if circles else None, mfc="none",
+        linestyle=line, label=name,
+    )  # fmt: skip
+    if circles:
+        ax.scatter(
+            front[x], front[y], s=34, marker=look.marker, facecolors="none",
+            edgecolors=look.colour, zorder=4,
+        )  # fmt: skip
+
+
+def _draw_cloud(ax: Axes, pruned: pd.DataFrame, x: str, y: str, hue: str) -> None:
     if len(pruned) > TOO_MANY:
         logarithmic = x in LOG_AXES and bool((pruned[x] > 0).all())
         edges = [
@@ -126,7 +157,7 @@ def _draw_cloud(ax: Axes, pruned: pd.DataFrame, x: str, y: str) -> None:
         if figure is not None:
             figure.colorbar(mesh, ax=ax, label="networks")
         return
-    groups = pruned.groupby(pruned["retrain"].fillna("unknown"), sort=True)
+    groups = pruned.groupby(pruned[hue].fillna("unknown"), sort=True)
     styles = looks(str(name) for name in groups.groups)
     for name, group in groups:
         look = styles[str(name)]

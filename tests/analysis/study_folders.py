@@ -254,12 +254,13 @@ def new_study(
     layers: dict[str, tuple[int, int]] | None = None,
     objectives: str = 'accuracy = "max"\ndensity = "min"',
     seed: int = 0,
+    model: str = "lenet300",
 ) -> StudyFolder:
     """A study folder without trials."""
     study = StudyFolder(Folder(path), np.random.default_rng(seed), layers or LAYERS)
     study.folder.write(
         f'[study]\nname = "{name}"\nseed = {seed}\nnum_samples = 40\n\n'
-        f'[task]\ndataset = "mnist5k"\nmodel = "lenet300"\nepochs = {int(DENSE_EPOCHS)}\n\n'
+        f'[task]\ndataset = "mnist5k"\nmodel = "{model}"\nepochs = {int(DENSE_EPOCHS)}\n\n'
         f"[objectives]\n{objectives}\n",
         STUDY_FILE,
     )

@@ -3,10 +3,12 @@ from __future__ import annotations
 import math
 
 import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import analysis
+from study.errors import UsageError
 
 POINTS = st.lists(
     st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 3)), min_size=1, max_size=16
@@ -19,10 +21,11 @@ def _attained_by(points: pd.DataFrame, accuracy: float, density: float) -> int:
     return int(good["seed"].nunique())
 
 
-@given(POINTS, st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]))
+@given(POINTS, st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), st.booleans())
 def test_a_surface_bounds_what_a_share_of_the_seeds_attain(
-    rows: list[tuple[int, int, int]], share: float
+    rows: list[tuple[float, int, int]], share: float, one_failed: bool
 ) -> None:
+    rows = [*rows, (math.nan, 0, 9)] if one_failed else rows
     points = pd.DataFrame(rows, columns=["val_accuracy", "density", "seed"]).astype("float64")
     runs = points["seed"].nunique()
     surface = analysis.attainment_surfaces(points, shares=[share])
@@ -49,3 +52,28 @@ def test_one_seed_has_its_own_front_as_every_surface() -> None:
 def test_no_network_gives_no_surface() -> None:
     points = pd.DataFrame({"val_accuracy": [math.nan], "density": [0.5], "seed": [0]})
     assert analysis.attainment_surfaces(points).empty
+
+
+def test_a_seed_of_two_studies_is_two_runs() -> None:
+    points = pd.DataFrame(
+        {
+            "study": ["one", "two"],
+            "seed": [0, 0],
+            "val_accuracy": [0.9, 0.7],
+            "density": [0.5, 0.6],
+        }
+    )
+    surfaces = analysis.attainment_surfaces(points, shares=[0.0, 1.0])
+    assert surfaces["val_accuracy"].tolist() == [0.9, 0.7]
+    assert surfaces["runs"].tolist() == [2, 2]
+
+
+def test_what_has_no_surface_is_refused() -> None:
+    points = pd.DataFrame({"val_accuracy": [0.9], "density": [0.5], "seed": [0]})
+    with pytest.raises(UsageError, match="2 or 3 objectives, not 1"):
+        analysis.attainment_surfaces(points, {"density": "min"})
+    with pytest.raises(UsageError, match="Did you mean 'seed'"):
+        analysis.attainment_surfaces(points, by="seeds")
+    for share in (1.5, -0.1, math.nan):
+        with pytest.raises(UsageError, match="shares"):
+            analysis.attainment_surfaces(points, shares=[share])

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import math
+import statistics
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from scipy import stats
 
 import analysis
+from study.errors import UsageError
 from tests.analysis.study_folders import new_study, searched_study
 
 
@@ -42,6 +45,66 @@ def test_over_seeds_the_mean_decides_and_the_drop_is_paired(tmp_path: Path) -> N
     assert network["accuracy_drop"] == pytest.approx(interval.mean)
     assert (network["drop_low"], network["drop_high"]) == pytest.approx(interval[1:3])
     assert network["val_accuracy"] == pytest.approx(sum(pruned.values()) / 3)
+
+
+def test_chosen_networks_come_with_their_spread_at_the_confidence_asked(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    values = [0.90, 0.93, 0.91]
+    for seed, accuracy in enumerate(values):
+        study.trial(f"p{seed}", sparsity=0.9, rounds=1, seed=seed, accuracy=accuracy)
+    row = analysis.best_at_density(analysis.load(tmp_path), (0.2,), confidence=0.8).iloc[0]
+    assert row["accuracy_std"] == pytest.approx(statistics.stdev(values))
+    expected = stats.ttest_1samp(values, 0).confidence_interval(0.8)
+    assert (row["accuracy_low"], row["accuracy_high"]) == pytest.approx(tuple(expected))
+    # Dense and pruned have one accuracy here: no seed loses anything.
+    assert (row["accuracy_drop"], row["drop_std"]) == (0, 0)
+
+
+def test_to_be_sure_the_whole_interval_must_be_tolerable(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    for seed, small in enumerate((0.892, 0.898, 0.895)):
+        study.trial(f"large{seed}", sparsity=0.5, rounds=1, seed=seed, accuracy=0.9)
+        study.trial(f"small{seed}", sparsity=0.9, rounds=1, seed=seed, accuracy=small)
+    study.trial("once", sparsity=0.95, rounds=1, seed=0, accuracy=0.9)
+    results = analysis.load(tmp_path)
+    results.rounds.loc[results.rounds["round"] == 0, "val_accuracy"] = 0.9
+    chosen = {
+        sure: analysis.smallest_within(results, (0.0, 0.01, 0.05), sure=sure)["trial_id"].tolist()
+        for sure in (False, True)
+    }
+    assert chosen[False] == ["once", "once", "once"]
+    assert chosen[True] == ["large0", "large0", "small0"]
+
+
+def test_each_of_several_studies_has_its_own_choice_and_knee(tmp_path: Path) -> None:
+    paths = [
+        searched_study(tmp_path / name, trials=20, name=name, rng_seed=place)
+        for place, name in enumerate(("one", "two"))
+    ]
+    both = analysis.load(paths)
+    for choose in (analysis.best_at_density, analysis.smallest_within, analysis.operating_points):
+        table = choose(both)
+        for path, (study, own) in zip(paths, table.groupby("study"), strict=True):
+            alone = choose(analysis.load(path))
+            assert own["val_accuracy"].tolist() == pytest.approx(
+                alone["val_accuracy"].tolist(), nan_ok=True
+            )
+            assert own["trial_id"].dropna().str.startswith(f"{study}/").all()
+    with pytest.raises(UsageError, match="several studies"):
+        analysis.knee_point(both.rounds)
+    assert analysis.knee_point(both.rounds[both.rounds["study"] == "one"]) is not None
+
+
+def test_what_cannot_be_chosen_by_is_refused(tmp_path: Path) -> None:
+    results = analysis.load(searched_study(tmp_path, trials=4))
+    with pytest.raises(UsageError, match="Did you mean 'density'"):
+        analysis.smallest_within(results, size="densty")
+    with pytest.raises(UsageError, match="drops: nan"):
+        analysis.smallest_within(results, (math.nan,))
+    with pytest.raises(UsageError, match="confidence: 95"):
+        analysis.best_at_density(results, confidence=95)
+    with pytest.raises(UsageError, match="ratios: 0 is not above 0"):
+        analysis.operating_points(results, (0.0,))
 
 
 def test_a_seed_that_was_run_twice_is_one_seed(tmp_path: Path) -> None:

@@ -94,9 +94,7 @@ def _studies(tmp_path: Path, **models: str) -> list[str]:
     rng = np.random.default_rng(11)
     paths = []
     for place, name in enumerate(("one", "two")):
-        study = new_study(tmp_path / name, name=name)
-        text = (tmp_path / name / "study.toml").read_text()
-        study.folder.write(text.replace("lenet300", models.get(name, "lenet300")), "study.toml")
+        study = new_study(tmp_path / name, name=name, model=models.get(name, "lenet300"))
         for seed in range(3):
             for mode in ("finetune", "lr_rewind"):
                 accuracy = 0.7 + 0.1 * place + (mode == "finetune") * 0.01 + rng.normal(0, 0.001)

@@ -49,6 +49,42 @@ def test_the_trade_off_draws_every_network_and_steps_along_the_front(
     assert f"{len(pruned)} pruned networks" in ax.get_title(loc="left")
 
 
+def test_each_of_several_studies_has_a_front_of_its_own(tmp_path: Path) -> None:
+    paths = [
+        searched_study(tmp_path / name, trials=20, name=name, rng_seed=place)
+        for place, name in enumerate(("one", "two"))
+    ]
+    both = analysis.load(paths)
+    points = analysis.pareto_data(both)
+    ax = analysis.plot_pareto(both)
+    steps = [line for line in ax.get_lines() if line.get_drawstyle() == "steps-post"]
+    for path, step, (study, own) in zip(paths, steps, points.groupby("study"), strict=True):
+        front = analysis.pareto_front(analysis.load(path).rounds).sort_values("density")
+        assert step.get_ydata().tolist() == front["val_accuracy"].tolist()
+        assert own["on_front"].sum() == len(front)
+        names = [text.get_text() for text in ax.get_legend().get_texts()]
+        assert f"front of {study} ({len(front)})" in names
+
+
+def test_studies_of_different_tasks_share_no_trade_off(tmp_path: Path) -> None:
+    for name, model in (("one", "lenet300"), ("two", "lenet5")):
+        new_study(tmp_path / name, name=name, model=model).trial("a")
+    both = analysis.load([tmp_path / "one", tmp_path / "two"])
+    for draw in (analysis.plot_pareto, analysis.plot_attainment):
+        with pytest.raises(UsageError, match="one prunes lenet300 on mnist5k; two prunes lenet5"):
+            draw(both)
+
+
+def test_a_dense_run_whose_first_record_has_no_value_is_still_drawn(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    study.trial("a")
+    study.trial("b")
+    results = analysis.load(tmp_path)
+    results.rounds.loc[results.rounds["trial_id"] == "a", "val_accuracy"] = np.nan
+    points = analysis.pareto_data(results)
+    assert points.loc[points["round"] == 0, "trial_id"].tolist() == ["b"]
+
+
 def test_a_front_that_wants_more_to_the_right_steps_the_other_way(
     results: analysis.Results,
 ) -> None:
