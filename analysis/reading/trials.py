@@ -29,6 +29,10 @@ PLAN_COLUMNS = {
 
 END_COLUMNS = ("status", "stop_reason", "error", "started_at", "finished_at")
 
+AUDIT_COLUMNS = ("audited", "reached_front")
+"""Of trials that were to be stopped: whether they ran on, and if so, whether they did join the
+front."""
+
 LAST_COLUMNS = (
     "density",
     "compression_ratio",
@@ -56,6 +60,9 @@ def trials_frame(
     columns: dict[str, Any] = {"trial_id": pd.Series(list(ids), dtype="str")}
     for name in END_COLUMNS:
         columns[name] = pd.Series([end.get(name) for end in ends], dtype="str")
+    for name in AUDIT_COLUMNS:
+        audits = [(end.get("stop_detail") or {}).get(name) for end in ends]
+        columns[name] = pd.Series(audits, dtype="boolean")
     for name, dtype in PLAN_COLUMNS.items():
         values = [_scalar((plan or {}).get(name)) for plan in plans]
         columns[name] = pd.Series(values, dtype=dtype)
