@@ -12,39 +12,61 @@ from analysis.results import Results
 from analysis.spending import AMOUNTS, round_costs
 from analysis.style import COLOURS, axes_or_new, entitle, legend, say, tidy
 
+CUT_OFF = ("time_budget", "interrupted")
+"""Reasons of a stop that saves nothing: the study ended before the trial did."""
+
 
 def trial_costs(results: Results) -> pd.DataFrame:
     """What each trial cost, and what it was spared.
 
-    Only finished rounds are counted; what an unfinished one used is not recorded.
+    Only finished rounds are counted; what an unfinished one used is not recorded. Spared are the
+    rounds that a trial was not let run because it was stopped: by early stopping, or as it had
+    diverged. Rounds that the end of the study cut off are not spared, only missing.
 
     Returns
     -------
     DataFrame
         One row a trial: study, trial_id, status, stop_reason, rounds_planned, rounds_finished;
         train_epochs, train_samples and wall_s as *charged* (dense run included); the same as
-        ``spent_*``, with a shared dense run paid for once; and ``spared_train_epochs``, the
-        epochs that the rounds after a stop would have taken at the trial's own pace.
+        ``spent_*``, with a shared dense run paid for once; and as ``spared_*``, what the rounds
+        after a stop would have taken at the trial's own pace (of a trial that was stopped in its
+        first, at that of its plan's epochs and its study's others).
     """
     trials, rounds = results.trials, results.rounds
     table = trials[["study", "trial_id", "status", "stop_reason"]].copy()
     table["rounds_planned"] = trials["rounds"]
     table["rounds_finished"] = trials["rounds_finished"]
-    spent = round_costs(rounds).groupby(rounds["trial_id"]).sum()
+    added = round_costs(rounds)
+    spent = added.groupby(rounds["trial_id"]).sum()
     for name in AMOUNTS:
         table[name] = trials[name].fillna(0.0)
         table[f"spent_{name}"] = table["trial_id"].map(spent[name]).astype("float64").fillna(0.0)
-    dense = rounds[rounds["round"] == 0].drop_duplicates("trial_id").set_index("trial_id")
-    dense_epochs = trials["trial_id"].map(dense["train_epochs"]).astype("float64")
-    retraining = trials["train_epochs"] - dense_epochs
-    done = trials["rounds_finished"].to_numpy(dtype=np.float64)
-    planned = trials["rounds"].to_numpy(dtype=np.float64, na_value=np.nan)
-    pace = np.divide(retraining, done, out=np.full(len(trials), np.nan), where=done > 0)
-    pace = np.where(np.isnan(pace), trials["retrain_epochs"].to_numpy(), pace)
-    stopped = (trials["status"] == "stopped").to_numpy()
-    spared = np.where(stopped, (planned - done) * pace, 0.0)
-    table["spared_train_epochs"] = np.nan_to_num(spared)
+    pruned = rounds["round"] > 0
+    retraining = added[pruned].groupby(rounds["trial_id"]).sum()
+    missing = _missing_rounds(trials)
+    epochs = _pace(trials, retraining["train_epochs"], trials["retrain_epochs"])
+    for name in AMOUNTS:
+        # What an epoch takes is much the same in all trials of a study.
+        totals = added[pruned].groupby(rounds["study"]).sum()
+        rate = trials["study"].map(totals[name] / totals["train_epochs"]).astype("float64")
+        pace = _pace(trials, retraining[name], epochs * rate)
+        table[f"spared_{name}"] = (missing * pace).fillna(0.0)
     return table
+
+
+def _missing_rounds(trials: pd.DataFrame) -> pd.Series:
+    """Rounds of the plan that a stop spared."""
+    planned = trials["rounds"].astype("float64")
+    stopped = (trials["status"] == "stopped") & ~trials["stop_reason"].isin(CUT_OFF)
+    missing: pd.Series = (planned - trials["rounds_finished"]).clip(lower=0.0)
+    return missing.where(stopped, 0.0)
+
+
+def _pace(trials: pd.DataFrame, total: pd.Series, otherwise: pd.Series) -> pd.Series:
+    """What one round of each trial took, or would have taken."""
+    done = trials["rounds_finished"]
+    pace = trials["trial_id"].map(total).astype("float64") / done.where(done > 0)
+    return pace.fillna(otherwise.astype("float64"))
 
 
 def cost_summary(results: Results) -> dict[str, float]:
@@ -53,25 +75,24 @@ def cost_summary(results: Results) -> dict[str, float]:
     Returns
     -------
     dict
-        ``trials``, ``networks`` (pruned, one a finished round), ``spent_train_epochs``,
-        ``spent_train_samples``, ``spent_wall_s`` (summed over trials), ``elapsed_s`` (from the
-        study's start to its last record), ``charged_train_epochs`` (as if every trial had
-        trained its own dense network), ``saved_by_sharing_train_epochs`` and
-        ``saved_by_stopping_train_epochs``.
+        ``trials``, ``networks`` (pruned, one a finished round), ``elapsed_s`` (from the study's
+        start to its last record), and, each with train_epochs, train_samples and wall_s (summed
+        over trials) for ``*``: ``spent_*``, ``charged_*`` (as if every trial had trained its own
+        dense network), ``saved_by_sharing_*`` and ``saved_by_stopping_*``.
     """
     costs = trial_costs(results)
-    charged, spent = costs["train_epochs"].sum(), costs["spent_train_epochs"].sum()
-    return {
+    summary = {
         "trials": float(len(costs)),
         "networks": float((results.rounds["round"] > 0).sum()),
-        "spent_train_epochs": float(spent),
-        "spent_train_samples": float(costs["spent_train_samples"].sum()),
-        "spent_wall_s": float(costs["spent_wall_s"].sum()),
         "elapsed_s": float(elapsed_s(results, pd.Series(_last_moment(results))).iloc[0]),
-        "charged_train_epochs": float(charged),
-        "saved_by_sharing_train_epochs": float(charged - spent),
-        "saved_by_stopping_train_epochs": float(costs["spared_train_epochs"].sum()),
     }
+    for name in AMOUNTS:
+        charged, spent = float(costs[name].sum()), float(costs[f"spent_{name}"].sum())
+        summary[f"spent_{name}"] = spent
+        summary[f"charged_{name}"] = charged
+        summary[f"saved_by_sharing_{name}"] = charged - spent
+        summary[f"saved_by_stopping_{name}"] = float(costs[f"spared_{name}"].sum())
+    return summary
 
 
 def elapsed_s(results: Results, moments: pd.Series) -> pd.Series:

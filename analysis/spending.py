@@ -13,12 +13,14 @@ def round_costs(rounds: pd.DataFrame) -> pd.DataFrame:
 
     The columns of ``rounds`` are cumulative within a trial and hold the dense run. Here each
     round has its own share, and the dense run, which the trials of a seed share, is charged
-    once: to the trial whose dense round was recorded first.
+    once: to the trial whose dense round was recorded first. A trial whose record of round 0 is
+    lost is not charged for it again; only where it is lost in all trials of a seed can the dense
+    run not be told from their first rounds, and each is charged for it.
 
     Parameters
     ----------
     rounds
-        ``results.rounds``, whole: each trial with its round 0.
+        ``results.rounds``, whole.
 
     Returns
     -------
@@ -35,7 +37,17 @@ def round_costs(rounds: pd.DataFrame) -> pd.DataFrame:
     added[1:] -= np.where(np.diff(trial[order])[:, None] == 0, amounts[order][:-1], 0.0)
     result = np.empty_like(added)
     result[order] = added
-    dense = rounds[["study", "seed", "finished_at"]].assign(place=np.arange(len(rounds)))
-    dense = dense[number == 0].sort_values("finished_at", kind="stable")
-    result[dense.loc[dense.duplicated(["study", "seed"]), "place"]] = 0.0
+    places = rounds[["study", "seed", "finished_at"]].assign(place=np.arange(len(rounds)))
+    dense = places[number == 0].sort_values("finished_at", kind="stable")
+    again = dense.duplicated(["study", "seed"])
+    result[dense.loc[again, "place"]] = 0.0
+    first = order[np.append(True, np.diff(trial[order]) != 0)]
+    orphans = first[number[first] > 0]
+    if len(orphans):
+        paid = dense[~again].set_index(["study", "seed"])["place"]
+        runs = pd.MultiIndex.from_frame(places.iloc[orphans][["study", "seed"]])
+        payer = paid.reindex(runs).to_numpy(dtype=np.float64)
+        known = ~np.isnan(payer)
+        less = result[orphans[known]] - amounts[payer[known].astype(np.int64)]
+        result[orphans[known]] = np.maximum(less, 0.0)
     return pd.DataFrame(result, index=rounds.index, columns=list(AMOUNTS))

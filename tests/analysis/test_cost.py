@@ -49,6 +49,42 @@ def test_a_stopped_trial_spares_its_missing_rounds_at_its_own_pace(tmp_path: Pat
     assert spared["spared_train_epochs"].to_dict() == {"a": 9.0, "b": 10.0, "c": 0.0}
 
 
+@pytest.mark.parametrize("reason", ["future_dominated", "mo_asha", "diverged"])
+def test_what_a_stop_spared_is_saved_and_what_the_end_cut_off_is_not(
+    tmp_path: Path, reason: str
+) -> None:
+    study = new_study(tmp_path)
+    study.trial("a", rounds=5, finished=2, retrain_epochs=3.0, status="stopped", reason=reason)
+    for end in ("time_budget", "interrupted"):
+        study.trial(end, rounds=5, finished=2, retrain_epochs=3.0, status="stopped", reason=end)
+    study.trial("b", rounds=5, retrain_epochs=2.0)
+    summary = analysis.cost_summary(analysis.load(tmp_path))
+    epochs = 3 * 3.0
+    assert summary["saved_by_stopping_train_epochs"] == pytest.approx(epochs)
+    # The folder's trials take half a second and 5,000 examples an epoch.
+    assert summary["saved_by_stopping_wall_s"] == pytest.approx(epochs * 0.5)
+    assert summary["saved_by_stopping_train_samples"] == pytest.approx(epochs * 5000)
+    assert summary["saved_by_sharing_wall_s"] == pytest.approx(3 * DENSE_EPOCHS * 0.5)
+
+
+@pytest.mark.parametrize("damaged", ["a", "b", "c"])
+def test_a_lost_record_of_round_0_does_not_charge_the_dense_run_again(
+    tmp_path: Path, damaged: str
+) -> None:
+    study = new_study(tmp_path)
+    for name in ("a", "b", "c"):
+        study.trial(name, rounds=3, finished=2, status="stopped", reason="mo_asha")
+    whole = analysis.load(tmp_path)
+    file = tmp_path / "trials" / damaged / "rounds.jsonl"
+    file.write_text(file.read_text().replace('{"schema_version"', "{schema", 1))
+    with pytest.warns(analysis.ProblemWarning):
+        results = analysis.load(tmp_path)
+    assert len(results.rounds) == len(whole.rounds) - 1
+    assert analysis.cost_summary(results) == pytest.approx(analysis.cost_summary(whole))
+    last = analysis.hypervolume_history(results).iloc[-1]
+    assert last["train_epochs"] == DENSE_EPOCHS + 3 * 8.0
+
+
 def test_the_bars_are_the_totals(tmp_path: Path) -> None:
     results = analysis.load(searched_study(tmp_path, trials=20, seeds=(0, 1)))
     summary, bars = analysis.cost_summary(results), analysis.cost_data(results).iloc[0]
