@@ -1,0 +1,122 @@
+"""What was run, whether a reviewer would accept it, and everything else that is on record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from analysis.checks import checklist_frame
+from analysis.reporting.document import Section, Table, as_table, count
+from analysis.results import Results
+from study.records import STUDY_FILE
+
+
+def task_name(results: Results) -> str:
+    """The task in a few words."""
+    task = results.config.get("task", {})
+    return str(task.get("object") or f"{task.get('model')} on {task.get('dataset')}")
+
+
+def what_was_run(results: Results) -> Section:
+    """Task, space, budget, machine, versions, seeds and command."""
+    provenance, config = results.provenance, results.config
+    facts: dict[str, Any] = {
+        "task": task_name(results),
+        "space": _space(config.get("space", {})),
+        "search": _search(config.get("search", {})),
+        "objectives": ", ".join(f"{n} ({way})" for n, way in results.objectives.items()),
+        "trials": _trials(results),
+        "networks": f"{int((results.rounds['round'] > 0).sum()):,} pruned and evaluated",
+        "seeds": ", ".join(str(seed) for seed in sorted(results.rounds["seed"].unique())),
+        "command": " ".join(provenance.get("command", [])),
+        "started (UTC)": provenance.get("started_at", ""),
+        "machine": f"{provenance.get('cpus', '?')} CPUs, {provenance.get('platform', '')}",
+        "GPUs": ", ".join(provenance.get("gpus", [])) or "none",
+        "python": provenance.get("python", ""),
+        **provenance.get("packages", {}),
+        "commit": provenance.get("git_commit") or "not a working copy",
+    }
+    rows = [[key, str(value)] for key, value in facts.items()]
+    return Section(
+        "run", "What was run", tables=[Table("Settings", ["what", "value"], rows, words=True)]
+    )
+
+
+def reviewer(results: Results) -> Section:
+    """The checklist of Blalock et al."""
+    frame = checklist_frame(results)
+    counts = frame["status"].value_counts()
+    told = ", ".join(f"{counts.get(name, 0)} {name}" for name in ("PASS", "WARN", "FAIL"))
+    return Section(
+        "checklist",
+        "Would a reviewer accept it?",
+        [f"The recommendations of Blalock et al. 2020, evaluated on this study: {told}."],
+        tables=[as_table("Checklist", frame, words=True)],
+    )
+
+
+def appendix(results: Results) -> Section:
+    """Full tables, the study file, and where each number comes from."""
+    rounds = results.rounds
+    columns = [
+        "trial_id", "round", "seed", "density", "compression_ratio", "theoretical_speedup",
+        "val_accuracy", "val_loss", "test_accuracy", "train_epochs", "wall_s",
+    ]  # fmt: skip
+    shown = rounds[[name for name in columns if name in rounds]]
+    tables = [as_table("Every round of every trial", shown.head(MOST_ROWS), folded=True)]
+    missing = []
+    if len(shown) > MOST_ROWS:
+        missing.append(
+            f"The table holds the first {MOST_ROWS} of {count(len(shown), 'round')}; all of them: "
+            "prune-study table DIR rounds --format csv."
+        )
+    return Section(
+        "appendix",
+        "All figures, and how to get them",
+        [
+            "Every number above comes from trials/ID/rounds.jsonl, sensitivity.parquet and "
+            "controls/ID/rounds.jsonl of the study's folder. In Python: results = "
+            "analysis.load(DIR), then results.trials, .rounds, .layers, .sensitivity, .controls. "
+            "The same study file, seed and versions give the same numbers on a CPU at one worker."
+        ],
+        tables=tables,
+        missing=missing,
+        code=[("The whole study file", results.folders[0].read(STUDY_FILE).decode())],
+    )
+
+
+MOST_ROWS = 1000
+"""Rounds that the appendix prints: the file stays below a megabyte."""
+
+
+def _space(space: dict[str, Any]) -> str:
+    if space.get("function"):
+        return f"function {space['function']}"
+    names = ("form", "rounds", "schedule", "retrain", "rewind_epoch", "retrain_epochs")
+    return "; ".join(f"{name} {_short(space[name])}" for name in names if name in space)
+
+
+def _search(search: dict[str, Any]) -> str:
+    parts = [str(search.get("sampler", ""))]
+    if search.get("every_round"):
+        parts.append("every round teaches")
+    if search.get("warm_start"):
+        parts.append(f"warm start {_short(search['warm_start'])}")
+    if search.get("early_stopping", "none") != "none":
+        parts.append(f"early stopping {search['early_stopping']}")
+    if search.get("extend"):
+        parts.append("extension")
+    parts += [str(constraint) for constraint in search.get("constraints", [])]
+    return "; ".join(parts)
+
+
+def _trials(results: Results) -> str:
+    counts = results.trials["status"].value_counts()
+    return ", ".join(f"{number} {status}" for status, number in counts.items())
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict) and {"low", "high"} <= set(value):
+        return f"{value['low']} to {value['high']}"
+    if isinstance(value, list):
+        return ", ".join(str(each) for each in value)
+    return str(value)

@@ -1,0 +1,141 @@
+"""What a report is made of, before it is HTML, Markdown or JSON."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as they are shown.
+
+    Parameters
+    ----------
+    caption
+        What the rows are.
+    columns, rows
+        Headings, and a list of cells a row.
+    folded
+        Whether the reader unfolds it.
+    words
+        Whether the cells are sentences and not figures.
+    """
+
+    caption: str
+    columns: list[str]
+    rows: list[list[str]]
+    folded: bool = False
+    words: bool = False
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing, what the reader should see in it, and its data."""
+
+    finding: str
+    svg: str
+    data: Table | None = None
+
+
+@dataclass(frozen=True)
+class Card:
+    """A figure that stands alone, such as a compression ratio."""
+
+    value: str
+    label: str
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One question and its answer.
+
+    Parameters
+    ----------
+    anchor
+        Its name in links.
+    title
+        The heading.
+    sentences
+        The answer, in words.
+    cards, figures, tables
+        What shows it.
+    missing
+        What the study does not say, and how to get it.
+    code
+        Text to show as it is, with its title.
+    """
+
+    anchor: str
+    title: str
+    sentences: Sequence[str] = ()
+    cards: Sequence[Card] = ()
+    figures: Sequence[Figure] = ()
+    tables: Sequence[Table] = ()
+    missing: Sequence[str] = ()
+    code: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole report."""
+
+    name: str
+    subtitle: str
+    sections: Sequence[Section]
+    summary: dict[str, Any] = field(default_factory=dict)
+
+
+def figure(finding: str, ax: Axes, data: pd.DataFrame | None = None) -> Figure:
+    """Draw axes as SVG that is the same each time."""
+    buffer = io.StringIO()
+    drawing = ax.get_figure()
+    assert isinstance(drawing, Drawing)
+    with matplotlib.rc_context({"svg.hashsalt": "prune-study", "svg.fonttype": "path"}):
+        drawing.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    table = None if data is None else as_table("The data of this figure", data, folded=True)
+    return Figure(finding, text[text.index("<svg") :], table)
+
+
+def as_table(
+    caption: str, frame: pd.DataFrame, *, folded: bool = False, words: bool = False
+) -> Table:
+    """A frame with its cells as text."""
+    rows: Iterable[tuple[Any, ...]] = frame.itertuples(index=False, name=None)
+    cells = [[text_of(value) for value in row] for row in rows]
+    names = [str(name).replace("_", " ") for name in frame.columns]
+    return Table(caption, names, cells, folded, words)
+
+
+def text_of(value: Any) -> str:
+    """A cell: four significant digits, and nothing for what is not known."""
+    if value is None or value is pd.NA or value is pd.NaT:
+        return ""
+    if isinstance(value, float):
+        return "" if value != value else f"{value if abs(value) > 1e-12 else 0.0:.4g}"
+    return str(value)
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share in percent."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def points(drop: float) -> str:
+    """A difference of shares in percentage points."""
+    number = f"{100 * drop:.1f}"
+    return f"{number} point" if number in ("1.0", "-1.0") else f"{number} points"
+
+
+def count(number: int, noun: str) -> str:
+    """A number and its noun."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

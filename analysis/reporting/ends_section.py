@@ -1,0 +1,49 @@
+"""What failed or was stopped and why, and what stopping and sharing saved."""
+
+from __future__ import annotations
+
+from analysis.cost import cost_data, cost_summary, plot_cost
+from analysis.reporting.document import Section, as_table, count, figure, percent
+from analysis.results import Results
+from analysis.stopping import stopping_audit
+
+
+def ends(results: Results) -> Section:
+    """Trials that did not run to their end, and the cost of all."""
+    trials = results.trials
+    counts = trials["status"].value_counts()
+    told = ", ".join(f"{number} {status}" for status, number in counts.items())
+    cost = cost_summary(results)
+    sentences = [
+        f"{count(len(trials), 'trial')}: {told}.",
+        f"All trials together trained for {cost['spent_train_epochs']:,.0f} epochs. Sharing the "
+        f"dense run saved {cost['saved_by_sharing_train_epochs']:,.0f}, stopping early "
+        f"{cost['saved_by_stopping_train_epochs']:,.0f}.",
+        *_audit(results),
+    ]
+    other = trials[trials["status"] != "completed"]
+    columns = ["trial_id", "status", "stop_reason", "rounds_finished", "rounds", "error"]
+    tables = []
+    if len(other):
+        tables.append(as_table("Trials that did not complete", other[columns], words=True))
+    sentences += [f"{file} {problem}" for file, problem in results.problems.items()]
+    return Section(
+        "ends",
+        "What failed, what was stopped, what was saved",
+        sentences,
+        figures=[figure("Where the epochs went.", plot_cost(results), cost_data(results))],
+        tables=tables,
+    )
+
+
+def _audit(results: Results) -> list[str]:
+    audit = stopping_audit(results)
+    if not audit["stopped"] and not audit["audited"]:
+        return []
+    if not audit["audited"]:
+        return ["None of the trials to be stopped was let run on, so wrong stops were not counted."]
+    return [
+        f"{audit['audited']:.0f} of the trials to be stopped ran on all the same, and "
+        f"{audit['reached_front']:.0f} of these reached the front: {percent(audit['wrong_share'])} "
+        f"of stops are wrong (95 % interval {percent(audit['low'])} to {percent(audit['high'])})."
+    ]

@@ -1,0 +1,34 @@
+"""Which settings matter."""
+
+from __future__ import annotations
+
+from analysis.importance import importances, plot_importance
+from analysis.reporting.document import Figure, Section, figure
+from analysis.results import Results
+from analysis.style import label
+from analysis.surrogate import trust
+
+
+def importance(results: Results) -> Section:
+    """Permutation importance of every setting for every objective."""
+    figures: list[Figure] = []
+    for objective in results.objectives:
+        if objective not in results.trials:
+            continue
+        table = importances(results, objective)
+        if table.empty:
+            continue
+        first, r2 = table.iloc[0], float(table["r2"].iloc[0])
+        sentence = (
+            f"For {label(objective)}, {first['parameter']} matters most. The model behind this "
+            f"explains {max(r2, 0):.0%} of the variance of trials it has not seen"
+            f"{trust(r2)}."
+        )
+        figures.append(figure(sentence, plot_importance(results, objective), table))
+    missing = []
+    if not figures:
+        missing.append(
+            "Importances need at least ten finished trials whose settings and results vary: run "
+            "more trials."
+        )
+    return Section("importance", "Which settings matter?", figures=figures, missing=missing)

@@ -1,0 +1,68 @@
+"""Which layers can take it: alone, and in the networks that the search found."""
+
+from __future__ import annotations
+
+from analysis.layer_densities import layer_density_data, plot_layer_densities
+from analysis.reporting.document import Figure, Section, as_table, figure, percent, points
+from analysis.results import Results
+from analysis.sensitivity import (
+    plot_sensitivity,
+    plot_sensitivity_map,
+    sensitivity_map_data,
+    sensitivity_thresholds,
+)
+
+DROP = 0.02
+"""Drop in accuracy at which the scan's thresholds are told."""
+
+
+def layers(results: Results) -> Section:
+    """Sensitivity curves, their thresholds, and what the front chose."""
+    sentences = [
+        "Alone: one layer is pruned, the others are left as they are. In the search: what the "
+        "networks on the front keep of each layer together."
+    ]
+    figures: list[Figure] = []
+    missing: list[str] = []
+    tables = []
+    thresholds = sensitivity_thresholds(results, DROP)
+    if thresholds.empty:
+        missing.append(
+            "No sensitivity scan was made: scan = true under [sensitivity], or prune-study "
+            "sensitivity STUDY.toml."
+        )
+    else:
+        most, least = thresholds.iloc[0], thresholds.iloc[-1]
+        finding = (
+            f"Pruned alone and not retrained, {most['layer']} takes the most before accuracy drops "
+            f"by {points(DROP)} ({percent(most['sparsity'], 0)} of its weights), and "
+            f"{least['layer']} the least ({percent(least['sparsity'], 0)})."
+        )
+        figures.append(figure(finding, plot_sensitivity(results, DROP)))
+        figures.append(
+            figure(
+                "The same as a map: where a layer's row turns dark, it can take no more.",
+                plot_sensitivity_map(results),
+                sensitivity_map_data(results).reset_index(),
+            )
+        )
+        tables.append(
+            as_table(
+                f"Sparsity of each layer at a drop of {points(DROP)}",
+                thresholds.drop(columns=["study"], errors="ignore"),
+            )
+        )
+    chosen = layer_density_data(results)
+    if chosen.empty:
+        missing.append("No pruned network is on the front, so nothing can be said of its layers.")
+    else:
+        kept = chosen.mean(axis=1).sort_values()
+        finding = (
+            f"On the front, {kept.index[0]} keeps the least ({percent(kept.iloc[0], 0)} on "
+            f"average) and {kept.index[-1]} the most ({percent(kept.iloc[-1], 0)})."
+        )
+        figures.append(figure(finding, plot_layer_densities(results), chosen.reset_index()))
+    return Section(
+        "layers", "Which layers can take it?", sentences, figures=figures, tables=tables,
+        missing=missing,
+    )  # fmt: skip

@@ -1,0 +1,87 @@
+"""Which schedule gets it there: course of the rounds, and ways of retraining compared."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from analysis.comparison import compare, plot_comparison
+from analysis.reporting.document import Figure, Section, Table, as_table, figure, percent, points
+from analysis.results import Results
+from analysis.rounds import plot_rounds
+from analysis.scoring import scores
+
+AXES = ("retrain", "schedule", "rewind_epoch", "allocation")
+"""What groups of trials are compared on, where it varied."""
+
+LEVELS = (0.2, 0.1, 0.05)
+"""Densities at which they are compared."""
+
+
+def schedule(results: Results) -> Section:
+    """How trials went from round to round, and which way of pruning reached most."""
+    sentences: list[str] = []
+    figures: list[Figure] = [
+        figure(
+            "Each line is a trial, from the dense network to its last round: where lines of one "
+            "colour stay high towards the left, that way of retraining holds out longest.",
+            plot_rounds(results),
+        )
+    ]
+    tables: list[Table] = []
+    missing: list[str] = []
+    varied = [axis for axis in AXES if _groups(results, axis) > 1]
+    if not varied:
+        missing.append(
+            "Neither the way of retraining nor the schedule varied: give [space] several, and run "
+            "again."
+        )
+    for axis in varied:
+        best = _best(results, axis)
+        if best is None:
+            continue
+        if axis in ("retrain", "schedule"):
+            figures.append(figure(best, plot_comparison(results, axis)))
+        else:
+            sentences.append(best)
+        tables.append(_table(results, axis))
+    few = results.rounds["seed"].nunique()
+    if varied and few < 3:
+        missing.append(
+            f"The study has {few} seed{'' if few == 1 else 's'}, so these differences have no "
+            "intervals: they may be luck. Run the same study file with other --seed values, and "
+            "prune-study compare DIR DIR DIR --by retrain."
+        )
+    return Section(
+        "schedule", "Which schedule gets it there?", sentences, figures=figures, tables=tables,
+        missing=missing,
+    )  # fmt: skip
+
+
+def _groups(results: Results, axis: str) -> int:
+    trials = results.trials[results.trials["rounds_finished"] > 0]
+    return int(trials[axis].nunique())
+
+
+def _best(results: Results, axis: str) -> str | None:
+    """At the lowest of the levels that two groups reach, which of them is ahead."""
+    table = scores(results, axis, densities=LEVELS)
+    for level in sorted(LEVELS):
+        at = table[table["density"] == level].groupby("group")["val_accuracy"].mean().sort_values()
+        if len(at) > 1:
+            ahead, last = at.index[-1], at.index[0]
+            return (
+                f"By {axis.replace('_', ' ')}: among networks that keep at most "
+                f"{percent(level, 0)}, {ahead} is best at {percent(at.iloc[-1])}, "
+                f"{points(at.iloc[-1] - at.iloc[0])} above {last}."
+            )
+    return None
+
+
+def _table(results: Results, axis: str) -> Table:
+    """At equal density, and at equal budget: half of what the dearest network took."""
+    most = float(results.rounds["train_epochs"].max())
+    found = compare(results, axis, densities=LEVELS, budgets=[most / 2, most])
+    columns = ["a", "b", "density", "budget", "difference", "low", "high", "n", "p_holm"]
+    shown: pd.DataFrame = found[columns].rename(columns={"budget": "at most epochs"})
+    caption = f"By {axis.replace('_', ' ')}, at equal density and budget: a minus b"
+    return as_table(caption, shown, folded=True)

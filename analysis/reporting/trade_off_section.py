@@ -1,0 +1,138 @@
+"""The trade-off between accuracy and size, what it cost to find, and points to choose from."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+from analysis.choosing import knee_point, operating_points
+from analysis.objectives import Objectives
+from analysis.reporting.document import Figure, Section, Table, count, figure, percent, points
+from analysis.results import Results
+from analysis.search_progress import plot_hypervolume
+from analysis.trade_off import pareto_data, plot_pareto
+
+POINT_COLUMNS = [
+    "near", "compression", "speedup", "density", "accuracy (95 % interval)", "drop (points)",
+    "seeds", "epochs", "network",
+]  # fmt: skip
+
+SPEED: Objectives = {"val_accuracy": "max", "theoretical_speedup": "max"}
+
+
+def trade_off(results: Results) -> Section:
+    """Accuracy against density and against speedup, with the unpruned networks."""
+    data = pareto_data(results)
+    front = data[data["on_front"]].sort_values("density")
+    pruned = front[front["round"] > 0]
+    dense = results.rounds.loc[results.rounds["round"] == 0, "val_accuracy"].mean()
+    if pruned.empty:
+        return Section("trade-off", "The trade-off", missing=["No pruned network is on the front."])
+    best = pruned.sort_values("val_accuracy", kind="stable").iloc[-1]
+    smallest = pruned.iloc[0]
+    finding = (
+        f"Down to a density of {percent(best['density'])} a network reaches "
+        f"{percent(best['val_accuracy'])}, {_against(best['val_accuracy'], dense)}; at the "
+        f"smallest, {percent(smallest['density'], 2)}, {percent(smallest['val_accuracy'])} is left."
+    )
+    sentences = [f"{len(pruned)} of {count(len(data), 'network')} are on the front."]
+    knee = knee_point(results.rounds)
+    if knee is not None:
+        sentences.append(
+            f"The front bends most at trial {knee['trial_id']}, round {knee['round']}: "
+            f"{percent(knee['density'])} of the weights at {percent(knee['val_accuracy'])}."
+        )
+    figures = [figure(finding, plot_pareto(results), front.drop(columns=["study", "on_front"]))]
+    if results.rounds["theoretical_speedup"].notna().any():
+        figures.append(_speed(results))
+    return Section(
+        "trade-off", "The trade-off", [*sentences, *_equal_budget(results)], figures=figures
+    )
+
+
+def budget(results: Results) -> Section:
+    """How the front grew over the examples trained on."""
+    told = "The volume that the front dominates, over all examples trained on by all trials."
+    return Section(
+        "budget",
+        "What finding it cost",
+        figures=[figure(told, plot_hypervolume(results))],
+    )
+
+
+def points_to_choose(results: Results) -> Section:
+    """The best networks near 2, 4, 8, 16 and 32 times smaller."""
+    rows = operating_points(results)
+    found = rows.dropna(subset=["trial_id"]).to_dict("records")
+    absent = [f"{ratio:g} x" for ratio in rows.loc[rows["trial_id"].isna(), "near_ratio"]]
+    missing = []
+    if absent:
+        missing.append(
+            f"No network near {', '.join(absent)}: widen the sparsities of [space], or run more "
+            "trials."
+        )
+    return Section(
+        "operating-points",
+        "Operating points",
+        ["The most accurate network near each compression ratio, over the seeds that ran it."],
+        tables=[Table("Operating points", POINT_COLUMNS, [_cells(row) for row in found])],
+        missing=missing,
+    )
+
+
+def _cells(row: Mapping[Hashable, Any]) -> list[str]:
+    accuracy = percent(row["val_accuracy"])
+    if row["accuracy_low"] == row["accuracy_low"]:
+        accuracy += f" ({100 * row['accuracy_low']:.1f} to {100 * row['accuracy_high']:.1f})"
+    return [
+        f"{row['near_ratio']:g} x",
+        f"{row['compression_ratio']:.1f} x",
+        f"{row['theoretical_speedup']:.1f} x",
+        percent(row["density"]),
+        accuracy,
+        f"{100 * row['accuracy_drop'] + 0.0:.1f}",
+        str(row["n"]),
+        f"{row['train_epochs']:g}",
+        f"{row['trial_id']} round {row['round']}",
+    ]
+
+
+def _speed(results: Results) -> Figure:
+    data = pareto_data(results, SPEED)
+    front = data[data["on_front"] & (data["round"] > 0)].sort_values("theoretical_speedup")
+    last = front.iloc[-1] if len(front) else None
+    finding = (
+        "Accuracy against theoretical speedup."
+        if last is None
+        else f"Multiply-adds shrink up to {last['theoretical_speedup']:.1f} x, at "
+        f"{percent(last['val_accuracy'])}."
+    )
+    ax = plot_pareto(results, objectives=SPEED)
+    return figure(finding, ax, front.drop(columns=["study", "on_front"]))
+
+
+def _equal_budget(results: Results) -> list[str]:
+    """The unpruned control that trained as long, where there is one."""
+    controls = results.controls[results.controls["role"] == "dense"]
+    if controls.empty:
+        return []
+    own = results.rounds.merge(
+        controls[["replicate", "round", "val_accuracy"]].rename(
+            columns={"replicate": "trial_id", "val_accuracy": "unpruned"}
+        ),
+        on=["trial_id", "round"],
+    )
+    difference = (own["val_accuracy"] - own["unpruned"]).mean()
+    return [
+        f"Trained for as many epochs without pruning, the dense network reaches "
+        f"{percent(own['unpruned'].mean())} (mean of {count(len(own), 'seed')}): the pruned one is "
+        f"{points(abs(difference))} {'above' if difference > 0 else 'below'} it at equal budget."
+    ]
+
+
+def _against(accuracy: float, dense: float) -> str:
+    difference = accuracy - dense
+    if abs(difference) < 5e-4:
+        return "as the dense network"
+    where = "above" if difference > 0 else "below"
+    return f"{points(abs(difference))} {where} the dense network"
