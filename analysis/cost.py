@@ -10,10 +10,13 @@ from matplotlib.axes import Axes
 
 from analysis.results import Results
 from analysis.spending import AMOUNTS, round_costs
-from analysis.style import COLOURS, axes_or_new, entitle, legend, say, tidy
+from analysis.style import COLOURS, axes_or_new, counted, entitle, legend, say, tidy
 
 CUT_OFF = ("time_budget", "interrupted")
 """Reasons of a stop that saves nothing: the study ended before the trial did."""
+
+ROOM_FOR_NAMES = 0.6
+"""Room for the legend above the bars, as a share of theirs."""
 
 
 def trial_costs(results: Results) -> pd.DataFrame:
@@ -126,7 +129,7 @@ def plot_cost(results: Results, ax: Axes | None = None) -> Axes:
         Where to draw; a new figure if unset.
     """
     table = cost_data(results)
-    ax = axes_or_new(ax, width=8.0, height=1.7 + 0.5 * max(len(table), 1))
+    ax = axes_or_new(ax, width=8.0, height=2.2 + 0.5 * max(len(table), 1))
     if table.empty or table.to_numpy().sum() == 0:
         return say(ax, "no round was finished: nothing is known of the cost")
     tidy(ax)
@@ -142,9 +145,11 @@ def plot_cost(results: Results, ax: Axes | None = None) -> Axes:
         )  # fmt: skip
         left += table[name].to_numpy()
     ax.set(xlabel="training epochs", ylabel="")
-    entitle(ax, f"filled: spent; hatched: saved (n = {len(results.trials):,} trials)")
+    entitle(ax, f"filled: spent; hatched: saved (n = {counted(len(results.trials), 'trial')})")
     ax.margins(x=0.02)
-    legend(ax, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    # Above the bars, within the axes: beside them may be another drawing.
+    ax.set_ylim(-0.5, len(table) - 0.5 + ROOM_FOR_NAMES * max(len(table), 1))
+    legend(ax, loc="upper left", ncols=2)
     return ax
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 
 import moocore
 import numpy as np
@@ -65,7 +66,8 @@ def hypervolume(
     Raises
     ------
     UsageError
-        If the reference lacks an objective, or a column does not exist.
+        If the reference lacks an objective or is not finite, or a column does not exist or holds
+        no numbers.
     """
     values = costs(points, objectives)
     corner = _corner(points, objectives, reference)
@@ -100,6 +102,11 @@ def hypervolume_history(
         study, trial_id, round, networks (pruned networks evaluated so far), train_epochs,
         train_samples and wall_s (spent so far, wall summed over trials), elapsed_s (since the
         study began), hypervolume. ``attrs["reference"]`` has the reference.
+
+    Raises
+    ------
+    UsageError
+        As :func:`analysis.hypervolume`.
     """
     rounds = results.rounds
     corner = _corner(rounds, objectives, reference)
@@ -178,5 +185,13 @@ def _corner(
     missing = [name for name in objectives if name not in given]
     if missing:
         raise UsageError(f"reference: no value for {', '.join(missing)}")
+    if reference is not None:
+        for name in objectives:
+            _check_reference(name, reference[name])
     signs = [-1.0 if way == "max" else 1.0 for way in objectives.values()]
     return np.array([sign * given[name] for sign, name in zip(signs, objectives, strict=True)])
+
+
+def _check_reference(name: str, value: float) -> None:
+    if not (isinstance(value, Real) and np.isfinite(value)):
+        raise UsageError(f"reference: {name} is {value!r}; a finite number is allowed")

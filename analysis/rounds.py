@@ -9,8 +9,22 @@ from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from analysis.hues import check_hue, trial_groups
+from analysis.objectives import numbers_of
 from analysis.results import Results
-from analysis.style import LOG_AXES, axes_or_new, entitle, label, legend, log_axis, looks, say, tidy
+from analysis.style import (
+    LOG_AXES,
+    axes_or_new,
+    counted,
+    entitle,
+    label,
+    legend,
+    log_axis,
+    looks,
+    say,
+    tidy,
+)
+from analysis.tasks import need_one_task
 
 MOST_LINES = 300
 """Trials drawn one by one; of more, the middle and the spread of each group."""
@@ -28,7 +42,15 @@ def rounds_data(
     DataFrame
         study, trial_id, round, density, train_epochs, ``x``, ``y``, retrain, schedule, ``hue``;
         ordered by trial and round.
+
+    Raises
+    ------
+    UsageError
+        If ``x`` or ``y`` is no column of numbers, or ``hue`` no column.
     """
+    for field, column in (("x", x), ("y", y)):
+        numbers_of(results.rounds, field, column)
+    check_hue(results, hue)
     names = ["study", "trial_id", "round", "density", "train_epochs", x, y]
     points = results.rounds[list(dict.fromkeys(names))].copy()
     how = results.trials.drop_duplicates("trial_id").set_index("trial_id")
@@ -83,27 +105,37 @@ def plot_rounds(
     y
         Any numeric column of ``results.rounds``.
     hue
-        What the lines are told apart by: a column of ``results.trials`` or ``"study"``.
+        What the lines are told apart by: a column of ``results.trials`` or ``"study"``. Of
+        numbers with many values, quarters of the trials are; of many names, the most frequent.
     ax
         Where to draw; a new figure if unset.
+
+    Raises
+    ------
+    UsageError
+        If a column does not exist, or ``x`` or ``y`` holds no numbers; or if the studies have
+        different tasks, and are not told apart by ``hue="study"``.
     """
+    if hue != "study":
+        need_one_task(results, "a course over studies", "Tell them apart with hue='study'.")
     points = rounds_data(results, y, x=x, hue=hue)
     usable = points[np.isfinite(points[[x, y]].to_numpy(dtype=np.float64)).all(axis=1)]
     ax = axes_or_new(ax)
     if usable.empty:
         return say(ax, f"no round has a {label(y)}")
     tidy(ax)
-    usable = usable.assign(**{hue: usable[hue].fillna("unknown").astype("str")})
+    groups, names = trial_groups(results, hue)
+    usable = usable.assign(group=usable["trial_id"].map(groups))
     trials = usable["trial_id"].nunique()
-    counts = usable.groupby(hue)["trial_id"].nunique()
-    styles = looks(counts.index)
+    counts = usable.groupby("group")["trial_id"].nunique()
+    styles = looks(names)
     few = trials <= MOST_LINES
-    summary = None if few else rounds_summary(usable, x, y, hue)
+    summary = None if few else rounds_summary(usable, x, y, "group")
     handles = []
-    for name, count in counts.items():
-        look = styles[str(name)]
+    for name in [name for name in names if name in counts]:
+        look = styles[name]
         if summary is None:
-            group = usable[usable[hue] == name]
+            group = usable[usable["group"] == name]
             lines = [trial[[x, y]].to_numpy() for _, trial in group.groupby("trial_id")]
             alpha = 0.75 if trials <= 60 else 0.4
             ax.add_collection(
@@ -113,7 +145,7 @@ def plot_rounds(
             )
             ax.scatter(group[x], group[y], color=look.colour, marker=look.marker, s=9, alpha=alpha)
         else:
-            group = summary[summary[hue] == name]
+            group = summary[summary["group"] == name]
             ax.fill_between(
                 group[x], group["low"], group["high"], color=look.colour, alpha=0.15, linewidth=0
             )
@@ -121,7 +153,7 @@ def plot_rounds(
                     linestyle=look.line, markersize=4)  # fmt: skip
         handles.append(
             Line2D([], [], color=look.colour, marker=look.marker, linestyle=look.line,
-                   markersize=4, label=f"{name} ({count:,} trials)")
+                   markersize=4, label=f"{name} ({counted(counts[name], 'trial')})")
         )  # fmt: skip
     ax.autoscale_view()
     if x in LOG_AXES and (usable[x] > 0).all():
@@ -132,6 +164,6 @@ def plot_rounds(
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel=label(x), ylabel=label(y))
     shown = "each line a trial from dense to its end" if few else "median and middle 80 %"
-    entitle(ax, f"{shown} (n = {trials:,} trials)")
-    legend(ax, handles=handles)
+    entitle(ax, f"{shown} (n = {counted(trials, 'trial')})")
+    legend(ax, handles=handles, title=None if hue == "retrain" else label(hue))
     return ax

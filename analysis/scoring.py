@@ -95,7 +95,7 @@ def groups_of(results: Results, rounds: pd.DataFrame, by: str) -> pd.Series:
         return rounds["study"].astype("str")
     if by not in results.trials.columns:
         raise unknown_name("by", str(by), results.trials.columns)
-    column = results.trials.drop_duplicates("trial_id").set_index("trial_id")[by]
+    column = results.trials.drop_duplicates("trial_id").set_index("trial_id", drop=False)[by]
     groups: pd.Series = rounds["trial_id"].map(column)
     if groups.dtype.kind in "fi":
         return groups.map(lambda number: f"{number:g}", na_action="ignore").astype("str")

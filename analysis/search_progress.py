@@ -10,7 +10,10 @@ from matplotlib.axes import Axes
 from analysis.hypervolumes import hypervolume_history
 from analysis.objectives import DEFAULT_OBJECTIVES, Objectives
 from analysis.results import Results
-from analysis.style import MANY, axes_or_new, entitle, label, legend, looks, say, tidy
+from analysis.style import MANY, axes_or_new, counted, entitle, label, legend, looks, say, tidy
+from study.errors import unknown_name
+
+BUDGETS = ("networks", "train_epochs", "train_samples", "wall_s", "elapsed_s")
 
 
 def plot_hypervolume(
@@ -34,7 +37,14 @@ def plot_hypervolume(
         A value for each objective; unset: :func:`analysis.reference_point`.
     ax
         Where to draw; a new figure if unset.
+
+    Raises
+    ------
+    UsageError
+        If ``x`` is no budget, an objective is no column, or the reference is not finite.
     """
+    if x not in BUDGETS:
+        raise unknown_name("x", str(x), BUDGETS)
     history = hypervolume_history(results, objectives, reference)
     ax = axes_or_new(ax)
     if history.empty or history["hypervolume"].max() == 0:
@@ -43,9 +53,11 @@ def plot_hypervolume(
     styles = looks(history["study"].unique())
     for name, line in history.groupby("study", sort=False):
         style = styles[str(name)]
+        # The mark is for the step of a single network, which has no length.
         ax.step(
             line[x], line["hypervolume"], where="post", color=style.colour, linestyle=style.line,
-            label=f"{name} ({int(line['networks'].max()):,} networks)",
+            marker=style.marker, markevery=[len(line) - 1], markersize=5,
+            label=f"{name} ({counted(int(line['networks'].max()), 'network')})",
             rasterized=len(history) > MANY,
         )  # fmt: skip
     names = {

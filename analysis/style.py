@@ -129,12 +129,24 @@ def legend(ax: Axes, **options: Any) -> None:
     if count > MOST_NAMES_INSIDE:
         options |= BESIDE
     if count:
-        ax.legend(fontsize="small", framealpha=0.8, edgecolor="none", borderpad=0.2, **options)
+        ax.legend(
+            fontsize="small",
+            title_fontsize="small",
+            framealpha=0.8,
+            edgecolor="none",
+            borderpad=0.2,
+            **options,
+        )
 
 
 def entitle(ax: Axes, text: str) -> None:
     """Put a line above the drawing."""
     ax.set_title(text, fontsize="medium", loc="left")
+
+
+def counted(count: int, name: str) -> str:
+    """A count with its noun: 1 trial, 2 trials."""
+    return f"{count:,} {name}{'' if count == 1 else 's'}"
 
 
 def short(name: str, most: int = LONGEST_NAME) -> str:

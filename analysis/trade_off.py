@@ -19,6 +19,7 @@ from analysis.style import (
     TOO_MANY,
     Look,
     axes_or_new,
+    counted,
     entitle,
     label,
     legend,
@@ -111,9 +112,10 @@ def plot_pareto(
         _draw_front(ax, of_study, objectives, look, name)
     if x in LOG_AXES and (points[x] > 0).all():
         log_axis(ax)
-    _look_at_the_front(ax, pruned, front, y, objectives[y] == "max")
+    outside = _look_at_the_front(ax, pruned, front, y, objectives[y] == "max")
     ax.set(xlabel=label(x), ylabel=label(y))
-    entitle(ax, f"{len(pruned):,} pruned networks, {pruned['trial_id'].nunique():,} trials")
+    networks = f"{counted(len(pruned), 'pruned network')}{outside}"
+    entitle(ax, f"{networks}, {counted(pruned['trial_id'].nunique(), 'trial')}")
     legend(ax, **legend_place)
     return ax
 
@@ -178,7 +180,7 @@ def _draw_dense(ax: Axes, dense: pd.DataFrame, y: str) -> None:
     if dense.empty:
         return
     n = len(dense)
-    name = f"dense ({n} seed{'s' if n > 1 else ''}{', range' if n > 1 else ''})"
+    name = f"dense ({counted(n, 'seed')}{', range' if n > 1 else ''})"
     ax.axhline(dense[y].mean(), color="#555555", linestyle="--", linewidth=1, label=name, zorder=1)
     if n > 1:
         ax.axhspan(dense[y].min(), dense[y].max(), color="#555555", alpha=0.15, linewidth=0)
@@ -186,19 +188,15 @@ def _draw_dense(ax: Axes, dense: pd.DataFrame, y: str) -> None:
 
 def _look_at_the_front(
     ax: Axes, pruned: pd.DataFrame, front: pd.DataFrame, y: str, upwards: bool
-) -> None:
+) -> str:
     """End the axis a little beyond the worst of the front, and say how many lie outside."""
     worst, best = (front[y].min(), front[y].max()) if upwards else (front[y].max(), front[y].min())
     edge = worst - 0.4 * (best - worst)
     outside = int(((pruned[y] < edge) if upwards else (pruned[y] > edge)).sum())
     if worst == best or outside == 0:
-        return
+        return ""
     if upwards:
         ax.set_ylim(bottom=edge)
-    else:
-        ax.set_ylim(top=edge)
-    ax.text(
-        0.99, 0.01 if upwards else 0.99, f"{outside:,} networks {'below' if upwards else 'above'}",
-        ha="right", va="bottom" if upwards else "top", fontsize="small", color="#555555",
-        transform=ax.transAxes,
-    )  # fmt: skip
+        return f" ({outside:,} below)"
+    ax.set_ylim(top=edge)
+    return f" ({outside:,} above)"

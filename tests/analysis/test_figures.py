@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection, QuadMesh
+from matplotlib.figure import Figure
 
 import analysis
 from analysis import rounds, style, trade_off
@@ -186,3 +192,77 @@ def test_one_trial_has_a_figure_of_its_course(tmp_path: Path) -> None:
     ax = analysis.plot_rounds(analysis.load(tmp_path), x="round")
     assert "n = 1" in ax.get_title(loc="left")
     assert ax.get_xlim()[0] <= 0 <= 3 <= ax.get_xlim()[1]
+
+
+@pytest.mark.parametrize(
+    ("hue", "most"), [("sparsity.fc1", 4), ("trial_id", 8), ("seed", 2), ("retrain", 4)]
+)
+def test_trials_are_told_apart_in_few_groups_that_hold_all(
+    results: analysis.Results, hue: str, most: int
+) -> None:
+    ax = analysis.plot_rounds(results, hue=hue)
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    # The trial that ran its dense round alone has no plan that differs; it is told of.
+    counts = [int(re.search(r"\((\d+) trial", name)[1]) for name in names]  # type: ignore[index]
+    assert sum(counts) == results.rounds["trial_id"].nunique()
+    assert len([name for name in names if "unknown" not in name]) <= most
+
+
+def test_quarters_are_named_by_their_ends_from_low_to_high(results: analysis.Results) -> None:
+    ax = analysis.plot_rounds(results, hue="sparsity.fc1")
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    known = results.trials["sparsity.fc1"].dropna()
+    edges = [f"{known.quantile(q):.3g}" for q in (0, 0.25, 0.5, 0.75, 1)]
+    quarters = [f"{low} to {high}" for low, high in itertools.pairwise(edges)]
+    assert [name.split(" (")[0] for name in names][:4] == quarters
+    of_quarter = [int(re.search(r"\((\d+)", name)[1]) for name in names[:4]]  # type: ignore[index]
+    assert max(of_quarter) - min(of_quarter) <= 1
+
+
+@pytest.mark.parametrize(
+    ("draw", "options", "message"),
+    [
+        (analysis.plot_rounds, {"x": "densty"}, "x: unknown name 'densty'. Did you mean 'density'"),
+        (analysis.plot_rounds, {"y": "mask_hash"}, "y: 'mask_hash' holds no numbers"),
+        (analysis.plot_rounds, {"hue": "retrian"}, "Did you mean 'retrain'"),
+        (analysis.plot_hypervolume, {"x": "epochs"}, "Did you mean 'train_epochs'"),
+        (analysis.plot_hypervolume, {"reference": {"val_accuracy": 0, "density": np.nan}}, "nan"),
+        (analysis.plot_hypervolume, {"reference": {"val_accuracy": 0, "density": np.inf}}, "inf"),
+        (analysis.plot_hypervolume, {"objectives": {"densty": "min"}}, "Did you mean 'density'"),
+        (analysis.plot_pareto, {"objectives": {"density": "min", "study": "max"}}, "no numbers"),
+        (analysis.plot_pareto, {"objectives": ["density", "round"]}, "objectives: "),
+        (analysis.plot_attainment, {"by": "sed"}, "Did you mean 'seed'"),
+        (analysis.plot_comparison, {"by": "retrian"}, "Did you mean 'retrain'"),
+    ],
+)
+def test_wrong_names_are_refused_with_the_nearest_right_one(
+    results: analysis.Results, draw: Callable[..., Axes], options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
+        draw(results, **options)
+
+
+def test_the_course_of_different_tasks_is_told_apart_by_study(tmp_path: Path) -> None:
+    for name, model in (("one", "lenet300"), ("two", "lenet5")):
+        new_study(tmp_path / name, name=name, model=model).trial("a")
+    both = analysis.load([tmp_path / "one", tmp_path / "two"])
+    with pytest.raises(UsageError, match="hue='study'"):
+        analysis.plot_rounds(both)
+    assert analysis.plot_rounds(both, hue="study").has_data()
+
+
+def test_the_hypervolume_of_a_single_network_is_seen(tmp_path: Path) -> None:
+    new_study(tmp_path).trial("a", rounds=1)
+    line = analysis.plot_hypervolume(analysis.load(tmp_path)).get_lines()[0]
+    assert line.get_marker() not in ("", "None", None)
+
+
+def test_names_of_the_costs_stay_within_their_axes(results: analysis.Results) -> None:
+    figure = Figure(figsize=(9, 4))
+    left, _ = figure.subplots(1, 2)
+    analysis.plot_cost(results, ax=left)
+    figure.draw_without_rendering()
+    legend, axes = left.get_legend().get_window_extent(), left.get_window_extent()
+    assert legend.ymax <= axes.ymax
+    bars = max(bar.get_window_extent().ymax for bar in left.patches)
+    assert legend.ymin >= bars
