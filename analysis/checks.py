@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -12,11 +12,15 @@ import pandas as pd
 from analysis.choosing import RATIOS, operating_points
 from analysis.replicates import networks
 from analysis.results import Results
+from analysis.tasks import differing_keys, differing_settings, task_name, tasks_of
 
 Status = Literal["PASS", "WARN", "FAIL"]
 
 LEAST_SEEDS = 3
 LEAST_PAIRS = 3
+
+AGAIN = "prune-study run DIR/study.toml --name ANOTHER"
+"""How the same study is run once more."""
 
 
 @dataclass(frozen=True)
@@ -61,16 +65,6 @@ def checklist_frame(results: Results) -> pd.DataFrame:
     )
 
 
-def _tasks(results: Results) -> Iterator[dict[str, Any]]:
-    configs = results.config.values() if results.parts else [results.config]
-    for config in configs:
-        yield config.get("task", {})
-
-
-def _task_name(task: dict[str, Any]) -> str:
-    return str(task.get("object") or f"{task.get('model')} on {task.get('dataset')}")
-
-
 def _pruned(results: Results) -> pd.DataFrame:
     rounds = results.rounds
     return rounds[(rounds["round"] > 0) & rounds["val_accuracy"].notna()]
@@ -80,9 +74,9 @@ def _task_is_named(results: Results) -> Check:
     name = "exact architecture, data and metrics are stated"
     known = [
         bool(task.get("object") or (task.get("model") and task.get("dataset")))
-        for task in _tasks(results)
+        for task in tasks_of(results).values()
     ]
-    names = "; ".join(sorted({_task_name(task) for task in _tasks(results)}))
+    names = "; ".join(sorted({task_name(task) for task in tasks_of(results).values()}))
     if all(known):
         return Check(name, "PASS", f"{names}; top-1 accuracy on a validation split")
     remedy = "name dataset and model in [task]"
@@ -91,12 +85,15 @@ def _task_is_named(results: Results) -> Check:
 
 def _several_pairs(results: Results) -> Check:
     name = "at least three pairs of data and model, MNIST not counted"
-    pairs = {_task_name(task) for task in _tasks(results)}
+    pairs = {task_name(task) for task in tasks_of(results).values()}
     counted = {pair for pair in pairs if "mnist" not in pair.replace("fashion", "")[-12:].lower()
                or "fashion" in pair.lower()}  # fmt: skip
     if len(counted) >= LEAST_PAIRS:
         return Check(name, "PASS", f"{len(counted)} pairs")
-    remedy = "run the same space on other tasks, and compare: prune-study compare DIR DIR DIR"
+    remedy = (
+        "run the same space on other tasks, and compare within them: "
+        "prune-study compare DIR DIR DIR --by retrain"
+    )
     return Check(name, "WARN", f"{len(counted)} of {LEAST_PAIRS} pairs that count", remedy)
 
 
@@ -104,7 +101,7 @@ def _both_costs(results: Results) -> Check:
     name = "compression ratio and theoretical speedup are both given"
     pruned = _pruned(results)
     if pruned.empty:
-        return Check(name, "FAIL", "no pruned network was measured", "prune-study resume DIR")
+        return Check(name, "FAIL", "no pruned network was measured", AGAIN)
     if pruned["theoretical_speedup"].isna().any():
         return Check(
             name, "WARN", "the multiply-adds of some networks are unknown",
@@ -131,25 +128,33 @@ def _dense_control(results: Results) -> Check:
     pruned = _pruned(results)
     all_seeds = set(zip(pruned["study"], pruned["seed"], strict=True))
     if not all_seeds:
-        return Check(name, "FAIL", "no pruned network was measured", "prune-study resume DIR")
+        return Check(name, "FAIL", "no pruned network was measured", AGAIN)
     if all_seeds <= with_dense:
         n = len(all_seeds)
-        return Check(name, "PASS", f"the dense network of {'each seed' if n > 1 else 'the seed'}")
-    return Check(name, "FAIL", "some seeds have no dense network", "prune-study resume DIR")
+        more = sorted(set(results.controls["role"].dropna()))
+        told = f"; of replicated networks also: {', '.join(more)}" if more else ""
+        seeds = "each seed" if n > 1 else "the seed"
+        return Check(name, "PASS", f"the dense network of {seeds}{told}")
+    return Check(name, "FAIL", "some seeds have no dense network", AGAIN)
 
 
 def _operating_points(results: Results) -> Check:
     name = "the whole trade-off, at least five points such as 2, 4, 8, 16, 32 x"
     if _pruned(results).empty:
-        return Check(name, "FAIL", "no pruned network was measured", "prune-study resume DIR")
+        return Check(name, "FAIL", "no pruned network was measured", AGAIN)
     points = operating_points(results)
-    missing = points.loc[points["val_accuracy"].isna(), "near_ratio"]
-    have = len(RATIOS) - len(missing)
+    missing = points[points["val_accuracy"].isna()]
     if missing.empty:
         return Check(name, "PASS", "a network near each of 2, 4, 8, 16 and 32 x")
-    absent = ", ".join(f"{ratio:g}" for ratio in missing)
-    remedy = "widen the sparsities in [space], or prune-study resume DIR --num-samples N"
-    return Check(name, "WARN" if have >= 3 else "FAIL", f"none near {absent} x", remedy)
+    by_study = missing.groupby("study", sort=False)["near_ratio"]
+    absent = "; ".join(
+        f"none near {', '.join(f'{ratio:g}' for ratio in ratios)} x"
+        + (f" in {study}" if results.parts else "")
+        for study, ratios in by_study
+    )
+    fewest = len(RATIOS) - int(by_study.size().max())
+    remedy = f"widen the sparsities in [space], or take more samples: {AGAIN} --num-samples N"
+    return Check(name, "WARN" if fewest >= 3 else "FAIL", absent, remedy)
 
 
 def _spread(results: Results) -> Check:
@@ -169,22 +174,22 @@ def _spread(results: Results) -> Check:
 
 
 def _same_software(results: Results) -> Check:
-    name = "the same libraries and loading for all methods"
+    name = "the same libraries, loading and training for all methods"
     documents = list(results.provenance.values()) if results.parts else [results.provenance]
     documents = [document for document in documents if document]
     if not documents:
         remedy = "run the study with this program"
         return Check(name, "WARN", "there is no provenance.json", remedy)
-    names = sorted({name for document in documents for name in document.get("packages", {})})
-    differing = [
-        each
-        for each in names
-        if len({document.get("packages", {}).get(each) for document in documents}) > 1
+    packages = [
+        {"python": document.get("python"), **document.get("packages", {})} for document in documents
+    ]
+    differing = differing_keys(packages) + [
+        f"task.{key} ({', '.join(studies)})" for key, studies in differing_settings(results).items()
     ]
     if differing:
-        remedy = "run the studies in one environment"
+        remedy = "run the studies in one environment, with one table [task]"
         return Check(name, "WARN", f"studies differ in {', '.join(differing)}", remedy)
-    return Check(name, "PASS", "one program and one environment for every trial")
+    return Check(name, "PASS", "one program, environment and training recipe for every trial")
 
 
 def _raw_figures(results: Results) -> Check:
@@ -194,7 +199,7 @@ def _raw_figures(results: Results) -> Check:
         reason = f"{missing} of {len(results.rounds)} networks have no finite accuracy"
         return Check(name, "WARN", reason, "see why: prune-study table DIR trials")
     if results.rounds.empty:
-        return Check(name, "FAIL", "no network was measured", "prune-study resume DIR")
+        return Check(name, "FAIL", "no network was measured", AGAIN)
     return Check(name, "PASS", "every round's accuracy and loss: prune-study table DIR rounds")
 
 
@@ -213,11 +218,14 @@ def _baselines(results: Results) -> Check:
 
 def _test_data(results: Results) -> Check:
     name = "no choice was made on test data"
-    measured = results.rounds["test_accuracy"].notna()
-    if not measured.any():
-        return Check(name, "PASS", "test data were not read")
-    networks_read = int((measured & (results.rounds["round"] > 0)).sum())
-    if results.rounds.loc[results.rounds["round"] > 0, "test_accuracy"].notna().mean() > 0.5:
+    pruned = results.rounds[results.rounds["round"] > 0]
+    ids = pd.MultiIndex.from_frame(pruned[["trial_id", "round"]])
+    apart = pd.MultiIndex.from_frame(results.held_out[["trial_id", "round"]])
+    read = pruned["test_accuracy"].notna() | ids.isin(apart)
+    if not read.any():
+        return Check(name, "PASS", "test data were not read for any pruned network")
+    networks_read = int(read.sum())
+    if read.mean() > 0.5:
         reason = f"test data were read for {networks_read} networks, most of the study"
         return Check(
             name, "WARN", reason, "read test data once, for the networks that are reported"
@@ -234,11 +242,12 @@ def _nothing_hidden(results: Results) -> Check:
     failed = int(counts.get("errored", 0))
     if failed:
         reason = f"{failed} of {len(results.trials)} trials failed"
-        return Check(name, "WARN", reason, "prune-study resume DIR --retry-errored")
+        remedy = f"see why: prune-study table DIR trials; when that is mended: {AGAIN}"
+        return Check(name, "WARN", reason, remedy)
     running = int(counts.get("running", 0))
     if running:
         reason = f"{running} trials have not ended"
-        return Check(name, "WARN", reason, "wait, or prune-study resume DIR")
+        return Check(name, "WARN", reason, f"wait; of a study that was killed: {AGAIN}")
     said = ", ".join(f"{np.int64(n)} {status}" for status, n in counts.items()) or "no trials"
     return Check(name, "PASS" if len(results.trials) else "FAIL", said)
 

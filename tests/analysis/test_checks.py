@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import analysis
+from study.cli import main
+from study.records import TEST_FILE
 from tests.analysis.study_folders import new_study, searched_study
 
 
@@ -63,6 +67,73 @@ def test_reading_test_data_for_everything_is_warned_of(tmp_path: Path) -> None:
     results.rounds["test_accuracy"] = results.rounds["val_accuracy"] - 0.01
     assert _statuses(results)["test data"] == "WARN"
     assert analysis.mean_gap(results).mean == analysis.validation_gap(results)["gap"].mean()
+
+
+def test_networks_read_on_test_data_apart_are_counted_too(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    study.trial("a", rounds=3)
+    results = analysis.load(tmp_path)
+    read = [{"trial_id": "a", "round": number, "test_accuracy": 0.9} for number in (0, 1)]
+    study.folder.write("".join(json.dumps(row) + "\n" for row in read), TEST_FILE)
+    reason = next(c.reason for c in analysis.checklist(results) if "test data" in c.name)
+    assert reason == "test data were read for 1 chosen networks only"
+
+
+def test_recipes_that_differ_between_studies_are_named(tmp_path: Path) -> None:
+    def libraries(**lines: str) -> analysis.Check:
+        for name, line in lines.items():
+            study = new_study(tmp_path / name, name=name)
+            study.trial("a")
+            text = (tmp_path / name / "study.toml").read_text()
+            study.folder.write(text.replace("[task]\n", f"[task]\n{line}\n"), "study.toml")
+        both = analysis.load([tmp_path / name for name in lines])
+        return next(c for c in analysis.checklist(both) if "libraries" in c.name)
+
+    assert libraries(one="lr = 0.1", two="lr = 0.1").status == "PASS"
+    differing = libraries(one="lr = 0.1", two="lr = 0.2")
+    assert (differing.status, differing.reason) == ("WARN", "studies differ in task.lr (one, two)")
+    absent = libraries(one="", two="augmentation = ['flip']")
+    assert absent.reason == "studies differ in task.augmentation (one, two)"
+    # Where the data lie changes nothing.
+    assert libraries(one="data_dir = '/a'", two="data_dir = '/b'").status == "PASS"
+
+
+def test_other_tasks_may_be_trained_otherwise(tmp_path: Path) -> None:
+    for name, model in (("one", "lenet300"), ("two", "lenet5")):
+        study = new_study(tmp_path / name, name=name, model=model)
+        text = (tmp_path / name / "study.toml").read_text()
+        study.folder.write(text.replace("epochs = 12", f"epochs = {len(model)}"), "study.toml")
+    both = analysis.load([tmp_path / "one", tmp_path / "two"])
+    assert _statuses(both)["libraries"] == "PASS"
+
+
+def test_operating_points_are_asked_of_each_study(tmp_path: Path) -> None:
+    for name, sparsities in (("full", (0.5, 0.75, 0.875, 0.9375, 0.96875)), ("half", (0.5,))):
+        study = new_study(tmp_path / name, name=name)
+        for sparsity in sparsities:
+            study.trial(f"{sparsity}", rounds=1, sparsity=sparsity)
+    both = analysis.load([tmp_path / "full", tmp_path / "half"])
+    check = next(c for c in analysis.checklist(both) if "trade-off" in c.name)
+    assert (check.status, check.reason) == ("FAIL", "none near 4, 8, 16, 32 x in half")
+
+
+def test_remedies_name_commands_and_options_that_exist(tmp_path: Path) -> None:
+    new_study(tmp_path / "empty")
+    searched_study(tmp_path / "searched", trials=6)
+    remedies = {
+        check.remedy
+        for name in ("empty", "searched")
+        for check in analysis.checklist(analysis.load(tmp_path / name))
+    }
+    advised = [match for each in remedies for match in re.findall(r"prune-study ([^;,:]+)", each)]
+    assert len(advised) >= 4
+    # To replicate a point is a command of its own, which comes with the controls.
+    known = [words for words in advised if words.split()[0] in {*main.commands} - {"replicate"}]
+    assert {words.split()[0] for words in advised} <= {*main.commands, "replicate"}
+    for words in known:
+        command = main.commands[words.split()[0]]
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert set(re.findall(r"--[a-z-]+", words)) <= options, words
 
 
 def test_an_empty_study_fails_without_an_error(tmp_path: Path) -> None:
