@@ -84,7 +84,7 @@ def appendix(results: Results) -> Section:
     )
 
 
-MOST_ROWS = 1000
+MOST_ROWS = 400
 """Rounds that the appendix prints: the file stays below a megabyte."""
 
 

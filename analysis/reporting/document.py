@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import matplotlib
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Drawing
 
 
 @dataclass(frozen=True)
@@ -92,18 +88,6 @@ class Report:
     subtitle: str
     sections: Sequence[Section]
     summary: dict[str, Any] = field(default_factory=dict)
-
-
-def figure(finding: str, ax: Axes, data: pd.DataFrame | None = None) -> Figure:
-    """Draw axes as SVG that is the same each time."""
-    buffer = io.StringIO()
-    drawing = ax.get_figure()
-    assert isinstance(drawing, Drawing)
-    with matplotlib.rc_context({"svg.hashsalt": "prune-study", "svg.fonttype": "path"}):
-        drawing.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    text = buffer.getvalue()
-    table = None if data is None else as_table("The data of this figure", data, folded=True)
-    return Figure(finding, text[text.index("<svg") :], table)
 
 
 def as_table(

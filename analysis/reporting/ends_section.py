@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from analysis.cost import cost_data, cost_summary, plot_cost
-from analysis.reporting.document import Section, as_table, count, figure, percent
+from analysis.reporting.document import Section, as_table, count, percent
+from analysis.reporting.drawing import figure
 from analysis.results import Results
 from analysis.stopping import stopping_audit
 

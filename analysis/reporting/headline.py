@@ -29,6 +29,9 @@ def headline(results: Results) -> Section:
         _card(row, results) if pd.notna(row["trial_id"]) else _none(row["tolerated_drop"])
         for _, row in rows.iterrows()
     ]
+    if not dense.notna().any():
+        words = "The dense network has no finite accuracy: training diverged."
+        return Section("headline", "How far does it prune?", [words])
     average = f"mean of {count(len(dense), 'seed')}" if len(dense) > 1 else "one seed"
     sentences = [
         f"The dense network reaches {percent(dense.mean())} on the validation split ({average}). "

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from analysis.importance import importances, plot_importance
-from analysis.reporting.document import Figure, Section, figure
+from analysis.reporting.document import Figure, Section
+from analysis.reporting.drawing import figure
 from analysis.results import Results
 from analysis.style import label
 from analysis.surrogate import trust

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from analysis.layer_densities import layer_density_data, plot_layer_densities
-from analysis.reporting.document import Figure, Section, as_table, figure, percent, points
+from analysis.reporting.document import Figure, Section, as_table, percent, points
+from analysis.reporting.drawing import figure
 from analysis.results import Results
 from analysis.sensitivity import (
     plot_sensitivity,

@@ -7,7 +7,8 @@ from typing import Any
 
 from analysis.choosing import knee_point, operating_points
 from analysis.objectives import Objectives
-from analysis.reporting.document import Figure, Section, Table, count, figure, percent, points
+from analysis.reporting.document import Figure, Section, Table, count, percent, points
+from analysis.reporting.drawing import figure
 from analysis.results import Results
 from analysis.search_progress import plot_hypervolume
 from analysis.trade_off import pareto_data, plot_pareto

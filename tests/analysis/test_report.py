@@ -1,0 +1,192 @@
+"""The report on studies of every kind: what it says, and what it never does."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+import analysis
+from analysis.report import SECTIONS, render_report
+from study.errors import NothingToReportError, UsageError
+from tests.analysis.study_folders import new_study, searched_study
+
+pytestmark = pytest.mark.filterwarnings("ignore::analysis.ProblemWarning")
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page: tags, ids, and what it would fetch."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.fetched: list[str] = []
+        self.linked: list[str] = []
+        self.open: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(value or "")
+            if name in ("src", "srcset", "data", "poster", "action") and value:
+                self.fetched.append(value)
+            if name in ("href", "xlink:href") and value:
+                self.linked.append(value)
+            assert not name.startswith("on"), "an event handler is a script"
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> analysis.Results:
+    return analysis.load(searched_study(tmp_path_factory.mktemp("report") / "s", trials=60))
+
+
+@pytest.fixture(scope="module")
+def html(searched: analysis.Results) -> str:
+    return render_report(searched)
+
+
+def test_it_answers_in_the_order_in_which_a_reader_asks(html: str) -> None:
+    assert re.findall(r'<h2 id="([a-z-]+)"', html) == [
+        "headline", "run", "checklist", "trade-off", "budget", "operating-points", "layers",
+        "schedule", "importance", "controls", "selection-bias", "ends", "appendix",
+    ]  # fmt: skip
+    assert len(SECTIONS) == 13
+
+
+def test_it_needs_no_script_and_fetches_nothing(html: str) -> None:
+    page = Page(html)
+    assert "script" not in page.tags
+    assert page.fetched == []
+    assert all(link.startswith(("#", "data:image/png;base64,")) for link in page.linked)
+    assert "@import" not in html
+    assert not re.search(r"url\((?!#)", html)
+
+
+def test_every_link_and_label_has_a_target_of_its_own(html: str) -> None:
+    page = Page(html)
+    assert len(page.ids) == len(set(page.ids))
+    assert {link[1:] for link in page.linked if link.startswith("#")} <= set(page.ids)
+    labels = set(re.findall(r'aria-labelledby="([^"]+)"', html))
+    assert labels <= set(page.ids)
+    assert page.tags.count("figure") == page.tags.count("figcaption") > 8
+
+
+def test_the_same_study_gives_the_same_bytes(searched: analysis.Results, html: str) -> None:
+    again = analysis.load(searched.folders[0].location)
+    assert render_report(again) == html
+
+
+def test_it_is_below_a_megabyte_at_two_hundred_trials(tmp_path: Path) -> None:
+    results = analysis.load(searched_study(tmp_path / "s", trials=200))
+    assert len(render_report(results).encode()) < 1_000_000
+
+
+def test_the_headline_is_what_the_networks_say(searched: analysis.Results) -> None:
+    expected = analysis.smallest_within(searched)
+    summary = json.loads(render_report(searched, "json"))
+    for row, told in zip(expected.to_dict("records"), summary["headline"], strict=True):
+        assert told["tolerated_drop"] == row["tolerated_drop"]
+        if row["trial_id"] == row["trial_id"]:
+            assert told["trial_id"] == row["trial_id"]
+            assert told["density"] == row["density"]
+            assert f"{row['compression_ratio']:.1f} x smaller" in render_report(searched, "md")
+
+
+def test_hostile_names_stay_text(tmp_path: Path) -> None:
+    layers = {HOSTILE: (300, 784), "$x_1$ & {{ 7 * 7 }}": (100, 300), "a|b`c`": (10, 100)}
+    study = new_study(tmp_path / "s", name="ok", layers=layers, model=HOSTILE)
+    study.sensitivity()
+    for number in range(12):
+        sparsity = dict.fromkeys(layers, 0.5 + 0.03 * number)
+        study.trial(f"{number:04d}", sparsity=sparsity, masks=True)
+    study.trial("bad", finished=0, status="errored", reason="error", error=HOSTILE)
+    results = analysis.load(study.path)
+    page = render_report(results)
+    assert "script" not in Page(page).tags
+    assert "49" not in re.findall(r"\$x_1\$ &amp; (\S+)", page)
+    assert "<script>" not in render_report(results, "md").replace("\\<script\\>", "")
+
+
+def test_controls_and_the_test_split_are_told_where_they_were_run(tmp_path: Path) -> None:
+    study = new_study(tmp_path / "s")
+    for seed in range(3):
+        name = "0000" if seed == 0 else f"0000-round-3-seed-{seed}"
+        study.trial(name, sparsity=0.9, seed=seed)
+        for role, accuracy in (("reinit", 0.7), ("shuffled", 0.6), ("dense", 0.98)):
+            plan = {"rounds": 3, "sparsity": 0.9, "retrain": "finetune", "retrain_epochs": 4.0,
+                    "seed": seed}  # fmt: skip
+            record = study.round("", 3, plan, accuracy + 0.001 * seed)
+            place = ("controls", f"{name}-{role}")
+            origin = {"of": "0000", "round": 3, "role": role, "replicate": name}
+            study.folder.write(json.dumps({"schema_version": 1, **origin}), *place, "origin.json")
+            study.folder.write(record.to_json() + "\n", *place, "rounds.jsonl")
+    line = {"trial_id": "0000", "round": 3, "test_accuracy": 0.5, "test_loss": 1.0}
+    study.folder.append_line(json.dumps(line), "test.jsonl")
+    results = analysis.load(study.path)
+    summary = json.loads(render_report(results, "json"))
+    own = results.rounds[results.rounds["round"] == 3]["val_accuracy"].mean()
+    told = {row["control"]: row for row in summary["controls"]}
+    assert told["reinit"]["difference"] == pytest.approx(own - 0.701)
+    assert told["shuffled"]["n"] == 3
+    assert told["dense"]["low"] < told["dense"]["difference"] < told["dense"]["high"]
+    text = render_report(results, "md")
+    assert "trial 0000, round 3 against shuffled" in text
+    assert "Trained for as many epochs without pruning" in text
+    assert "50.0 %" not in text.split("How much does choosing flatter")[0]  # of the mean of seeds
+    assert "The test split was read once for each of 1 network" in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("one trial", "Importances need"),
+        ("all failed", "No pruned network was finished yet"),
+        ("all nan", "training diverged"),
+        ("running", "1 running"),
+    ],
+)
+def test_ugly_studies_get_a_clear_answer(tmp_path: Path, kind: str, expected: str) -> None:
+    study = new_study(tmp_path / "s")
+    if kind == "one trial":
+        study.trial("0000")
+    elif kind == "all failed":
+        for number in range(3):
+            study.trial(f"{number:04d}", finished=0, status="errored", reason="error", error="no")
+    elif kind == "all nan":
+        for number in range(3):
+            study.trial(f"{number:04d}", accuracy=float("nan"))
+    else:
+        study.trial("0000", finished=1, status=None)
+    results = analysis.load(study.path)
+    text = render_report(results, "md")
+    assert expected in text
+    assert "nan" not in text.lower()
+    Page(render_report(results))
+    json.loads(render_report(results, "json"), parse_constant=pytest.fail)
+
+
+def test_the_ending_of_the_file_chooses_the_format(
+    searched: analysis.Results, tmp_path: Path
+) -> None:
+    for name, begins in (("r.md", "# synthetic"), ("r.json", "{"), ("r.txt", "<!doctype html>")):
+        path = analysis.write_report(searched, tmp_path / name)
+        assert Path(path).read_text().startswith(begins)
+    assert Path(analysis.write_report(searched, tmp_path / "x", "md")).read_text()[0] == "#"
+
+
+def test_what_cannot_be_reported_is_refused(tmp_path: Path) -> None:
+    empty = analysis.load(new_study(tmp_path / "a").path)
+    with pytest.raises(NothingToReportError, match="no finished round"):
+        render_report(empty)
+    paths = [searched_study(tmp_path / name, trials=4, name=name) for name in ("b", "c")]
+    both = analysis.load(paths)
+    with pytest.raises(UsageError, match="one study"):
+        render_report(both)
+    with pytest.raises(UsageError, match="Did you mean 'html'"):
+        render_report(both, "htm")
