@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from analysis.cost import cost_data, cost_summary, plot_cost, trial_costs
     from analysis.dead_units import dead_units_summary, plot_dead_units, unit_deaths
     from analysis.differences import holm
+    from analysis.hypervolume_comparison import compare_hypervolumes, hypervolume_scores
     from analysis.hypervolumes import hypervolume, hypervolume_history, reference_point
     from analysis.importance import importances, plot_importance
     from analysis.intervals import Interval, t_interval, t_intervals
@@ -58,6 +59,7 @@ _HOMES = {
     "checklist": "checks",
     "checklist_frame": "checks",
     "compare": "comparison",
+    "compare_hypervolumes": "hypervolume_comparison",
     "comparison_data": "comparison",
     "cost_data": "cost",
     "cost_summary": "cost",
@@ -66,6 +68,7 @@ _HOMES = {
     "holm": "differences",
     "hypervolume": "hypervolumes",
     "hypervolume_history": "hypervolumes",
+    "hypervolume_scores": "hypervolume_comparison",
     "importances": "importance",
     "knee_point": "choosing",
     "layer_density_data": "layer_densities",
@@ -118,6 +121,7 @@ __all__ = [
     "checklist",
     "checklist_frame",
     "compare",
+    "compare_hypervolumes",
     "comparison_data",
     "cost_data",
     "cost_summary",
@@ -126,6 +130,7 @@ __all__ = [
     "holm",
     "hypervolume",
     "hypervolume_history",
+    "hypervolume_scores",
     "importances",
     "knee_point",
     "layer_density_data",
