@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.levels import checked_levels
-from analysis.objectives import DEFAULT_OBJECTIVES, Objectives, costs
+from analysis.objectives import DEFAULT_OBJECTIVES, Objectives, check_objectives, costs
 from analysis.pareto import pareto_front
 from study.errors import UsageError, unknown_name
 
@@ -56,6 +56,7 @@ def attainment_surfaces(
     Fonseca, Guerreiro, López-Ibáñez & Paquete 2011, "On the computation of the empirical
     attainment function".
     """
+    check_objectives(objectives)
     if len(objectives) not in (2, 3):
         raise UsageError(f"surfaces are attained in 2 or 3 objectives, not {len(objectives)}")
     levels = checked_levels("shares", shares, low_is_allowed=True)

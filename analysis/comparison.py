@@ -15,10 +15,14 @@ from analysis.results import Results
 from analysis.scoring import DENSITIES, runs_of, scores
 from analysis.style import Look, axes_or_new, entitle, label, legend, log_axis, looks, say, tidy
 from analysis.tasks import need_one_task
+from study.errors import UsageError
 
 _ACROSS_TASKS = (
     "Compare ways of pruning within each of them: analysis.compare(results, by='retrain')."
 )
+
+MOST_DRAWN = 14
+"""Groups beyond which lines would hide each other, and legends the lines."""
 
 
 def compare(
@@ -103,6 +107,9 @@ def plot_comparison(
     ax = axes_or_new(ax)
     if table.empty:
         return say(ax, f"no network has a {label(value)} at these densities")
+    groups = table["group"].nunique()
+    if groups > MOST_DRAWN:
+        raise UsageError(f"by: {by!r} makes {groups} groups; up to {MOST_DRAWN} can be told apart")
     tidy(ax)
     styles = looks(table["group"].unique())
     run = "run" if len(results.parts) > 1 and by != "study" else "seed"

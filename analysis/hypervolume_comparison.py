@@ -58,7 +58,7 @@ def hypervolume_scores(
         studies have different tasks.
     """
     need_one_task(results, "a comparison of hypervolumes", "Compare each task by itself.")
-    limits = checked_levels("budgets", budgets) if budgets is not None else [np.inf]
+    limits = dict.fromkeys(checked_levels("budgets", budgets) if budgets is not None else [np.inf])
     corner = dict(reference_point(results.rounds, objectives) if reference is None else reference)
     hypervolume(results.rounds.head(0), objectives, reference)  # refuses what is impossible
     rounds = results.rounds.assign(group=groups_of(results, results.rounds, by))

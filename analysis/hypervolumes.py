@@ -182,6 +182,8 @@ def _corner(
     points: pd.DataFrame, objectives: Objectives, reference: Mapping[str, float] | None
 ) -> np.ndarray:
     given = reference_point(points, objectives) if reference is None else reference
+    if not isinstance(given, Mapping):
+        raise UsageError(f"reference: {given!r} is not a mapping of objectives to numbers")
     missing = [name for name in objectives if name not in given]
     if missing:
         raise UsageError(f"reference: no value for {', '.join(missing)}")

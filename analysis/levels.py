@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 
 import numpy as np
 
@@ -40,8 +41,8 @@ def checked_confidence(confidence: float) -> float:
     UsageError
         If it is not: 95 for 0.95, for example.
     """
-    if not 0.0 < confidence < 1.0:
+    if not isinstance(confidence, Real) or not 0.0 < float(confidence) < 1.0:
         raise UsageError(
-            f"confidence: {confidence:g} is not between 0 and 1, both excluded; 0.95 is usual"
+            f"confidence: {confidence!r} is not between 0 and 1, both excluded; 0.95 is usual"
         )
     return confidence

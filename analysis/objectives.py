@@ -46,6 +46,8 @@ def numbers_of(points: pd.DataFrame, field: str, column: str) -> np.ndarray:
     if column not in points.columns:
         raise unknown_name(field, str(column), points.columns)
     try:
+        if pd.api.types.is_datetime64_any_dtype(points[column]):
+            raise TypeError("a moment is no number")
         numbers: np.ndarray = points[column].to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:
         kinds = pd.api.types.is_numeric_dtype
@@ -53,6 +55,22 @@ def numbers_of(points: pd.DataFrame, field: str, column: str) -> np.ndarray:
         message = f"{field}: {column!r} holds no numbers. Allowed: {allowed}."
         raise UsageError(message) from error
     return numbers
+
+
+def check_objectives(objectives: Objectives) -> None:
+    """Refuse what is no mapping of columns to directions.
+
+    Raises
+    ------
+    UsageError
+        Or a direction is neither ``"max"`` nor ``"min"``.
+    """
+    if not isinstance(objectives, Mapping) or not objectives:
+        allowed = 'at least one column and its direction, such as {"val_accuracy": "max"}'
+        raise UsageError(f"objectives: {objectives!r} is not a mapping of {allowed}")
+    for name, way in objectives.items():
+        if way not in ("max", "min"):
+            raise unknown_name(f"direction of {name}", str(way), ("max", "min"))
 
 
 def costs(points: pd.DataFrame, objectives: Objectives) -> np.ndarray:
@@ -64,12 +82,7 @@ def costs(points: pd.DataFrame, objectives: Objectives) -> np.ndarray:
         If a column does not exist or holds no numbers, a direction is neither ``"max"`` nor
         ``"min"``, or there is no objective.
     """
-    if not isinstance(objectives, Mapping) or not objectives:
-        allowed = 'at least one column and its direction, such as {"val_accuracy": "max"}'
-        raise UsageError(f"objectives: {objectives!r} is not a mapping of {allowed}")
-    for name, way in objectives.items():
-        if way not in ("max", "min"):
-            raise unknown_name(f"direction of {name}", str(way), ("max", "min"))
+    check_objectives(objectives)
     signs = np.array([-1.0 if way == "max" else 1.0 for way in objectives.values()])
     columns = [numbers_of(points, "objective", name) for name in objectives]
     values: np.ndarray = np.column_stack(columns) * signs

@@ -9,7 +9,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from analysis.hues import check_hue, trial_groups
+from analysis.grouping import grouped_by, groups_for_a_legend
 from analysis.objectives import numbers_of
 from analysis.results import Results
 from analysis.style import (
@@ -50,7 +50,7 @@ def rounds_data(
     """
     for field, column in (("x", x), ("y", y)):
         numbers_of(results.rounds, field, column)
-    check_hue(results, hue)
+    grouped_by(results, "hue", hue)  # refuses what is no column
     names = ["study", "trial_id", "round", "density", "train_epochs", x, y]
     points = results.rounds[list(dict.fromkeys(names))].copy()
     how = results.trials.drop_duplicates("trial_id").set_index("trial_id")
@@ -124,7 +124,7 @@ def plot_rounds(
     if usable.empty:
         return say(ax, f"no round has a {label(y)}")
     tidy(ax)
-    groups, names = trial_groups(results, hue)
+    groups, names = groups_for_a_legend(results, hue)
     usable = usable.assign(group=usable["trial_id"].map(groups))
     trials = usable["trial_id"].nunique()
     counts = usable.groupby("group")["trial_id"].nunique()

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from analysis.grouping import grouped_by
 from analysis.levels import checked_levels
 from analysis.objectives import direction_of, numbers_of
 from analysis.results import Results
-from study.errors import UsageError, unknown_name
+from study.errors import UsageError
 
 DENSITIES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
 
@@ -33,7 +34,9 @@ def scores(
         What :func:`analysis.load` returned, of one study or of several.
     by
         What makes a group: ``"study"``, or a column of ``results.trials`` such as
-        ``"retrain"``, ``"schedule"``, ``"allocation"``, ``"saliency"`` or ``"rewind_epoch"``.
+        ``"retrain"``, ``"schedule"``, ``"allocation"``, ``"saliency"`` or ``"rewind_epoch"``. Of
+        numbers with more than eight values, groups are the quarters of the trials. Trials without
+        a value are in no group.
     densities
         Networks may keep at most these shares of the prunable weights.
     budgets
@@ -55,11 +58,11 @@ def scores(
         If ``by`` is no column, ``value`` is on test data or holds no numbers, or a level is NaN
         or not above 0.
     """
-    if value.startswith("test"):
+    if str(value).startswith("test"):
         raise UsageError(f"value: {value!r} is on test data, which must not choose networks")
     numbers = numbers_of(results.rounds, "value", value)
     limits = checked_levels("budgets", budgets) if budgets is not None else [np.inf]
-    shares = checked_levels("densities", densities)
+    shares = dict.fromkeys(checked_levels("densities", densities))
     usable = (results.rounds["round"] > 0).to_numpy() & np.isfinite(numbers)
     rounds = results.rounds[usable].assign(**{value: numbers[usable]})
     rounds = rounds.assign(group=groups_of(results, rounds, by))
@@ -91,15 +94,9 @@ def groups_of(results: Results, rounds: pd.DataFrame, by: str) -> pd.Series:
     UsageError
         If ``by`` is neither ``"study"`` nor a column of ``results.trials``.
     """
-    if by == "study":
-        return rounds["study"].astype("str")
-    if by not in results.trials.columns:
-        raise unknown_name("by", str(by), results.trials.columns)
-    column = results.trials.drop_duplicates("trial_id").set_index("trial_id", drop=False)[by]
-    groups: pd.Series = rounds["trial_id"].map(column)
-    if groups.dtype.kind in "fi":
-        return groups.map(lambda number: f"{number:g}", na_action="ignore").astype("str")
-    return groups.astype("str")
+    groups, _ = grouped_by(results, "by", by)
+    of_rounds: pd.Series = rounds["trial_id"].map(groups)
+    return of_rounds.astype("str")
 
 
 def runs_of(by: str) -> list[str]:

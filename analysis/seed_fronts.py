@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.attainment import attainment_surfaces
-from analysis.objectives import DEFAULT_OBJECTIVES, Objectives
+from analysis.objectives import DEFAULT_OBJECTIVES, Objectives, check_objectives
 from analysis.results import Results
 from analysis.style import LOG_AXES, axes_or_new, entitle, label, legend, log_axis, looks, say, tidy
 from analysis.tasks import need_one_task
@@ -43,6 +43,7 @@ def plot_attainment(
         If there are not two objectives, a column does not exist, or the studies have different
         tasks.
     """
+    check_objectives(objectives)
     if len(objectives) != 2:
         raise UsageError(f"fronts of seeds are drawn in 2 objectives, not {len(objectives)}")
     need_one_task(results, "a front of studies", "Draw each of them on axes of its own.")

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
-from analysis.objectives import DEFAULT_OBJECTIVES, Objectives, costs
+from analysis.objectives import DEFAULT_OBJECTIVES, Objectives, check_objectives, costs
 from analysis.pareto import pareto_front
 from analysis.results import Results
 from analysis.style import (
@@ -90,6 +90,7 @@ def plot_pareto(
         If there are fewer than two objectives, a column does not exist or holds no numbers, or
         the studies have different tasks.
     """
+    check_objectives(objectives)
     if len(objectives) < 2:
         raise UsageError("a trade-off needs two objectives; see plot_rounds for one")
     y, x = list(objectives)[:2]

@@ -182,6 +182,10 @@ def test_a_line_is_broken_where_other_seeds_reach_the_density(tmp_path: Path) ->
         ({"densities": []}, "densities: the list is empty"),
         ({"densities": [math.nan]}, "densities: nan"),
         ({"budgets": [0]}, "budgets: 0 is not above 0"),
+        ({"confidence": "high"}, "confidence: 'high' is not between"),
+        ({"by": ["retrain"]}, "by: unknown name"),
+        ({"value": None}, "value: unknown name"),
+        ({"baseline": 3}, "baseline: unknown name"),
     ],
 )
 def test_impossible_wishes_are_refused(
@@ -190,6 +194,34 @@ def test_impossible_wishes_are_refused(
     _grid(tmp_path, 2)
     with pytest.raises(UsageError, match=message):
         analysis.compare(analysis.load(tmp_path), **options)
+
+
+def test_a_setting_with_many_values_is_compared_by_quarters(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    epochs = [1.0, 2.0, 2.5, 3.0, 4.0, 4.5, 5.0, 6.0, 6.5, 7.0, 7.5, 8.0]
+    for number, each in enumerate(epochs):
+        study.trial(f"{number}", rounds=1, sparsity=0.9, retrain_epochs=each, accuracy=each / 10)
+    table = analysis.scores(analysis.load(tmp_path), "retrain_epochs", densities=[0.2])
+    assert table["networks"].tolist() == [3, 3, 3, 3]
+    # Each quarter's best has the largest of its values, and names hold their ends.
+    assert sorted(table["val_accuracy"]) == pytest.approx([0.25, 0.45, 0.65, 0.8])
+    assert table["group"].str.contains(" to ").all()
+
+
+def test_levels_that_are_given_twice_count_once(tmp_path: Path) -> None:
+    _grid(tmp_path, 3)
+    results = analysis.load(tmp_path)
+    assert analysis.comparison_data(results, densities=[0.2, 0.2])["n"].tolist() == [3, 3]
+
+
+def test_more_groups_than_can_be_told_apart_are_not_drawn(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    for number in range(20):
+        study.trial(f"{number}", rounds=1, sparsity=0.9)
+    results = analysis.load(tmp_path)
+    with pytest.raises(UsageError, match="'trial_id' makes 20 groups; up to 14"):
+        analysis.plot_comparison(results, "trial_id")
+    assert len(analysis.compare(results, "trial_id", densities=[0.2])) == 190
 
 
 def test_scores_never_choose_on_test_data(tmp_path: Path) -> None:

@@ -224,6 +224,10 @@ def test_quarters_are_named_by_their_ends_from_low_to_high(results: analysis.Res
     [
         (analysis.plot_rounds, {"x": "densty"}, "x: unknown name 'densty'. Did you mean 'density'"),
         (analysis.plot_rounds, {"y": "mask_hash"}, "y: 'mask_hash' holds no numbers"),
+        (analysis.plot_rounds, {"x": "finished_at"}, "x: 'finished_at' holds no numbers"),
+        (analysis.plot_pareto, {"objectives": None}, "objectives: None is not a mapping"),
+        (analysis.plot_attainment, {"objectives": None}, "objectives: None is not a mapping"),
+        (analysis.plot_hypervolume, {"reference": 5}, "reference: 5 is not a mapping"),
         (analysis.plot_rounds, {"hue": "retrian"}, "Did you mean 'retrain'"),
         (analysis.plot_hypervolume, {"x": "epochs"}, "Did you mean 'train_epochs'"),
         (analysis.plot_hypervolume, {"reference": {"val_accuracy": 0, "density": np.nan}}, "nan"),
