@@ -62,7 +62,7 @@ def attainment_surfaces(
     levels = checked_levels("shares", shares, low_is_allowed=True)
     if max(levels) > 1:
         raise UsageError(f"shares: {max(levels):g} is not at most 1")
-    if by not in points.columns:
+    if not isinstance(by, str) or by not in points.columns:
         raise unknown_name("by", str(by), points.columns)
     units = [by] if by == "study" or "study" not in points.columns else ["study", by]
     run = points.groupby(units, sort=True).ngroup()

@@ -17,9 +17,7 @@ from analysis.style import Look, axes_or_new, entitle, label, legend, log_axis, 
 from analysis.tasks import need_one_task
 from study.errors import UsageError
 
-_ACROSS_TASKS = (
-    "Compare ways of pruning within each of them: analysis.compare(results, by='retrain')."
-)
+_ACROSS_TASKS = "Compare ways of pruning within each of them, by 'retrain' for example."
 
 MOST_DRAWN = 14
 """Groups beyond which lines would hide each other, and legends the lines."""
@@ -39,6 +37,8 @@ def compare(
 
     Groups within studies are paired within each study and seed, so that of several studies, even
     of different tasks, each difference is one of like with like. Studies are paired by seed.
+    Studies of one task share the luck of a seed that both have, and differences on it are not
+    quite independent: intervals over many studies of few seeds are too narrow.
 
     Parameters
     ----------

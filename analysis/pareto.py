@@ -45,7 +45,8 @@ def pareto_front(
     Raises
     ------
     UsageError
-        If a column does not exist, or a direction is neither ``"max"`` nor ``"min"``.
+        If a column does not exist or holds no numbers, a direction is neither ``"max"`` nor
+        ``"min"``, or ``ties`` neither ``"first"`` nor ``"all"``.
 
     Examples
     --------
@@ -54,10 +55,12 @@ def pareto_front(
     [0]
     """
     values = costs(points, objectives)
+    if ties not in ("first", "all"):
+        raise unknown_name("ties", str(ties), ("first", "all"))
     if by is None:
         return points.iloc[_front(values, ties)]
-    if by not in points.columns:
-        raise unknown_name("by", by, points.columns)
+    if not isinstance(by, str) or by not in points.columns:
+        raise unknown_name("by", str(by), points.columns)
     groups = points.groupby(by, sort=True).indices
     rows = [rows[_front(values[rows], ties)] for rows in groups.values()]
     return points.iloc[np.concatenate(rows) if rows else []]

@@ -47,7 +47,7 @@ def plot_attainment(
     if len(objectives) != 2:
         raise UsageError(f"fronts of seeds are drawn in 2 objectives, not {len(objectives)}")
     need_one_task(results, "a front of studies", "Draw each of them on axes of its own.")
-    if by not in results.rounds.columns:
+    if not isinstance(by, str) or by not in results.rounds.columns:
         raise unknown_name("by", str(by), results.rounds.columns)
     y, x = objectives
     parts = dict(iter(results.rounds.groupby("study", sort=False))) if by == "seed" else {}

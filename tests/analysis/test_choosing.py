@@ -4,11 +4,16 @@ import math
 import statistics
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 import analysis
+from analysis.reading.trials import PLAN_COLUMNS
+from analysis.replicates import MEASURES
 from study.errors import UsageError
 from tests.analysis.study_folders import new_study, searched_study
 
@@ -170,3 +175,76 @@ def test_the_knee_in_three_objectives_is_nearest_to_the_ideal() -> None:
     knee = analysis.knee_point(points, {"a": "min", "b": "min", "c": "min"})
     assert knee is not None
     assert knee["a"] == 0.2
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=3, max_size=12, unique=True)
+)
+def test_the_knee_is_farthest_from_the_line_between_the_ends(rows: list[tuple[int, int]]) -> None:
+    points = pd.DataFrame(rows, columns=["val_accuracy", "density"]).astype("float64")
+    front = analysis.pareto_front(points)
+    knee = analysis.knee_point(points)
+    if len(front) < 3:
+        assert knee is None
+        return
+    ends = front.sort_values("density").iloc[[0, -1]]
+    width, height = (float(np.ptp(front[name])) for name in ("density", "val_accuracy"))
+    start, end = (
+        np.array([row["density"] / width, row["val_accuracy"] / height])
+        for _, row in ends.iterrows()
+    )
+    across = end - start
+
+    def above(row: pd.Series) -> float:
+        """Distance from the line, positive where it is better: the cross product."""
+        x, y = row["density"] / width - start[0], row["val_accuracy"] / height - start[1]
+        return float((across[0] * y - across[1] * x) / np.hypot(*across))
+
+    distances = [above(row) for _, row in front.iterrows()]
+    if knee is None:
+        assert max(distances) < 1e-9
+    else:
+        assert above(knee) == pytest.approx(max(distances))
+
+
+@given(st.data())
+def test_choices_over_seeds_are_those_of_a_search_through_all(data: st.DataObject) -> None:
+    level = st.integers(0, 4)
+    recipes = data.draw(
+        st.lists(st.tuples(st.integers(1, 9), st.lists(level, min_size=1, max_size=3)), min_size=1)
+    )
+    results = _results_of(recipes)
+    drop = data.draw(level) / 10
+    for sure in (False, True):
+        fitting = []
+        for density, drops in recipes:
+            mean = statistics.fmean(drops) / 10
+            high = math.inf
+            if len(drops) > 1:
+                spread = statistics.stdev(drops) / 10 / math.sqrt(len(drops))
+                high = mean + stats.t.ppf(0.975, len(drops) - 1) * spread
+            if (high if sure else mean) <= drop + 1e-9:
+                fitting.append((density / 10, mean))
+        row = analysis.smallest_within(results, (drop,), sure=sure).iloc[0]
+        if not fitting:
+            assert row["n"] == 0
+        else:
+            assert (row["density"], row["accuracy_drop"]) == pytest.approx(min(fitting))
+
+
+def _results_of(recipes: list[tuple[int, list[int]]]) -> analysis.Results:
+    """A density and the drops over seeds of each recipe; dense networks reach 0.9."""
+    trials, rounds = [], []
+    for recipe, (density, drops) in enumerate(recipes):
+        for seed, drop in enumerate(drops):
+            name = f"{recipe}-{seed}"
+            plan = dict.fromkeys(PLAN_COLUMNS)
+            trials.append(
+                {**plan, "study": "s", "trial_id": name, "sparsity": recipe, "seed": seed}
+            )
+            row = dict.fromkeys(MEASURES, 1.0) | {"study": "s", "trial_id": name, "seed": seed}
+            rounds.append({**row, "round": 0, "density": 1.0, "val_accuracy": 0.9})
+            pruned = {"density": density / 10, "val_accuracy": 0.9 - drop / 10}
+            rounds.append({**row, "round": 1, **pruned})
+    frames = pd.DataFrame(trials), pd.DataFrame(rounds)
+    return analysis.Results("s", *frames, pd.DataFrame(), {}, {}, {}, ())

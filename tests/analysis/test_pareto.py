@@ -95,6 +95,10 @@ def test_wrong_names_are_refused_with_the_nearest_right_one() -> None:
     points = pd.DataFrame({"val_accuracy": [0.9], "density": [0.5]})
     with pytest.raises(UsageError, match="Did you mean 'density'"):
         analysis.pareto_front(points, {"densty": "min"})
+    with pytest.raises(UsageError, match="ties: unknown name 'last'"):
+        analysis.pareto_front(points, ties="last")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="by: unknown name"):
+        analysis.pareto_front(points, by=["density"])  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="direction of density"):
         analysis.pareto_front(points, {"density": "less"})  # type: ignore[dict-item]
     with pytest.raises(UsageError, match="at least one"):
