@@ -116,7 +116,7 @@ def _both_costs(results: Results) -> Check:
 
 def _top_5(results: Results) -> Check:
     name = "top-1 and top-5 accuracy"
-    reason = "top-1 only; with ten classes top-5 says little"
+    reason = "top-1 only; of ten classes, or about as many, top-5 says little"
     return Check(name, "WARN", reason, "for data of a hundred classes or more, report top-5 too")
 
 

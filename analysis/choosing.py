@@ -20,6 +20,7 @@ RATIOS = (2.0, 4.0, 8.0, 16.0, 32.0)
 """Compression ratios at which Blalock et al. 2020 ask for operating points."""
 
 _ROUNDING = 1e-12
+_DECIMALS = 10
 
 
 def knee_point(
@@ -208,7 +209,9 @@ def _chosen(
     for study in results.parts or (results.name,):
         own = table[table["study"] == study]
         for level in levels:
-            best = fitting(own, level).sort_values(by, ascending=ascending, kind="stable")
+            # Means over seeds that differ in their last bit are equal.
+            keys = fitting(own, level)[by].round(_DECIMALS)
+            best = keys.sort_values(by, ascending=ascending, kind="stable")
             places.append(best.index[0] if len(best) else -1)
             studies.append(study)
     chosen = table.reindex(places).reset_index(drop=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -16,6 +16,13 @@ from analysis.reading.trials import PLAN_COLUMNS
 from analysis.replicates import MEASURES
 from study.errors import UsageError
 from tests.analysis.study_folders import new_study, searched_study
+
+RECIPES = st.lists(
+    st.tuples(st.integers(1, 9), st.lists(st.integers(0, 4), min_size=1, max_size=3)),
+    min_size=1,
+    max_size=8,
+)
+"""Tenths of a density, and of the drops over seeds."""
 
 
 def test_the_smallest_within_a_drop_is_found_among_all(tmp_path: Path) -> None:
@@ -207,14 +214,13 @@ def test_the_knee_is_farthest_from_the_line_between_the_ends(rows: list[tuple[in
         assert above(knee) == pytest.approx(max(distances))
 
 
-@given(st.data())
-def test_choices_over_seeds_are_those_of_a_search_through_all(data: st.DataObject) -> None:
-    level = st.integers(0, 4)
-    recipes = data.draw(
-        st.lists(st.tuples(st.integers(1, 9), st.lists(level, min_size=1, max_size=3)), min_size=1)
-    )
+@example([(1, [1]), (1, [0, 0, 0])], 1)  # the mean of three densities is off by a last bit
+@given(RECIPES, st.integers(0, 4))
+def test_choices_over_seeds_are_those_of_a_search_through_all(
+    recipes: list[tuple[int, list[int]]], tolerated: int
+) -> None:
     results = _results_of(recipes)
-    drop = data.draw(level) / 10
+    drop = tolerated / 10
     for sure in (False, True):
         fitting = []
         for density, drops in recipes:
