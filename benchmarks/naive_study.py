@@ -34,7 +34,7 @@ def search_space(trial: optuna.Trial) -> dict[str, Any]:
     for layer in LAYERS:
         trial.suggest_float(f"sparsity_{layer}", 0.0, 0.99)
     trial.suggest_int("rounds", 1, 5)
-    trial.suggest_float("retrain_epochs", 1, 6, step=0.5)
+    trial.suggest_float("retrain_epochs", 1, 4, step=0.5)
     way = trial.suggest_categorical("retrain", ["finetune", "lr_rewind", "weight_rewind"])
     if way == "weight_rewind":
         trial.suggest_float("rewind_epoch", 0.0, 2.0, step=0.5)

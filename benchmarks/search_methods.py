@@ -27,7 +27,7 @@ SPACE = {
     "schedule": "geometric",
     "retrain": ["finetune", "lr_rewind", "weight_rewind"],
     "rewind_epoch": [0.0, 2.0],
-    "retrain_epochs": [1, 6],
+    "retrain_epochs": [1, 4],
 }
 
 DEFAULT = ("every_round", "warm_start", "stopping")

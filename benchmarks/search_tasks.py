@@ -5,10 +5,10 @@ from __future__ import annotations
 from study.tasks import Task, load_task, make_task
 from study.tasks.models.lenet import lenet300
 
-EPOCHS = 8
+EPOCHS = 5
 RECIPE = {"epochs": EPOCHS, "batch_size": 64, "optimizer": "sgd", "momentum": 0.9, "lr": 0.1,
           "lr_schedule": "cosine", "min_lr_fraction": 0.01}  # fmt: skip
-FASHION_EXAMPLES = 10_000
+FASHION_EXAMPLES = 5_000
 
 
 def mnist5k() -> Task:
@@ -17,7 +17,7 @@ def mnist5k() -> Task:
 
 
 def fashion() -> Task:
-    """LeNet-300-100 on the first 10,000 images of Fashion-MNIST's training split; 6,000 validate.
+    """LeNet-300-100 on the first 5,000 images of Fashion-MNIST's training split; 6,000 validate.
 
     Not on all 54,000: the naive study would take hours for each seed.
     """

@@ -101,7 +101,15 @@ class SearchTable(_Table):
         "one with the least summed drop of the scan, where there is a scan",
     )
     warm_start_densities: tuple[float, ...] = Field(
-        default=(0.05,), description="total densities at which they are tried"
+        default=(0.01, 0.1),
+        description="total densities that they go down to, over as many rounds as there may be",
+    )
+    exploration: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="share of the plans that are drawn at random, so that no way of pruning is "
+        "left unseen because another one had an early success",
     )
     constraints: tuple[str, ...] = Field(
         default=(),
@@ -165,6 +173,12 @@ class SensitivityTable(_Table):
         ge=0,
         lt=1,
         description="drop in validation accuracy, as a share, that sets a layer's bound",
+    )
+    headroom: float = Field(
+        default=10.0,
+        ge=1,
+        description='with bounds = "sensitivity": how many times fewer weights a layer may keep '
+        "than the scan tolerates, since it is retrained in the search",
     )
     recovery_epochs: float = Field(
         default=0, ge=0, description="epochs of fine-tuning after each cut of the scan"

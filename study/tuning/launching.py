@@ -109,6 +109,7 @@ def _tuner(prepared: Prepared, recorder: OutcomeRecorder, study: optuna.Study) -
             "extensible": search.extend,
         },
         every_round=search.every_round,
+        exploration=search.exploration,
         num_samples=config.study.num_samples,
         constraints=search.parsed_constraints,
         extensions=_extensions(prepared) if search.extend else None,
@@ -172,7 +173,9 @@ def _scan(
     recorder.note("sensitivity_scanned", {"thresholds": highest})
     if not config.space.awaits_bounds:
         return prepared, records
-    space = config.space.with_bounds(highest)
+    headroom = config.sensitivity.headroom
+    ceilings = {layer: 1.0 - (1.0 - level) / headroom for layer, level in highest.items()}
+    space = config.space.with_bounds(ceilings)
     return replace(prepared, config=config.model_copy(update={"space": space})), records
 
 

@@ -58,6 +58,8 @@ class PlanSearcher(Searcher):
     every_round
         Whether each finished round is told to Optuna as the plan that it is the end of: under a
         geometric or constant schedule, the first k rounds of a plan are the plan of k rounds.
+    exploration
+        Share of the plans that are drawn at random.
     num_samples
         Plans to draw; None for no end.
     constraints
@@ -76,6 +78,7 @@ class PlanSearcher(Searcher):
         trial_config: Mapping[str, Any],
         *,
         every_round: bool = True,
+        exploration: float = 0.0,
         num_samples: int | None = None,
         constraints: Sequence[Constraint] = (),
         extensions: Extensions | None = None,
@@ -88,6 +91,8 @@ class PlanSearcher(Searcher):
         self._seed = seed
         self._trial_config = dict(trial_config)
         self._every_round = every_round and space.function is None
+        self._samplers = (study.sampler, optuna.samplers.RandomSampler(seed=seed))
+        self._exploration = exploration
         self._num_samples = num_samples
         self._constraints = list(constraints)
         self._extensions = extensions
@@ -109,6 +114,9 @@ class PlanSearcher(Searcher):
             return self._run(trial_id, asked)
         if self._state.asked == self._num_samples:
             return str(Searcher.FINISHED)
+        share, drawn = self._exploration, self._state.asked
+        explores = int((drawn + 1) * share) > int(drawn * share)
+        self._study.sampler = self._samplers[explores]
         trial = self._study.ask()
         plan = draw_plan(self._space, trial, self._layers, self._seed)
         name = f"{self._state.asked:04d}"

@@ -16,6 +16,12 @@ from study.pruning.trajectory import Trajectory, build_model, dense_steps
 from study.records import SensitivityRecord
 from study.tasks.task import Task
 
+WAYS = ("lr_rewind", "weight_rewind", "finetune", "reinit")
+"""The order in which ways of retraining are tried."""
+
+LENGTHS = (0.2, 0.6, 1.0)
+"""Places in the range of ``retrain_epochs`` that are tried in turn."""
+
 
 def warm_start_points(
     space: SearchSpace,
@@ -29,9 +35,10 @@ def warm_start_points(
     """Parameters of the points nearest to known allocations of the dense network's weights.
 
     The plans have as many rounds as the space allows, on a geometric schedule where there is one,
-    so that each of them shows its allocation at every density on the way, and take turns in the
-    ways of retraining (but reinit), so that the search has seen each. Points that the space makes
-    the same (because it clips or groups) come once.
+    so that each of them shows its allocation at every density on the way down. They take turns in
+    the ways of retraining (learning-rate rewinding first, which Renda et al. find to be the
+    best where nothing is known; never reinit) and in how long they retrain, the shorter first.
+    Points that the space makes the same (because it clips or groups) come once.
 
     Parameters
     ----------
@@ -46,12 +53,18 @@ def warm_start_points(
         of the scan, where layers have sparsities of their own.
     densities
         Total densities of the last round. One that an allocation cannot reach is left out.
+
+    References
+    ----------
+    Renda, Frankle and Carbin 2020, "Comparing Rewinding and Fine-tuning in Neural Network
+    Pruning", arXiv:2003.02389.
     """
     model = build_model(task, init_seed=0)
     load_model(model, dense.states[dense_steps(task)])
     masked = mask_layers(model, space.include or None, space.exclude or None)
     scores = {layer: weight.detach().abs() for layer, weight in masked.weights.items()}
-    ways = [way for way in options(space.retrain) if way != "reinit"] or ["reinit"]
+    ways = [way for way in WAYS if way in options(space.retrain)]
+    ways = ways[:-1] if len(ways) > 1 and ways[-1] == "reinit" else ways
     points: list[dict[str, Any]] = []
     for density in densities:
         for allocation in allocations:
@@ -65,7 +78,8 @@ def warm_start_points(
                     sparsity = {n: 1.0 - int(m.sum()) / m.numel() for n, m in cut.masks.items()}
             except UsageError:
                 continue  # uniform_plus protects more than is to be left, or the scan ends early
-            plan = _plan(space, allocation, sparsity, density, ways[len(points) % len(ways)])
+            turn = len(points)
+            plan = _plan(space, allocation, sparsity, density, ways[turn % len(ways)], turn)
             point = space.nearest_parameters(plan, layers)
             if _cut_of(point) not in map(_cut_of, points):
                 points.append(point)
@@ -79,7 +93,12 @@ def _cut_of(point: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plan(
-    space: SearchSpace, allocation: str, sparsity: dict[str, float], density: float, retrain: str
+    space: SearchSpace,
+    allocation: str,
+    sparsity: dict[str, float],
+    density: float,
+    retrain: str,
+    turn: int,
 ) -> dict[str, Any]:
     schedules = options(space.schedule)
     by_layer = space.form != "global"
@@ -93,5 +112,7 @@ def _plan(
     if retrain == "weight_rewind":
         fields["rewind_epoch"] = float(min(options(space.rewind_epoch)))
     if space.retrain_epochs is not None:
-        fields["retrain_epochs"] = float(max(options(space.retrain_epochs)))
+        epochs = [float(each) for each in options(space.retrain_epochs)]
+        place = LENGTHS[turn % len(LENGTHS)]
+        fields["retrain_epochs"] = min(epochs) + place * (max(epochs) - min(epochs))
     return fields

@@ -21,6 +21,7 @@ def searcher(
     sampler: str = "random",
     num_samples: int | None = None,
     constraints: tuple[str, ...] = (),
+    exploration: float = 0.0,
     **space: Any,
 ) -> tuple[PlanSearcher, optuna.Study]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -38,6 +39,7 @@ def searcher(
         7,
         {},
         every_round=every_round,
+        exploration=exploration,
         num_samples=num_samples,
         constraints=[Constraint.parse(text) for text in constraints],
     )
@@ -200,3 +202,13 @@ def test_an_evolutionary_sampler_breeds_from_rounds_too() -> None:
     bred = [number for g in range(3) for number in study.sampler.get_population(study, g)]
     assert len(bred) == len(study.trials)
     assert len(told_rounds(study)) > 0
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.0, 0), (0.2, 8), (0.25, 10), (1.0, 40)])
+def test_a_share_of_the_plans_is_drawn_at_random(share: float, expected: int) -> None:
+    own, study = searcher(sampler="tpe", rounds=[1, 4], exploration=share)
+    random = 0
+    for number in range(40):
+        run_trial(own, str(number))
+        random += isinstance(study.sampler, optuna.samplers.RandomSampler)
+    assert random == expected

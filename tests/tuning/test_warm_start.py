@@ -2,7 +2,9 @@ import pytest
 
 from search_spaces import SearchSpace
 from study.pruning import PruningPlan, train_dense
+from study.pruning.additive_optimum import additive_optimum
 from study.pruning.allocation import Request, allocate
+from study.records import SensitivityRecord
 from study.tuning.preparing import prunable_layers
 from study.tuning.warm_start import warm_start_points
 from tests.pruning.tiny import tiny_task
@@ -43,7 +45,26 @@ def test_points_go_as_deep_and_as_long_as_the_space_allows() -> None:
 
 def test_points_take_turns_in_the_ways_of_retraining() -> None:
     ways = [point["retrain"] for point in points(SearchSpace())]
-    assert ways == ["finetune", "lr_rewind", "weight_rewind", "finetune"]
+    assert ways == ["lr_rewind", "weight_rewind", "finetune", "lr_rewind"]
+
+
+def test_points_take_turns_in_how_long_they_retrain_the_shorter_first() -> None:
+    space = SearchSpace.model_validate({"retrain_epochs": [1, 6]})
+    assert [point["retrain_epochs"] for point in points(space)] == [2, 4, 6, 2]
+
+
+def test_the_additive_optimum_of_the_scan_is_a_point_too() -> None:
+    records = [
+        SensitivityRecord(layer=layer, sparsity=level, val_accuracy=0.9 - drop, val_loss=1,
+                          accuracy_drop=drop, seed=0, recovery_epochs=0)
+        for layer, drops in (("conv", (0.1, 0.5)), ("fc", (0.0, 0.01)))
+        for level, drop in zip((0.5, 0.99), drops, strict=True)
+    ]  # fmt: skip
+    found = warm_start_points(SearchSpace(), LAYERS, TASK, DENSE, records, ["sensitivity"], (0.2,))
+    totals = {layer.name: layer.total for layer in LAYERS}
+    expected = additive_optimum(records, totals, 0.8)
+    assert {name: found[0][f"sparsity.{name}"] for name in totals} == pytest.approx(expected)
+    assert warm_start_points(SearchSpace(), LAYERS, TASK, DENSE, [], ["sensitivity"], (0.2,)) == []
 
 
 def test_points_that_the_space_makes_the_same_come_once() -> None:
