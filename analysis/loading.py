@@ -13,8 +13,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from analysis.names import distinct_names
+from analysis.reading.completeness import compare_with_outcomes, is_trial
 from analysis.reading.controls import add_test_figures
-from analysis.reading.documents import read_document, read_documents, read_events
+from analysis.reading.documents import is_over, read_document, read_documents, read_events
 from analysis.reading.problems import ProblemWarning
 from analysis.reading.trial_lines import read_rounds
 from analysis.reading.trials import last_rows, trials_frame
@@ -101,9 +103,7 @@ def load(
         return parts[0]
     names = [part.name for part in parts]
     if len(set(names)) < len(names):
-        names = [part.folders[0].location for part in parts]
-    if len(set(names)) < len(names):
-        raise UsageError(f"a study is given twice: {', '.join(names)}")
+        names = distinct_names([part.folders[0].location for part in parts])
     return _together(dict(zip(names, parts, strict=True)))
 
 
@@ -116,17 +116,29 @@ def _load_one(folder: Folder, cache: bool | None) -> Results:
         raise UsageError(f"{folder.location}/{STUDY_FILE} is damaged: {error}") from error
     name = str(config.get("study", {}).get("name", folder.name))
     problems: dict[str, str] = {}
-    ids = folder.folders(TRIALS_DIR)
+    folders = folder.folders(TRIALS_DIR)
+    # Outcomes before rounds: what ends in between has more rounds than expected, not fewer.
+    plans = read_documents(folder, folders, PLAN_FILE, problems)
+    outcomes = read_documents(folder, folders, OUTCOME_FILE, problems)
+    trials_and_documents = [
+        each
+        for each in zip(folders, plans, outcomes, strict=True)
+        if is_trial(folder, *each, problems)
+    ]
+    ids = [trial_id for trial_id, _, _ in trials_and_documents]
+    plans = [plan for _, plan, _ in trials_and_documents]
+    outcomes = [outcome for _, _, outcome in trials_and_documents]
     table = read_rounds(folder, ids, problems, cache)
-    plans = read_documents(folder, ids, PLAN_FILE, problems)
-    outcomes = read_documents(folder, ids, OUTCOME_FILE, problems)
-    trials = trials_frame(ids, plans, outcomes, table)
+    events = read_events(folder, problems)
+    trials = trials_frame(ids, plans, outcomes, table, is_over(events))
+    reached = np.where(trials["density"].notna(), trials["rounds_finished"], -1)
+    compare_with_outcomes(ids, plans, outcomes, reached, problems)
     trials.insert(0, "study", pd.Series(name, index=trials.index, dtype="str"))
     return Results(
         name=name,
         trials=trials,
         rounds=add_test_figures(_rounds_frame(table, trials, name), folder, problems),
-        events=read_events(folder, problems),
+        events=events,
         config=config,
         provenance=read_document(folder, PROVENANCE_FILE, problems),
         problems=problems,

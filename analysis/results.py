@@ -12,6 +12,7 @@ import pandas as pd
 from analysis.objectives import Objectives, objectives_of
 from analysis.reading.controls import read_controls, read_held_out
 from analysis.reading.layers import read_layers
+from analysis.reading.problems import told_problems
 from analysis.reading.sensitivity import read_sensitivity
 from study.storage import Folder
 
@@ -63,21 +64,24 @@ class Results:
         """
         if self.parts:
             return self._joined("layers")
-        return read_layers(self.folders[0], self.name, self.rounds, self.problems, self.cache)
+        with told_problems(self.name, self.problems):
+            return read_layers(self.folders[0], self.name, self.rounds, self.problems, self.cache)
 
     @cached_property
     def sensitivity(self) -> pd.DataFrame:
         """One row a level of a layer in the sensitivity scan; empty where none was made."""
         if self.parts:
             return self._joined("sensitivity")
-        return read_sensitivity(self.folders[0], self.name, self.problems)
+        with told_problems(self.name, self.problems):
+            return read_sensitivity(self.folders[0], self.name, self.problems)
 
     @cached_property
     def controls(self) -> pd.DataFrame:
         """One row a control of a replicated network; empty where none was run."""
         if self.parts:
             return self._joined("controls")
-        return read_controls(self.folders[0], self.name, self.problems)
+        with told_problems(self.name, self.problems):
+            return read_controls(self.folders[0], self.name, self.problems)
 
     @cached_property
     def held_out(self) -> pd.DataFrame:

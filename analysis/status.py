@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.loading import Results
 from analysis.pareto import pareto_front
 
-STATUSES = ("completed", "stopped", "errored", "running")
+STATUSES = ("completed", "stopped", "errored", "running", "lost")
 
 
 def study_status(results: Results) -> dict[str, Any]:

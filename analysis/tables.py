@@ -3,26 +3,61 @@
 from __future__ import annotations
 
 import io
+import json
+import math
+from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 
-from analysis.loading import Results
+from analysis.checks import checklist_frame
+from analysis.choosing import best_at_density, operating_points, smallest_within
+from analysis.comparison import compare
+from analysis.cost import trial_costs
+from analysis.importance import importances
 from analysis.pareto import pareto_front
+from analysis.reporting.controls_section import control_table
+from analysis.results import Results
+from analysis.sensitivity import sensitivity_thresholds
 from study.errors import UsageError, unknown_name
+
+TABLES: dict[str, Callable[[Results], pd.DataFrame]] = {
+    "trials": lambda results: results.trials,
+    "rounds": lambda results: results.rounds,
+    "layers": lambda results: results.layers,
+    "sensitivity": lambda results: results.sensitivity,
+    "pareto": lambda results: pareto_front(results.rounds, results.objectives),
+    "smallest": smallest_within,
+    "best": best_at_density,
+    "points": operating_points,
+    "thresholds": sensitivity_thresholds,
+    "comparison": compare,
+    "importance": importances,
+    "controls": control_table,
+    "cost": trial_costs,
+    "checklist": checklist_frame,
+}
+"""Tables by name."""
 
 
 def select_table(results: Results, name: str) -> pd.DataFrame:
-    """A table of a study by name: trials, rounds, layers, sensitivity or pareto."""
-    if name == "pareto":
-        return pareto_front(results.rounds, results.objectives)
-    if name not in ("trials", "rounds", "layers", "sensitivity"):
-        raise unknown_name("table", name, ["trials", "rounds", "layers", "sensitivity", "pareto"])
-    frame: pd.DataFrame = getattr(results, name)
-    return frame
+    """A table of a study by name.
+
+    Raises
+    ------
+    UsageError
+        If there is none of this name.
+    """
+    if name not in TABLES:
+        raise unknown_name("table", name, TABLES)
+    return TABLES[name](results)
 
 
 def render_table(frame: pd.DataFrame, format_: str) -> bytes:
     """A frame as text for a person, CSV, JSON (a list of rows) or Parquet.
+
+    Floats are written so that they are read back bit for bit. In JSON what is not known or not
+    finite is null, and moments are ISO 8601.
 
     Raises
     ------
@@ -32,9 +67,11 @@ def render_table(frame: pd.DataFrame, format_: str) -> bytes:
     if format_ == "csv":
         return frame.to_csv(index=False).encode()
     if format_ == "json":
-        return (
-            frame.to_json(orient="records", indent=2, double_precision=15, date_format="iso") + "\n"
-        ).encode()
+        rows = [
+            {str(key): _plain(value) for key, value in row.items()}
+            for row in frame.to_dict("records")
+        ]
+        return (json.dumps(rows, indent=2, allow_nan=False) + "\n").encode()
     if format_ == "parquet":
         buffer = io.BytesIO()
         frame.astype({c: "str" for c in frame.columns if frame[c].dtype == object}).to_parquet(
@@ -45,3 +82,14 @@ def render_table(frame: pd.DataFrame, format_: str) -> bytes:
         short = frame.dropna(axis=1, how="all")
         return (short.to_string(index=False, max_colwidth=40) + "\n").encode()
     raise UsageError(f"format: unknown {format_!r}; table, csv, json or parquet")
+
+
+def _plain(value: Any) -> Any:
+    if value is None or value is pd.NA or value is pd.NaT:
+        return None
+    if isinstance(value, pd.Timestamp):
+        return value.isoformat()
+    plain = value.item() if hasattr(value, "item") else value
+    if isinstance(plain, float):
+        return plain if math.isfinite(plain) else None
+    return plain if isinstance(plain, (str, int, bool, dict, list)) else str(plain)

@@ -53,6 +53,11 @@ def read_events(folder: Folder, problems: dict[str, str]) -> pd.DataFrame:
     return events.astype({"event": "str", "trial_id": "str"})
 
 
+def is_over(events: pd.DataFrame) -> bool:
+    """Whether the study's driver said that nothing runs any more."""
+    return bool(events["event"].isin(["study_finished", "study_interrupted"]).any())
+
+
 def _parse(data: bytes, name: str, problems: dict[str, str]) -> Document | None:
     try:
         document = json.loads(data)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from study.errors import UsageError
@@ -25,3 +28,12 @@ def refuse_newer(version: Any) -> None:
             f"the study has records of schema version {version}, and this program reads up to "
             f"{SCHEMA_VERSION}. Update prune-study."
         )
+
+
+@contextmanager
+def told_problems(study: str, problems: dict[str, str]) -> Iterator[None]:
+    """Warn of each problem that is found within."""
+    known = set(problems)
+    yield
+    for file in sorted(set(problems) - known):
+        warnings.warn(f"{study}: {file} {problems[file]}", ProblemWarning, stacklevel=4)

@@ -51,12 +51,15 @@ def trials_frame(
     plans: Sequence[Document | None],
     outcomes: Sequence[Document | None],
     rounds: pa.Table,
+    is_over: bool,
 ) -> pd.DataFrame:
     """Join plans, outcomes and last rounds.
 
-    A trial without an outcome has the status ``"running"``: it runs, or its study was killed.
+    A trial without an outcome has the status ``"running"``: it runs, or its study was killed. Once
+    the study is over it is ``"lost"``: nobody wrote how it ended.
     """
-    ends = [outcome or {"status": "running"} for outcome in outcomes]
+    without: Document = {"status": "lost" if is_over else "running"}
+    ends = [outcome or without for outcome in outcomes]
     columns: dict[str, Any] = {"trial_id": pd.Series(list(ids), dtype="str")}
     for name in END_COLUMNS:
         columns[name] = pd.Series([end.get(name) for end in ends], dtype="str")

@@ -236,7 +236,7 @@ def test_several_studies_are_told_apart(tmp_path: Path) -> None:
 
 def test_studies_of_one_name_are_named_by_their_place(tmp_path: Path) -> None:
     paths = [searched_study(tmp_path / place, trials=2) for place in ("one", "two")]
-    assert set(analysis.load(paths).trials["study"]) == set(paths)
+    assert set(analysis.load(paths).trials["study"]) == {"one", "two"}
     with pytest.raises(UsageError, match="given twice"):
         analysis.load([paths[0], paths[0]])
 
