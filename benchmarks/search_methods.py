@@ -95,7 +95,7 @@ def _config(
             "early_stopping": "future_dominated" if "stopping" in levers else "none",
             "extend": "extension" in levers,
         },
-        "sensitivity": {"scan": "bounds" in levers or "warm_start" in levers},
+        "sensitivity": {"scan": "bounds" in levers or "warm_start" in levers, "headroom": 10.0},
         "resources": {"max_concurrent": 1},
     }
 

@@ -175,10 +175,11 @@ class SensitivityTable(_Table):
         description="drop in validation accuracy, as a share, that sets a layer's bound",
     )
     headroom: float = Field(
-        default=10.0,
+        default=1.0,
         ge=1,
         description='with bounds = "sensitivity": how many times fewer weights a layer may keep '
-        "than the scan tolerates, since it is retrained in the search",
+        "than the scan tolerates; above 1, since a scan without recovery does not know what "
+        "retraining makes good",
     )
     recovery_epochs: float = Field(
         default=0, ge=0, description="epochs of fine-tuning after each cut of the scan"

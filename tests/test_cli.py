@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -241,3 +242,71 @@ def test_ways_of_pruning_are_compared(small_study: Path) -> None:
     wrong = call("compare", str(small_study), "--by", "retrian")
     assert wrong.returncode == 2
     assert "Did you mean 'retrain'" in wrong.stderr
+
+
+def test_a_report_comes_as_markdown_and_as_json(small_study: Path) -> None:
+    text = call("report", str(small_study), "--format", "md").stdout
+    assert text.startswith("# small")
+    assert json.loads(call("report", str(small_study), "--format", "json").stdout)["headline"]
+
+
+def test_a_status_is_watched_until_the_study_is_over(small_study: Path) -> None:
+    answer = call("status", str(small_study), "--watch")
+    assert answer.returncode == 0
+    assert answer.stdout.startswith("small: finished, 6 completed of 6")
+
+
+def test_an_unknown_table_gets_the_nearest_name(small_study: Path) -> None:
+    answer = call("table", str(small_study), "threshold")
+    assert answer.returncode == 2
+    assert "Did you mean 'thresholds'" in answer.stderr
+
+
+def test_output_into_a_folder_that_is_not_there_is_refused(small_study: Path) -> None:
+    answer = call("table", str(small_study), "rounds", "-o", "/nowhere/at/all.csv")
+    assert answer.returncode == 2
+    assert "there is no folder '/nowhere/at'" in answer.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(small_study: Path) -> None:
+    command = f"{sys.executable} -m study.cli table {small_study} layers --format json | head -1"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    answer = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True,
+        env=environment, check=False,
+    )  # fmt: skip
+    assert answer.stderr == ""
+    assert answer.returncode == 0
+
+
+def test_a_damaged_file_is_a_line_on_stderr(small_study: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "small"
+    shutil.copytree(small_study, folder)
+    (folder / "trials" / "0000" / "rounds.jsonl").unlink()
+    answer = call("table", str(folder), "trials", "--format", "csv")
+    assert answer.returncode == 0
+    (line,) = answer.stderr.splitlines()
+    assert line.startswith("prune-study: small: trials/0000/rounds.jsonl has no round")
+
+
+def test_a_network_is_run_again_and_scanned_from_its_masks(
+    small_study: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "small"
+    shutil.copytree(small_study, folder)
+    answer = call("replicate", str(folder), "--trial", "0000", "--seeds", "1", "--format", "json")
+    assert answer.returncode == 0, answer.stderr
+    assert [row["control"] for row in json.loads(answer.stdout)] == ["dense", "reinit", "shuffled"]
+    scanned = call("sensitivity", str(folder), "--trial", "0000", "--format", "json")
+    assert {row["trial_id"] for row in json.loads(scanned.stdout)} == {"0000"}
+    for wrong in (["replicate", str(folder), "--trial", "nope"],
+                  ["sensitivity", str(folder), "--trial", "0000", "--round", "99"],
+                  ["sensitivity", str(folder), "--round", "1"]):  # fmt: skip
+        assert call(*wrong).returncode == 2
+
+
+def test_a_comparison_is_written_as_a_page(small_study: Path, tmp_path: Path) -> None:
+    page = tmp_path / "compare.html"
+    answer = call("compare", str(small_study), "--by", "retrain", "-o", str(page))
+    assert answer.returncode == 0, answer.stderr
+    assert page.read_text().count("<figure>") == 2

@@ -175,6 +175,7 @@ def _scan(
         return prepared, records
     headroom = config.sensitivity.headroom
     ceilings = {layer: 1.0 - (1.0 - level) / headroom for layer, level in highest.items()}
+    recorder.note("space_bounded", {"highest_sparsity": ceilings})
     space = config.space.with_bounds(ceilings)
     return replace(prepared, config=config.model_copy(update={"space": space})), records
 

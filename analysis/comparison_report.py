@@ -1,0 +1,117 @@
+"""Several studies, or ways of pruning within one, side by side in one file."""
+
+from __future__ import annotations
+
+import os
+
+import pandas as pd
+
+from analysis.choosing import smallest_within
+from analysis.comparison import compare, plot_comparison
+from analysis.cost import cost_summary
+from analysis.hypervolume_comparison import compare_hypervolumes
+from analysis.reporting.document import Report, Section, as_table, count
+from analysis.reporting.drawing import figure
+from analysis.reporting.rendering import to_html, to_markdown
+from analysis.results import Results
+from analysis.scoring import DENSITIES
+from analysis.search_progress import plot_hypervolume
+from study.errors import NothingToReportError, UsageError
+from study.storage import Folder
+
+
+def write_comparison(
+    results: Results, path: str | os.PathLike[str], by: str = "study", baseline: str | None = None
+) -> str:
+    """Write a comparison at equal density and equal budget, paired by seed.
+
+    Parameters
+    ----------
+    results
+        What :func:`analysis.load` returned, of one study or of several.
+    path
+        The file, local or a URI: HTML, or Markdown where it ends in ``.md``.
+    by, baseline
+        As in :func:`analysis.compare`.
+
+    Returns
+    -------
+    str
+        Where the comparison is.
+
+    Raises
+    ------
+    NothingToReportError
+        If no round was finished yet.
+    UsageError
+        If the groups cannot be compared.
+    """
+    if results.rounds.empty:
+        raise NothingToReportError(f"{results.name!r} has no finished round to compare yet")
+    if by == "study" and not results.parts:
+        raise UsageError("one study cannot be compared by study; choose --by retrain, for example")
+    report = Report(
+        f"Comparison by {by.replace('_', ' ')}",
+        f"{results.name} · {count(len(results.trials), 'trial')}",
+        [_accuracy(results, by, baseline), _volume(results, by), _choices(results), _cost(results)],
+    )
+    text = os.fspath(path)
+    parent, _, name = text.rpartition("/")
+    document = to_markdown(report) if text.endswith(".md") else to_html(report)
+    Folder(parent or ".").write(document, name)
+    return text
+
+
+def _accuracy(results: Results, by: str, baseline: str | None) -> Section:
+    most = float(results.rounds["train_epochs"].max())
+    found = compare(results, by, baseline=baseline, budgets=[most / 2, most])
+    columns = ["a", "b", "density", "budget", "difference", "low", "high", "n", "effect_size",
+               "p_holm"]  # fmt: skip
+    shown = found[columns].rename(columns={"budget": "at most epochs", "p_holm": "p (Holm)"})
+    densities = [level for level in DENSITIES if (results.rounds["density"] <= level).any()]
+    seeds = results.rounds["seed"].nunique()
+    missing = []
+    if seeds < 3:
+        missing.append(
+            f"{count(seeds, 'seed')} in all: an interval needs at least two, and a p-value six."
+        )
+    return Section(
+        "accuracy",
+        "Accuracy at equal density",
+        ["The best network of each group among those no denser, on the validation split."],
+        figures=[
+            figure(
+                "Where lines cross, the better group changes with the density.",
+                plot_comparison(results, by, densities=densities or DENSITIES),
+            )
+        ],
+        tables=[as_table("Differences (a minus b) at equal density and budget", shown)],
+        missing=missing,
+    )
+
+
+def _volume(results: Results, by: str) -> Section:
+    drawing = figure(
+        "The volume that the front of each study dominates, over the epochs that it trained.",
+        plot_hypervolume(results),
+    )
+    table = as_table("Hypervolume at equal cost", compare_hypervolumes(results, by))
+    return Section("hypervolume", "How fast each got there", figures=[drawing], tables=[table])
+
+
+def _choices(results: Results) -> Section:
+    frame = smallest_within(results)
+    columns = ["study", "tolerated_drop", "compression_ratio", "theoretical_speedup", "density",
+               "val_accuracy", "accuracy_drop", "n", "trial_id", "round"]  # fmt: skip
+    shown = frame[[name for name in columns if name in frame]]
+    return Section(
+        "choices",
+        "The smallest networks of each",
+        tables=[as_table("Smallest within 0, 1 and 2 points of dense", shown)],
+    )
+
+
+def _cost(results: Results) -> Section:
+    parts = results.parts or {results.name: results}
+    rows = [{"study": name, **cost_summary(part)} for name, part in parts.items()]
+    return Section("cost", "What each cost", tables=[as_table("Cost", pd.DataFrame(rows))])

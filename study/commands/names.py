@@ -1,0 +1,40 @@
+"""``prune-study list`` and ``doctor``."""
+
+from __future__ import annotations
+
+import click
+
+from study.commands.exit_codes import CRASH
+
+
+@click.command("list")
+@click.argument(
+    "what",
+    type=click.Choice(
+        ["presets", "tasks", "models", "datasets", "saliencies", "allocations", "schedules",
+         "studies"]
+    ),
+)  # fmt: skip
+@click.option("--storage-path", default="studies", metavar="DIR", help="Where studies are.")
+def list_(what: str, storage_path: str) -> None:
+    """List the names that a study file or a command may use."""
+    from study.listing import names_of
+
+    for line in names_of(what, storage_path):
+        click.echo(line)
+
+
+@click.command()
+@click.option("--storage-path", default="studies", metavar="DIR", help="Where studies would go.")
+@click.pass_context
+def doctor(ctx: click.Context, storage_path: str) -> None:
+    """Check the environment, and say what is wrong and how to mend it."""
+    from study.doctor import examine
+
+    findings = examine(storage_path)
+    for finding in findings:
+        click.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.what}: {finding.found}")
+        if not finding.ok:
+            click.echo(f"      {finding.remedy}")
+    if not all(finding.ok for finding in findings):
+        ctx.exit(CRASH)

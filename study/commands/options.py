@@ -1,0 +1,36 @@
+"""Options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import click
+
+from study.errors import UsageError
+
+FORMATS = ("table", "csv", "json", "parquet")
+
+changes_option = click.option(
+    "--set", "changes", multiple=True, metavar="TABLE.KEY=VALUE", help="Change a key."
+)
+
+
+def settings(values: Mapping[str, object]) -> list[str]:
+    """Keys of a study file that are given, as ``--set`` writes them."""
+    return [f"{key}={json.dumps(value)}" for key, value in values.items() if value is not None]
+
+
+def as_seconds(text: str | None) -> float | None:
+    """Read ``90s``, ``30m``, ``2h`` or ``1d``."""
+    if text is None:
+        return None
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    try:
+        seconds = float(number) * units[unit]
+    except ValueError:
+        raise UsageError(f"--time-budget: {text!r} is no time; write 90s, 30m or 2h.") from None
+    if not 0 < seconds < float("inf"):
+        raise UsageError(f"--time-budget: {text!r} is no time above zero.")
+    return seconds

@@ -1,0 +1,44 @@
+"""``prune-study replicate``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from study.commands.options import FORMATS
+
+
+@click.command()
+@click.argument("directory", metavar="DIR")
+@click.option("--trial", "trial_id", required=True, metavar="ID", help="The trial to run again.")
+@click.option("--round", "round_", type=int, metavar="K", help="Up to it; default: its last.")
+@click.option("--seeds", type=int, default=3, show_default=True, metavar="N", help="New seeds.")
+@click.option("--format", "format_", type=click.Choice(FORMATS[:3]), default="table")
+@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+def replicate(
+    directory: str, trial_id: str, round_: int | None, seeds: int, format_: str, quiet: bool
+) -> None:
+    """Run a network again on new seeds, beside its controls, and compare them.
+
+    The controls of each seed: its mask on new weights (reinit), random masks of the same size in
+    each layer (shuffled), and no pruning for as many epochs (dense). The study's report shows
+    them once it is written again. Seeds that were run before are not run again.
+    """
+    from analysis import load
+    from analysis.tables import render_table, select_table
+    from study.storage import Folder
+    from study.tuning.points import find_point
+    from study.tuning.replicating import replicate as run_again
+
+    folder = Folder(directory)
+    point = find_point(folder, trial_id, round_)
+
+    def say(name: str) -> None:
+        if not quiet:
+            click.echo(f"finished {name}", err=True)
+
+    run_again(folder, point, seeds, say)
+    table = select_table(load(directory), "controls")
+    own = table[table["network"] == f"trial {point.trial_id}, round {point.round}"]
+    sys.stdout.buffer.write(render_table(own, format_))

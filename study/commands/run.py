@@ -1,0 +1,91 @@
+"""``prune-study run``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from study.commands.exit_codes import FAILED_TRIALS, INTERRUPTED
+from study.commands.options import as_seconds, changes_option, settings
+
+
+def _show_config_help(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from study.config_help import config_help
+
+        click.echo(config_help())
+        ctx.exit()
+
+
+@click.command()
+@click.argument("study", default="digits-mlp", metavar="[STUDY.toml|PRESET]")
+@click.option("--name", help="Name of the study and its folder.")
+@click.option("--storage-path", metavar="DIR", help="Where its folder is made; a path or a URI.")
+@click.option("--num-samples", type=int, metavar="N", help="Trials to run.")
+@click.option("--max-concurrent", type=int, metavar="K", help="Trials at a time.")
+@click.option("--seed", type=int, metavar="S", help="Seed of the search and of every trial.")
+@click.option("--time-budget", metavar="30m", help="Stop after this time: 90s, 30m, 2h.")
+@changes_option
+@click.option("--dry-run", is_flag=True, help="Say what would run, and write nothing.")
+@click.option("--no-report", is_flag=True, help="Write no report, and run nothing for it.")
+@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@click.option(
+    "--help-config",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_config_help,
+    help="Explain every key of a study file.",
+)
+@click.pass_context
+def run(ctx: click.Context, /, study: str, changes: tuple[str, ...], **options: Any) -> None:
+    """Run a study: a study file, or a preset (default: digits-mlp)."""
+    from study.config import load_config
+
+    own = settings(
+        {
+            "study.name": options["name"],
+            "study.storage_path": options["storage_path"],
+            "study.num_samples": options["num_samples"],
+            "study.seed": options["seed"],
+            "study.time_budget_s": as_seconds(options["time_budget"]),
+            "resources.max_concurrent": options["max_concurrent"],
+        }
+    )
+    config = load_config(study, [*changes, *own])
+
+    from study.tuning.preparing import prepare
+
+    prepared = prepare(config)
+    if options["dry_run"]:
+        from study.dry_run import describe
+
+        click.echo(describe(prepared))
+        return
+
+    from study.progress import Progress
+    from study.tuning.launching import run_study
+
+    quiet = options["quiet"]
+    with Progress(config, quiet=quiet) as progress:
+        finished = run_study(prepared, progress.listen)
+    written = None
+    if not options["no_report"]:
+        from study.finishing import finish
+
+        def say(line: str) -> None:
+            if not quiet:
+                click.echo(line, err=True)
+
+        written = finish(finished.folder, config, say)
+    click.echo(written or finished.folder.location)
+    if finished.interrupted:
+        ctx.exit(INTERRUPTED)
+    if finished.failed_trials:
+        click.echo(
+            f"prune-study: {finished.failed_trials} of {config.study.num_samples} trials failed; "
+            f"see prune-study status {finished.folder.location}",
+            err=True,
+        )
+        ctx.exit(FAILED_TRIALS)
