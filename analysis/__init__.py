@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from analysis.checks import Check, checklist, checklist_frame
     from analysis.choosing import best_at_density, knee_point, operating_points, smallest_within
     from analysis.comparison import compare, comparison_data, plot_comparison
+    from analysis.comparison_report import write_comparison
     from analysis.cost import cost_data, cost_summary, plot_cost, trial_costs
     from analysis.dead_units import dead_units_summary, plot_dead_units, unit_deaths
     from analysis.differences import holm
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from analysis.search_progress import plot_hypervolume
     from analysis.seed_fronts import plot_attainment
     from analysis.sensitivity import (
+        conditional_sensitivity,
         plot_sensitivity,
         plot_sensitivity_map,
         sensitivity_data,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
         sensitivity_thresholds,
     )
     from analysis.spending import round_costs
+    from analysis.stopping import stopping_audit
     from analysis.trade_off import pareto_data, plot_pareto
     from analysis.validation_gaps import mean_gap, validation_gap
 
@@ -61,6 +64,7 @@ _HOMES = {
     "compare": "comparison",
     "compare_hypervolumes": "hypervolume_comparison",
     "comparison_data": "comparison",
+    "conditional_sensitivity": "sensitivity",
     "cost_data": "cost",
     "cost_summary": "cost",
     "dead_units_summary": "dead_units",
@@ -102,11 +106,13 @@ _HOMES = {
     "sensitivity_map_data": "sensitivity",
     "sensitivity_thresholds": "sensitivity",
     "smallest_within": "choosing",
+    "stopping_audit": "stopping",
     "t_interval": "intervals",
     "t_intervals": "intervals",
     "trial_costs": "cost",
     "unit_deaths": "dead_units",
     "validation_gap": "validation_gaps",
+    "write_comparison": "comparison_report",
     "write_report": "report",
 }
 
@@ -123,6 +129,7 @@ __all__ = [
     "compare",
     "compare_hypervolumes",
     "comparison_data",
+    "conditional_sensitivity",
     "cost_data",
     "cost_summary",
     "dead_units_summary",
@@ -164,11 +171,13 @@ __all__ = [
     "sensitivity_map_data",
     "sensitivity_thresholds",
     "smallest_within",
+    "stopping_audit",
     "t_interval",
     "t_intervals",
     "trial_costs",
     "unit_deaths",
     "validation_gap",
+    "write_comparison",
     "write_report",
 ]
 

@@ -20,6 +20,7 @@ from analysis.parameters import plan_parameters
 from analysis.results import Results
 from analysis.style import axes_or_new, entitle, label, say, short, tidy
 from analysis.surrogate import LEAST_GROUPS, as_numbers, fit_surrogate, trust
+from analysis.tasks import need_one_task
 from study.errors import UsageError, unknown_name
 
 Method = Literal["permutation", "fanova", "ped_anova"]
@@ -50,8 +51,10 @@ def importances(
     objective
         A column of ``results.trials`` such as ``"val_accuracy"`` or ``"density"``.
     method
-        ``"permutation"``: how much of the explained variance a surrogate loses on unseen trials
-        when the setting is shuffled; settings that only some plans have are included.
+        ``"permutation"``: by how much the squared error of a surrogate on unseen trials grows
+        when the setting is shuffled, as a share of the variance of all trials (above 1 where the
+        shuffled setting misleads more than it ever told); settings that only some plans have are
+        included.
         ``"fanova"`` and ``"ped_anova"``: Optuna's, normalised to a sum of 1, of settings that
         every plan has; the latter asks what matters among the best trials.
     resamples
@@ -62,15 +65,15 @@ def importances(
     Returns
     -------
     DataFrame
-        objective, parameter, importance, low, high (the middle 80 % of resamples; of
-        permutation: of shuffles and folds), n (trials), r2 (of the surrogate on unseen trials;
-        NaN for Optuna's). The most important first; empty with fewer than ten usable trials, or
-        where the objective or all settings are constant.
+        objective, parameter, importance (median over the resamples), low, high (their middle
+        80 %; of permutation: of shuffles and folds), n (trials), r2 (of the surrogate on unseen
+        trials; NaN for Optuna's). The most important first; empty with fewer than ten usable
+        trials, or where the objective or all settings are constant.
 
     Raises
     ------
     UsageError
-        If the method or the objective is unknown.
+        If the method or the objective is unknown, or the studies are of different tasks.
 
     References
     ----------
@@ -79,6 +82,7 @@ def importances(
     """
     if method not in METHODS:
         raise unknown_name("method", method, METHODS)
+    need_one_task(results, "importance", "Look at each study by itself.")
     if objective not in results.trials:
         raise unknown_name("objective", objective, results.trials.columns)
     trials = results.trials.drop_duplicates("trial_id").set_index("trial_id")
@@ -138,7 +142,7 @@ def plot_importance(
     ax.set_yticks(places, [short(str(name)) for name in shown["parameter"]])
     r2, n = float(table["r2"].iloc[0]), int(table["n"].iloc[0])
     names = {
-        "permutation": "loss of R² when shuffled",
+        "permutation": "growth of error when shuffled (share of variance)",
         "fanova": "share of variance (fANOVA)",
         "ped_anova": "importance among the best (PED-ANOVA)",
     }
@@ -167,7 +171,7 @@ def _permutation(
     return pd.DataFrame(
         {
             "parameter": settings.columns,
-            "importance": each.mean(axis=0),
+            "importance": np.median(each, axis=0),
             "low": low,
             "high": high,
             "r2": surrogate.r2,
@@ -213,7 +217,6 @@ def _optuna(
         )
         for row, value in zip(settings.itertuples(index=False), target, strict=True)
     ]
-    whole = _evaluate(trials, method, best, seed)
     rng = np.random.default_rng(seed)
     drawn = []
     for _ in range(resamples):
@@ -222,9 +225,10 @@ def _optuna(
         chosen = [trials[place] for place in places]
         found = _evaluate(chosen, method, best, seed)
         drawn.append([found.get(name, np.nan) for name in names])
-    low, high = np.nanquantile(np.array(drawn), [0.1, 0.9], axis=0)
+    low, middle, high = np.nanquantile(np.array(drawn), [0.1, 0.5, 0.9], axis=0)
+    total = middle.sum()  # medians of shares that sum to 1 do not quite
     rows = [
-        (name, whole.get(name, np.nan), low[place], high[place], np.nan)
+        (name, middle[place] / total, low[place] / total, high[place] / total, np.nan)
         for place, name in enumerate(names)
     ]
     return pd.DataFrame(rows, columns=columns)

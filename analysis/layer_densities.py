@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from analysis.objectives import DEFAULT_OBJECTIVES, Objectives
 from analysis.pareto import pareto_front
 from analysis.results import Results
-from analysis.style import axes_or_new, say, short
+from analysis.style import axes_or_new, entitle, say, short
 
 MOST_POINTS = 12
 """Networks shown; of more, these many spread over the front."""
@@ -80,7 +80,10 @@ def plot_layer_densities(
         annot_kws={"fontsize": 7}, cbar_kws={"label": "density of the layer"},
         yticklabels="auto", rasterized=table.size > 2000,
     )  # fmt: skip
-    ax.set(xlabel="networks on the front, by total density", ylabel="", title="")
+    ax.set(xlabel="networks on the front, by total density", ylabel="")
+    networks = front_layers(results, objectives)[["trial_id", "round"]].drop_duplicates()
+    shown, every = len(table.columns), len(networks)
+    entitle(ax, f"{every} networks on the front" + (f", {shown} shown" if shown < every else ""))
     ax.tick_params(axis="y", labelsize=8, rotation=0)
     ax.tick_params(axis="x", labelsize=8, rotation=90 if len(table.columns) > 8 else 0)
     return ax

@@ -15,6 +15,7 @@ from analysis.pareto import pareto_front
 from analysis.reading.masks import read_masks
 from analysis.results import Results
 from analysis.style import axes_or_new, entitle, say
+from study.errors import UsageError, unknown_name
 
 MOST_NETWORKS = 10
 
@@ -44,8 +45,14 @@ def mask_overlap(results: Results, networks: Sequence[Network] | None = None) ->
         together), density_a, density_b, iou, chance, excess: (iou - chance) / (1 - chance), 0
         for independent masks and 1 for equal ones. A mask that keeps nothing has NaN. Networks
         whose file is missing or damaged are left out.
+
+    Raises
+    ------
+    UsageError
+        If there is no such trial or round.
     """
     chosen = list(networks) if networks is not None else front_networks(results)
+    _check(results, chosen)
     seeds = results.rounds.drop_duplicates("trial_id").set_index("trial_id")["seed"]
     masks = {network: found for network in chosen if (found := _masks(results, network))}
     rows: list[dict[str, object]] = [
@@ -115,14 +122,23 @@ def plot_mask_overlap(
     return ax
 
 
+def _check(results: Results, networks: Sequence[Network]) -> None:
+    for trial_id, round_ in networks:
+        own = results.rounds[results.rounds["trial_id"] == trial_id]
+        if own.empty:
+            raise unknown_name(
+                "networks: trial", str(trial_id), results.rounds["trial_id"].unique()
+            )
+        if round_ < 1 or round_ not in set(own["round"]):
+            have = ", ".join(str(each) for each in own["round"] if each > 0)
+            raise UsageError(f"networks: trial {trial_id} has no round {round_}; it has {have}")
+
+
 def _masks(results: Results, network: Network) -> dict[str, np.ndarray]:
     trial_id, round_ = network
-    folder = results.folders[0]
-    for name, part in results.parts.items():
-        if trial_id.startswith(f"{name}/"):
-            folder, trial_id = part.folders[0], trial_id.removeprefix(f"{name}/")
+    folder = results.folder_of(trial_id)
     try:
-        return read_masks(folder, trial_id, round_)
+        return read_masks(folder, trial_id.rpartition("/")[2], round_)
     except (OSError, ValueError, KeyError):
         return {}
 

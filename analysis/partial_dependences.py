@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.objectives import numbers_of
 from analysis.results import Results
 from analysis.style import axes_or_new, entitle, label, legend, log_axis, look, say, short, tidy
 from analysis.surrogate import LEAST_GROUPS, Surrogate, as_numbers, fit_surrogate, trust
+from analysis.tasks import need_one_task
 
 GRID = 12
 MOST_CURVES = 8
@@ -42,7 +44,14 @@ def partial_dependence(
         span (largest minus smallest mean of the layer), r2 (on trials that a model has not
         seen), n (networks). The layer with the largest span first; empty with fewer than ten
         trials, or where the value does not vary.
+
+    Raises
+    ------
+    UsageError
+        If there is no such column, or the studies are of different tasks.
     """
+    need_one_task(results, "partial dependence", "Look at each study by itself.")
+    numbers_of(results.rounds, "value", value)
     columns = ["layer", "density", "sparsity", "mean", "low", "high", "span", "r2", "n"]
     table = _observations(results, value)
     if table.empty:
@@ -92,8 +101,9 @@ def plot_partial_dependence(
         )
     tidy(ax)
     names = table["layer"].drop_duplicates().tolist()
-    for number, name in enumerate(names[:MOST_CURVES]):
-        style, curve = look(number), table[table["layer"] == name]
+    place = {name: n for n, name in enumerate(results.layers["layer"].drop_duplicates())}
+    for name in names[:MOST_CURVES]:
+        style, curve = look(place[name]), table[table["layer"] == name]
         ax.plot(curve["density"], curve["mean"], color=style.colour, marker=style.marker,
                 linestyle=style.line, markersize=4, linewidth=1.2, label=short(name))  # fmt: skip
         ax.fill_between(curve["density"], curve["low"], curve["high"], color=style.colour,

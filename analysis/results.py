@@ -97,6 +97,13 @@ class Results:
             return next(iter(self.parts.values())).objectives
         return objectives_of(self.config)
 
+    def folder_of(self, trial_id: str) -> Folder:
+        """The folder of the study that a trial is of."""
+        for name, part in self.parts.items():
+            if trial_id.startswith(f"{name}/"):
+                return part.folders[0]
+        return self.folders[0]
+
     def __repr__(self) -> str:
         networks = int((self.rounds["round"] > 0).sum())
         return f"<Results of {self.name!r}: {len(self.trials)} trials, {networks} pruned networks>"

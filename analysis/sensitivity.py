@@ -11,11 +11,16 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from analysis.intervals import CONFIDENCE, t_intervals
+from analysis.reading.sensitivity import read_conditional
 from analysis.results import Results
 from analysis.style import axes_or_new, entitle, label, legend, look, say, short, tidy
+from study.errors import UsageError, unknown_name
 
 MOST_CURVES = 8
 """Layers with a colour of their own; of more, the most and the least sensitive."""
+
+MOST_BANDS = 6
+"""Layers up to which intervals are drawn; more would hide each other."""
 
 NO_SCAN = "this study has no sensitivity scan;\nprune-study sensitivity makes one"
 
@@ -60,8 +65,16 @@ def sensitivity_thresholds(
     DataFrame
         study, layer, recovery_epochs, sparsity (mean of the seeds' thresholds), low, high, n,
         and ``censored``: True where some seed never passed the drop in the scanned range, so
-        that the layer may take more than is said. The most robust layer first.
+        that the layer may take more than is said. ``high`` is NaN there, and ``low`` too where
+        no seed passed it: the interval is open. The most robust layer first.
+
+    Raises
+    ------
+    UsageError
+        If ``drop`` is not a finite number of at least 0.
     """
+    if not 0 <= drop < float("inf"):
+        raise UsageError(f"drop: {drop} is not a finite number of at least 0, such as 0.01")
     scan = results.sensitivity.dropna(subset=["accuracy_drop"])
     rows = []
     for key, curve in scan.groupby(["study", "layer", "recovery_epochs", "seed"], sort=False):
@@ -75,9 +88,55 @@ def sensitivity_thresholds(
     table = table.drop(columns="std").rename(columns={"mean": "sparsity"})
     table["low"] = table["low"].clip(0, 1)
     table["high"] = table["high"].clip(0, 1)
-    never = thresholds.groupby(by, as_index=False)["censored"].any()
+    seeds = thresholds.groupby(by)["censored"]
+    never = pd.DataFrame({"censored": seeds.any(), "_all": seeds.all()}).reset_index()
     table = table.merge(never, on=by, how="left")
+    table.loc[table["censored"].astype(bool), "high"] = np.nan
+    table.loc[table["_all"].astype(bool), "low"] = np.nan
+    table = table.drop(columns="_all")
     return table.sort_values(["study", "sparsity"], ascending=[True, False], ignore_index=True)
+
+
+def conditional_sensitivity(
+    results: Results, trial_id: str, round: int | None = None
+) -> pd.DataFrame:
+    """What a pruned network can take beyond the masks that it has.
+
+    Parameters
+    ----------
+    results
+        What :func:`analysis.load` returned.
+    trial_id
+        A trial whose network was scanned.
+    round
+        After which of its rounds; unset: the last one that was scanned.
+
+    Returns
+    -------
+    DataFrame
+        layer, sparsity, val_accuracy, accuracy_drop (against the network as it is), and the
+        ``density`` of the layer in it: levels below 1 - density take nothing away.
+
+    Raises
+    ------
+    UsageError
+        If there is no such trial, or no scan of it.
+    """
+    ids = results.trials["trial_id"].astype("str")
+    if trial_id not in set(ids):
+        raise unknown_name("trial_id", trial_id, ids)
+    found, scanned = read_conditional(results.folder_of(trial_id), trial_id, round)
+    if found is None:
+        have = f"; it has scans of rounds {scanned}" if scanned else ""
+        raise UsageError(
+            f"trial {trial_id} has no scan of round {'any' if round is None else round}{have}; "
+            f"prune-study sensitivity DIR --trial {trial_id} makes one"
+        )
+    layers = results.layers
+    own = layers[(layers["trial_id"] == trial_id) & (layers["round"] == found["round"].iloc[0])]
+    density = own.set_index("layer")["density"]
+    columns = ["layer", "sparsity", "val_accuracy", "accuracy_drop"]
+    return found[columns].assign(density=found["layer"].map(density))
 
 
 def first_crossing(levels: np.ndarray, drops: np.ndarray, drop: float) -> tuple[float, bool]:
@@ -125,14 +184,16 @@ def plot_sensitivity(results: Results, drop: float | None = 0.01, ax: Axes | Non
             name = f"{len(rest)} layers between" if number == 0 else None
             ax.plot(_place(curves[key]["sparsity"]), curves[key]["mean"], color="#bbbbbb",
                     linewidth=0.7, label=name, zorder=1)  # fmt: skip
-    for number, key in enumerate(named):
-        style, curve = look(number), curves[key]
+    place = {key: number for number, key in enumerate(curves)}  # a layer's look in all figures
+    for key in sorted(named, key=lambda each: place[each]):
+        style, curve = look(place[key]), curves[key]
         x = _place(curve["sparsity"])
         name = short(f"{key[0]} {key[1]}" if several else key[1])
         ax.plot(x, curve["mean"], color=style.colour, marker=style.marker, linestyle=style.line,
                 markersize=4, linewidth=1.3, label=name, zorder=3)  # fmt: skip
-        ax.fill_between(x, curve["low"], curve["high"], color=style.colour, alpha=0.15,
-                        linewidth=0, zorder=2)  # fmt: skip
+        if len(ranked) <= MOST_BANDS:
+            ax.fill_between(x, curve["low"], curve["high"], color=style.colour, alpha=0.15,
+                            linewidth=0, zorder=2)  # fmt: skip
     if drop is not None:
         ax.axhline(drop, color="#555555", linestyle=":", linewidth=1, zorder=1,
                    label=f"drop of {100 * drop:g} point{'' if drop == 0.01 else 's'}")  # fmt: skip
@@ -170,7 +231,8 @@ def plot_sensitivity_map(results: Results, ax: Axes | None = None) -> Axes:
         rasterized=drawn.size > 2000,
     )  # fmt: skip
     ax.set(xlabel="sparsity of this layer alone", ylabel="")
-    ax.tick_params(axis="both", labelsize=8, rotation=0)
+    ax.tick_params(axis="y", labelsize=8, rotation=0)
+    ax.tick_params(axis="x", labelsize=8, rotation=90 if len(table.columns) > 10 else 0)
     seeds = int(sensitivity_data(results)["n"].max())
     entitle(ax, f"mean of {seeds} seeds" if seeds > 1 else "one seed")
     return ax
@@ -204,7 +266,7 @@ def _place(sparsity: pd.Series) -> np.ndarray:
 
 
 def _sparsity_axis(ax: Axes, levels: pd.Series) -> None:
-    ticks = [0.0, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999]
+    ticks = [0.0, 0.5, 0.75, 0.9, 0.95, 0.975, 0.99, 0.995, 0.999]
     shown = [tick for tick in ticks if tick <= levels.max() + 1e-9] or [0.0]
     ax.xaxis.set_major_locator(FixedLocator(list(_place(pd.Series(shown)))))
     ax.xaxis.set_minor_locator(NullLocator())

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from analysis.reading.problems import refuse_newer
 from analysis.reading.schema import sensitivity_schema
-from study.records import SENSITIVITY_FILE
+from study.records import SENSITIVITY_FILE, TRIALS_DIR, round_sensitivity_file
 from study.storage import Folder
 
 
@@ -28,3 +28,18 @@ def read_sensitivity(folder: Folder, name: str, problems: dict[str, str]) -> pd.
     frame = frame.drop(columns="schema_version", errors="ignore")
     frame.insert(0, "study", pd.Series(name, index=frame.index, dtype="str"))
     return frame
+
+
+def read_conditional(
+    folder: Folder, trial_id: str, round_: int | None
+) -> tuple[pd.DataFrame | None, list[int]]:
+    """A scan that starts from a trial's masks, and the rounds that there are scans of."""
+    trial = trial_id.rpartition("/")[2]
+    present = set(folder.files(TRIALS_DIR, trial))
+    most = len(present)  # a round has a file of its weights too
+    scanned = [each for each in range(1, most + 1) if round_sensitivity_file(each) in present]
+    chosen = max(scanned, default=None) if round_ is None else round_
+    if chosen not in scanned:
+        return None, scanned
+    data = folder.read(TRIALS_DIR, trial, round_sensitivity_file(int(chosen)))
+    return pq.read_table(io.BytesIO(data)).to_pandas(), scanned

@@ -10,6 +10,7 @@ from safetensors.torch import save as save_torch
 
 import analysis
 from analysis.reading.masks import masks_from, read_masks
+from study.errors import UsageError
 from study.storage import Folder
 from tests.analysis.study_folders import new_study
 
@@ -97,3 +98,13 @@ def test_dead_units_are_counted_by_layer(tmp_path: Path) -> None:
     assert summary.loc["fc1", "with_dead"] == 2
     assert summary.loc["fc1", "collapsed"] == 1
     assert summary.loc["fc2", "with_dead"] == 0
+
+
+def test_networks_that_do_not_exist_are_refused(tmp_path: Path) -> None:
+    study = new_study(tmp_path / "s")
+    study.trial("0000", masks=True)
+    results = analysis.load(study.path)
+    with pytest.raises(UsageError, match="Did you mean '0000'"):
+        analysis.mask_overlap(results, [("000", 1), ("0000", 1)])
+    with pytest.raises(UsageError, match="has no round 9; it has 1, 2, 3"):
+        analysis.mask_overlap(results, [("0000", 9)])
