@@ -41,7 +41,7 @@ def finish(folder: Folder, config: StudyConfig, say: Say) -> str | None:
     report = config.report
     if report.controls:
         for trial_id, round_ in headline_networks(results)[: report.controlled_networks]:
-            say(f"controls of trial {trial_id}, round {round_}: {report.control_seeds} seeds")
+            say(f"running trial {trial_id} up to round {round_} on new seeds, with its controls")
             point = find_point(folder, trial_id, round_)
             replicate(folder, point, report.control_seeds, lambda _: None)
         results = load(folder.location)

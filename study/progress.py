@@ -75,6 +75,10 @@ class Progress:
             self._last_line = time.monotonic()
             self._console.print(self._summary())
 
+    def say(self, line: str) -> None:
+        """Print a line above the live view."""
+        self._console.print(f"{self._name}: {line}", style="dim")
+
     def _note_round(self, result: dict[str, Any]) -> None:
         if result["round"] == 0:
             self._dense_accuracy = result["val_accuracy"]

@@ -73,7 +73,7 @@ def test_controls_are_run_where_the_study_asks_for_them(copied: Path) -> None:
     (trial, round_), *_ = headline_networks(load(copied))
     said: list[str] = []
     finish(Folder(str(copied)), load_config(tables), said.append)
-    assert said == [f"controls of trial {trial}, round {round_}: 1 seeds"]
+    assert said == [f"running trial {trial} up to round {round_} on new seeds, with its controls"]
     assert not (copied / "test.jsonl").exists()
     assert len([path for path in (copied / "trials").iterdir() if "seed-1" in path.name]) == 1
     assert len(list((copied / "controls").iterdir())) == 3

@@ -69,7 +69,7 @@ def _card(row: pd.Series, results: Results) -> Card:
         f"{row['theoretical_speedup']:.1f} x fewer multiply-adds",
         *_on_test(row, results),
         f"trial {row['trial_id']}, round {row['round']}"
-        + (f", and {count(seeds - 1, 'other seed')}" if seeds > 1 else ""),
+        + (f", and {count(seeds - 1, 'other seed')}" if seeds > 1 else " (one seed)"),
         f"weights and masks: {TRIALS_DIR}/{row['trial_id']}/{round_state_file(int(row['round']))}",
     ]
     return Card(f"{row['compression_ratio']:.1f} x smaller", _label(row["tolerated_drop"]), notes)

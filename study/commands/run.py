@@ -66,19 +66,15 @@ def run(ctx: click.Context, /, study: str, changes: tuple[str, ...], **options: 
 
     from study.progress import Progress
     from study.tuning.launching import run_study
+    from study.tuning.ray_session import ray_session
 
-    quiet = options["quiet"]
-    with Progress(config, quiet=quiet) as progress:
+    quiet, written = options["quiet"], None
+    with Progress(config, quiet=quiet) as progress, ray_session():
         finished = run_study(prepared, progress.listen)
-    written = None
-    if not options["no_report"]:
-        from study.finishing import finish
+        if not options["no_report"]:
+            from study.finishing import finish
 
-        def say(line: str) -> None:
-            if not quiet:
-                click.echo(line, err=True)
-
-        written = finish(finished.folder, config, say)
+            written = finish(finished.folder, config, progress.say)
     click.echo(written or finished.folder.location)
     if finished.interrupted:
         ctx.exit(INTERRUPTED)

@@ -1,0 +1,52 @@
+import tomllib
+from typing import Any
+
+import pytest
+
+from study.config import load_config
+from study.config_help import config_help
+from study.config_keys import ConfigKey, config_tables
+
+KEYS = [(table.name, key) for table in config_tables() for key in table.keys]
+TASK: dict[str, Any] = {"dataset": "digits", "model": "mlp"}
+
+
+def value_of(config: Any, table: str, key: str) -> Any:
+    for part in [*table.split("."), key]:
+        config = getattr(config, part)
+    return config
+
+
+@pytest.mark.parametrize(("table", "key"), KEYS, ids=lambda part: getattr(part, "name", part))
+def test_a_default_that_is_shown_is_the_one_that_counts(table: str, key: ConfigKey) -> None:
+    plain = load_config({"task": TASK})
+    if key.default == "unset":
+        assert key.name in TASK or value_of(plain, table, key.name) is None
+        return
+    value = tomllib.loads(f"value = {key.default}")["value"]
+    tables: dict[str, Any] = {"task": dict(TASK)}
+    inner = tables
+    for part in table.split("."):
+        inner = inner.setdefault(part, {})
+    inner[key.name] = value
+    assert value_of(load_config(tables), table, key.name) == value_of(plain, table, key.name)
+
+
+@pytest.mark.parametrize(("table", "key"), KEYS, ids=lambda part: getattr(part, "name", part))
+def test_types_and_meanings_are_words(table: str, key: ConfigKey) -> None:
+    assert key.description
+    assert not any(sign in key.type for sign in ("tuple", "Literal", "typing", "None", "search_"))
+
+
+def test_every_table_of_a_study_file_is_there() -> None:
+    names = [table.name for table in config_tables()]
+    assert names == ["study", "task", "space", "space.per_layer", "objectives", "search",
+                     "sensitivity", "resources", "report"]  # fmt: skip
+
+
+def test_help_has_each_key_below_its_table() -> None:
+    lines = config_help().splitlines()
+    for table, key in KEYS:
+        heading = next(i for i, line in enumerate(lines) if line.startswith(f"[{table}] "))
+        end = next((i for i in range(heading + 1, len(lines)) if not lines[i]), len(lines))
+        assert f"  {key.name}: {key.type} = {key.default}" in lines[heading:end]
