@@ -87,3 +87,36 @@ def test_every_key_has_an_explanation() -> None:
 
 def test_objectives_are_never_on_test_data() -> None:
     assert not any("test" in column for column in load_config("digits-mlp").objective_columns)
+
+
+@pytest.mark.parametrize(
+    ("tables", "expected"),
+    [
+        (
+            {"search": {"sampler": "tpee"}},
+            "search.sampler: unknown name 'tpee'. Did you mean 'tpe'",
+        ),
+        ({"task": {**SMALL["task"], "lr": float("inf")}}, "task.lr: Input should be a finite"),
+        ({"search": {"constraints": ["accuracy > 1"]}}, "search.constraints: constraint"),
+        ({"objectives": {"acuracy": "max"}}, "objectives: unknown name 'acuracy'. Did you mean"),
+    ],
+)
+def test_a_wrong_value_is_named_once_with_the_nearest_right_one(
+    tables: dict[str, object], expected: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_config({**SMALL, **tables})
+    assert str(caught.value).startswith(expected)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_misspelt_table_is_told_of_alone() -> None:
+    with pytest.raises(UsageError) as caught:
+        load_config({"study": {"name": "x"}, "tsk": {"dataset": "digits"}})
+    assert str(caught.value).startswith("tsk: unknown key. Did you mean 'task'?")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_table_is_named_without_all_the_others() -> None:
+    with pytest.raises(UsageError, match=r"^task: is missing\.$"):
+        load_config({"study": {"name": "x"}})

@@ -13,7 +13,7 @@ from torch import nn
 class Recipe(BaseModel):
     """The training recipe of a task. Weight decay applies to all parameters alike."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     epochs: int = Field(default=20, ge=1, description="epochs of the dense run")
     batch_size: int = Field(default=128, ge=1, description="examples in a step")

@@ -89,9 +89,9 @@ def _example(config: StudyConfig, layers: Sequence[Layer]) -> PruningPlan:
     """A plan of the space, once every name that the space may choose is known to exist."""
     space = config.space
     for saliency in options(space.saliency):
-        resolve("saliency", saliency, SALIENCIES)
+        resolve("space.saliency", saliency, SALIENCIES)
     for schedule in options(space.schedule):
-        resolve("schedule", schedule, SCHEDULES)
+        resolve("space.schedule", schedule, SCHEDULES)
     bounds, floor = space.per_layer.bounds, max(options(space.layer_floor))
     if space.form == "per_layer" and isinstance(bounds, tuple) and bounds[1] > 1 - floor:
         raise UsageError(
