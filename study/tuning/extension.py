@@ -58,7 +58,12 @@ class Extensions:
     def trial_ended(
         self, trial_id: str, plan: PruningPlan, results: Sequence[Mapping[str, Any]]
     ) -> None:
-        """Take note of a trial that ran to its plan's end, with the results that are new."""
+        """Take note of a trial that ran to its plan's end, with the results that are new.
+
+        Without any, which happens where the driver was restored meanwhile, nothing is learned.
+        """
+        if not results:
+            return
         samples = results[-1]["train_samples"] - results[0]["train_samples"]
         for result in results:
             self._history.add(trial_id, result)
@@ -94,6 +99,8 @@ class Extensions:
 
     def _rate(self, trial_id: str, plan: PruningPlan) -> Candidate | None:
         results = self._history.of(trial_id)
+        if len(results) < 2:
+            return None
         last, before = results[-1], results[-2]
         if self._history.shortfall(trial_id, last) > 0 or not self._history.yardstick.counts(last):
             return None

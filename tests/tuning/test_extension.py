@@ -79,3 +79,13 @@ def test_the_rate_is_hypervolume_for_each_example() -> None:
     expected = (0.85 - 0.5) * (0.25 - 0.125)
     assert found.rate == pytest.approx(expected / 100)
     assert np.isfinite(found.rate)
+
+
+def test_a_trial_whose_earlier_rounds_are_not_known_is_left_as_it_is() -> None:
+    own = taught(FLAT)
+    found = own.take()
+    assert found is not None
+    own.trial_ended("unknown", plan(2), [])
+    own.trial_ended("half known", plan(2), run_of(FLAT)[2:])
+    again = own.take()
+    assert again is None or again.trial_id not in ("unknown", "half known")
