@@ -78,8 +78,7 @@ def _words(annotation: Any) -> str:
         return " or ".join(json.dumps(part) for part in parts)
     if kind in (Union, types.UnionType):
         given = [part for part in parts if part is not type(None)]
-        words = ", or ".join(_words(part) for part in given if not is_dataclass(part))
-        return _VALUES.get(frozenset(given), words)
+        return _VALUES.get(frozenset(given)) or ", or ".join(_words(part) for part in given)
     if kind is tuple and parts[-1:] == (Ellipsis,):
         return f"list of {_words(parts[0])}"
     if kind is tuple:

@@ -81,6 +81,7 @@ def run_study(prepared: Prepared, listener: Listener) -> Finished:
                     prepared, records = _scan(prepared, recorder)
                 search = _optuna_study(config, journal)
                 _enqueue_known_allocations(prepared, search, name, records)
+                recorder.note("search_started", {})
                 _tuner(prepared, recorder, search).fit()
                 if config.search.extend:
                     _drop_kept_states(folder)
@@ -158,6 +159,7 @@ def _begin(prepared: Prepared, listener: Listener) -> OutcomeRecorder:
 
 
 def _train_dense(prepared: Prepared, recorder: OutcomeRecorder) -> str:
+    recorder.note("training_dense_run", {})
     name, wall_s = train_dense_run(prepared, trial_resources(prepared.config))
     recorder.note("dense_run_ready", {"trajectory": name, "wall_s": wall_s})
     return name
@@ -168,6 +170,7 @@ def _scan(
 ) -> tuple[Prepared, list[SensitivityRecord]]:
     """Scan the layers; where the space waits for bounds, they are what the scan tolerates."""
     config = prepared.config
+    recorder.note("scanning_layers", {})
     records = scan_layers(prepared, trial_resources(config))
     highest = sparsity_thresholds(records, config.sensitivity.tolerated_drop)
     recorder.note("sensitivity_scanned", {"thresholds": highest})

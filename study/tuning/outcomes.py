@@ -21,7 +21,7 @@ from study.storage import Folder
 from study.tuning.stopping import RoundScheduler
 
 Listener = Callable[[str, str, dict[str, Any]], None]
-"""Told of every event: its name, the trial, and the trial's last result."""
+"""Told of every event: its name, the trial (empty for those of the study), its last result."""
 
 
 class OutcomeRecorder(Callback):
@@ -87,8 +87,9 @@ class OutcomeRecorder(Callback):
             self._end(trial, "stopped", "interrupted")
 
     def note(self, event: str, detail: dict[str, Any]) -> None:
-        """Write an event of the study itself."""
+        """Write an event of the study itself, and tell the listener, with no trial."""
         self._folder.append_line(Event(event=event, detail=detail).to_json(), EVENTS_FILE)
+        self._listener(event, "", {})
 
     def _verdict(self, trial: Any) -> dict[str, Any] | None:
         """What early stopping found of a trial, if it was to be stopped."""
