@@ -201,6 +201,16 @@ class ResourcesTable(_Table):
     max_failures: int = Field(
         default=0, ge=0, description="times that a trial is tried again after an error"
     )
+    share_trajectories: bool = Field(
+        default=True,
+        description="train each dense run once for all trials, and for all studies under the same "
+        "storage_path; results are the same either way",
+    )
+    trajectory_store_gb: float = Field(
+        default=10.0,
+        gt=0,
+        description="gigabytes of dense runs kept for other studies; those used least recently go",
+    )
     checkpoint_interval_s: float = Field(
         default=60, gt=0, description="least seconds between mid-round checkpoints of a trial"
     )

@@ -29,6 +29,9 @@ def _show_config_help(ctx: click.Context, _: click.Parameter, wanted: bool) -> N
 @changes_option
 @click.option("--dry-run", is_flag=True, help="Say what would run, and write nothing.")
 @click.option("--no-report", is_flag=True, help="Write no report, and run nothing for it.")
+@click.option(
+    "--no-shared-trajectory", is_flag=True, help="Let every trial train its own dense network."
+)
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 @click.option(
     "--help-config",
@@ -51,6 +54,7 @@ def run(ctx: click.Context, /, study: str, changes: tuple[str, ...], **options: 
             "study.seed": options["seed"],
             "study.time_budget_s": as_seconds(options["time_budget"]),
             "resources.max_concurrent": options["max_concurrent"],
+            "resources.share_trajectories": False if options["no_shared_trajectory"] else None,
         }
     )
     config = load_config(study, [*changes, *own])

@@ -20,6 +20,7 @@ from study.storage import Folder
 from study.tasks.loading import load_task
 from study.tasks.task import Task
 from study.tuning.preparing import Prepared
+from study.tuning.shared_runs import SHARED_DIR, SharedRuns
 from study.tuning.trajectories import ensure_trajectory, trajectory_hash
 
 
@@ -37,7 +38,8 @@ def train_dense_run(prepared: Prepared, needs: dict[str, float]) -> tuple[str, f
 
     def work(location: str) -> float:
         task = task_on_worker(config)
-        return ensure_trajectory(Folder(location), name, task, seeds, epochs).wall_s
+        dense = ensure_trajectory(Folder(location), name, task, seeds, epochs, shared_runs(config))
+        return dense.wall_s
 
     return name, _on_a_worker(work, needs, prepared.folder.location)
 
@@ -55,7 +57,7 @@ def scan_layers(prepared: Prepared, needs: dict[str, float]) -> list[Sensitivity
         for seed in range(config.study.seed, config.study.seed + config.sensitivity.seeds):
             seeds = seeds_of(seed)
             name = trajectory_hash(arguments, task, seeds)
-            dense = ensure_trajectory(Folder(location), name, task, seeds, [])
+            dense = ensure_trajectory(Folder(location), name, task, seeds, [], shared_runs(config))
             records += scan(
                 task,
                 dense.states[dense_steps(task)],
@@ -71,6 +73,14 @@ def scan_layers(prepared: Prepared, needs: dict[str, float]) -> list[Sensitivity
     records: list[SensitivityRecord] = _on_a_worker(work, needs, prepared.folder.location)
     prepared.folder.write(to_parquet(records), SENSITIVITY_FILE)
     return records
+
+
+def shared_runs(config: StudyConfig) -> SharedRuns | None:
+    """Where studies on the same storage share dense runs, if this one does."""
+    if not config.resources.share_trajectories:
+        return None
+    folder = Folder(config.study.storage_path).child(SHARED_DIR)
+    return SharedRuns(folder, int(config.resources.trajectory_store_gb * 1e9))
 
 
 def _on_a_worker(work: Any, needs: dict[str, float], location: str) -> Any:

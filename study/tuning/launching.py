@@ -108,6 +108,7 @@ def _tuner(prepared: Prepared, recorder: OutcomeRecorder, study: optuna.Study) -
             "cpus": resources.cpus_per_trial,
             "checkpoint_interval_s": resources.checkpoint_interval_s,
             "extensible": search.extend,
+            "share_trajectories": resources.share_trajectories,
         },
         every_round=search.every_round,
         exploration=search.exploration,

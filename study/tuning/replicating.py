@@ -26,7 +26,7 @@ from study.records import (
 )
 from study.storage import Folder
 from study.tasks.task import Task
-from study.tuning.dense_runs import task_on_worker
+from study.tuning.dense_runs import shared_runs, task_on_worker
 from study.tuning.points import Point
 from study.tuning.ray_session import ray_session, trial_resources
 from study.tuning.trajectories import ensure_trajectory, trajectory_hash
@@ -95,7 +95,7 @@ def _run_seed(location: str, point: Point, seed: int) -> list[str]:
     plan = point.plan.model_copy(update={"seed": seed, **pinned})
     rewind = [] if plan.rewind_epoch is None else [plan.rewind_epoch]
     name = trajectory_hash(point.config.task.load_arguments(), task, plan.seeds)
-    dense = ensure_trajectory(study, name, task, plan.seeds, rewind)
+    dense = ensure_trajectory(study, name, task, plan.seeds, rewind, shared_runs(point.config))
     runs = _Runs(study, point, seed, task, dense)
     return [
         *runs.replicate(plan),

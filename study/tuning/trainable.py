@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from ray import tune
 
-from study.pruning.pipeline import run_pipeline
+from study.pruning.pipeline import Progress, run_pipeline
 from study.pruning.plan import PruningPlan
+from study.pruning.trajectory import Trajectory
 from study.records import RoundRecord
 from study.storage import Folder
 from study.tasks.loading import load_task
@@ -79,6 +80,8 @@ class PipelineTrainable(tune.Trainable):
             folder, config["id"], config["checkpoint_interval_s"], config["extensible"]
         )
         start = self._writer.begin(self._plan)
-        name = trajectory_hash(config["task"], self._task, self._plan.seeds)
-        trajectory = start or stored_trajectory(folder, name)
+        trajectory: Trajectory | Progress | None = start
+        if trajectory is None and config["share_trajectories"]:
+            name = trajectory_hash(config["task"], self._task, self._plan.seeds)
+            trajectory = stored_trajectory(folder, name)
         return run_pipeline(self._plan, self._task, trajectory, observer=self._writer)
