@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor
 
 from study.errors import UsageError, unknown_name
+from study.pruning.patterns import resolve_patterns
 from study.pruning.ranking import apportion, keep_best, pruned_count
 from study.pruning.seeds import derive_seed
 
@@ -217,27 +217,6 @@ def allocate(name: str, request: Request) -> Cut:
     if name not in ALLOCATIONS:
         raise unknown_name("allocation", name, ALLOCATIONS)
     return ALLOCATIONS[name](request)
-
-
-def resolve_patterns(sparsity: Mapping[str, float], layers: Sequence[str]) -> dict[str, float]:
-    """Turn a table of layer names and patterns into one of layers.
-
-    An exact name wins over a pattern, an earlier pattern over a later one.
-
-    Raises
-    ------
-    UsageError
-        If a name or pattern matches no layer.
-    """
-    for pattern in sparsity:
-        if not any(fnmatchcase(layer, pattern) for layer in layers):
-            raise unknown_name("sparsity: layer", pattern, layers)
-    resolved: dict[str, float] = {}
-    for layer in layers:
-        hits = [layer] if layer in sparsity else [p for p in sparsity if fnmatchcase(layer, p)]
-        if hits:
-            resolved[layer] = sparsity[hits[0]]
-    return resolved
 
 
 def lamp_scores(saliency: Tensor, alive: Tensor) -> Tensor:

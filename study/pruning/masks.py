@@ -11,15 +11,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from study.errors import UsageError, unknown_name
+from study.pruning.gradient_masks import Places, attach, forget, guards_of
 
-_GUARDS = "_gradient_masks"
-_INTEGER_OF_WIDTH = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 _NORMS = (
     nn.modules.batchnorm._NormBase,
     nn.LayerNorm,
@@ -43,7 +41,7 @@ class MaskedLayers:
         self._guards = {
             layer_name(_join(prefix, guard.name)): guard
             for prefix, module in model.named_modules()
-            for guard in _guards_of(module).values()
+            for guard in guards_of(module).values()
             if guard.module is module
         }
 
@@ -142,7 +140,7 @@ class MaskedLayers:
         for guard in self._guards.values():
             guard.detach()
         for module in self.model.modules():
-            module.__dict__.pop(_GUARDS, None)
+            forget(module)
 
 
 def mask_layers(
@@ -201,8 +199,8 @@ def mask_layers(
         parameter = module._parameters[parameter_name]
         if parameter is not None and not parameter.requires_grad:
             raise UsageError(f"layer {name!r} is frozen (requires_grad is False); exclude it.")
-        if parameter_name not in _guards_of(module):
-            _attach(places)
+        if parameter_name not in guards_of(module):
+            attach(places)
     return MaskedLayers(model)
 
 
@@ -211,108 +209,10 @@ def layer_name(parameter_name: str) -> str:
     return parameter_name.removesuffix(".weight")
 
 
-class _GradientMask:
-    """Keeps the gradient of one parameter zero where its mask is False.
-
-    Tensor hooks get lost when a parameter is copied or pickled. This object is an attribute of
-    the module, is copied and pickled with it, and puts the hook on again.
-    """
-
-    def __init__(self, module: nn.Module, name: str, parameter: nn.Parameter) -> None:
-        self.module = module
-        self.name = name
-        self.watch(parameter)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.module, self.name, self.parameter)
-
-    def watch(self, parameter: nn.Parameter) -> None:
-        self.parameter = parameter
-        self._bits: Tensor | None = None
-        self._bits_of: Tensor | None = None
-        self._handle = parameter.register_post_accumulate_grad_hook(self._mask_gradient)
-
-    @property
-    def mask(self) -> Tensor:
-        mask: Tensor = self.module._buffers[mask_name(self.name)]  # type: ignore[assignment]
-        return mask
-
-    def set_mask(self, mask: Tensor) -> None:
-        # A new tensor, not a write into the old one: copies of the old masks stay what they were.
-        self.module._buffers[mask_name(self.name)] = mask.to(self.mask.device).clone()
-
-    def zero_weights(self) -> None:
-        self.parameter.masked_fill_(~self.mask, 0)
-
-    def detach(self) -> None:
-        self._handle.remove()
-        del self.module._buffers[mask_name(self.name)]
-
-    def _mask_gradient(self, parameter: Tensor) -> None:
-        gradient = parameter.grad
-        assert gradient is not None
-        if gradient.requires_grad:  # backward(create_graph=True): stay differentiable
-            parameter.grad = gradient * self.mask
-            return
-        # AND with all ones or all zeros, in place: as fast as a float product, but it gives +0.0
-        # even where the gradient is inf or NaN, and it takes no new memory.
-        integer = _INTEGER_OF_WIDTH[gradient.element_size()]
-        mask = self.mask
-        if self._bits is None or self._bits_of is not mask or self._bits.dtype != integer:
-            self._bits = -mask.to(integer)
-            self._bits_of = mask
-        gradient.view(integer).bitwise_and_(self._bits)
-
-
-def mask_name(parameter: str) -> str:
-    """Name of the buffer that holds the mask of a parameter of the same module."""
-    return f"{parameter}_mask"
-
-
-_Owner = list[tuple[nn.Module, str]]
-
-
-def _attach(places: _Owner) -> None:
-    module, name = places[0]
-    parameter = module._parameters[name]
-    assert parameter is not None
-    module.register_buffer(mask_name(name), torch.ones_like(parameter, dtype=torch.bool))
-    guard = _GradientMask(module, name, parameter)
-    for owner, own_name in places:
-        owner.__dict__.setdefault(_GUARDS, {})[own_name] = guard
-        owner.register_load_state_dict_pre_hook(_keep_masks_that_are_not_loaded)
-        owner.register_load_state_dict_post_hook(_mask_loaded_weights)
-
-
-def _keep_masks_that_are_not_loaded(
-    module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any
-) -> None:
-    """Let a dense checkpoint be loaded, and let loading leave masks that were handed out alone."""
-    for name, guard in _guards_of(module).items():
-        if guard.module is module:
-            guard.set_mask(guard.mask)
-            state_dict.setdefault(f"{prefix}{mask_name(name)}", guard.mask)
-
-
-def _mask_loaded_weights(module: nn.Module, _incompatible_keys: Any) -> None:
-    for name, guard in _guards_of(module).items():
-        guard.set_mask(guard.mask)  # a new tensor: the gradient's bits are made anew from it
-        parameter = module._parameters[name]
-        if parameter is not None and parameter is not guard.parameter:
-            guard.watch(parameter)  # load_state_dict(assign=True) puts another parameter here
-        with torch.no_grad():
-            guard.zero_weights()
-
-
-def _guards_of(module: nn.Module) -> dict[str, _GradientMask]:
-    guards: dict[str, _GradientMask] = module.__dict__.get(_GUARDS, {})
-    return guards
-
-
-def _owners(model: nn.Module) -> dict[str, _Owner]:
+def _owners(model: nn.Module) -> dict[str, Places]:
     """Every module that holds each parameter, by the parameter's first name."""
     first_names: dict[nn.Parameter, str] = {}
-    owners: dict[str, _Owner] = {}
+    owners: dict[str, Places] = {}
     for prefix, module in model.named_modules():
         for name, parameter in module._parameters.items():
             if parameter is not None:
@@ -321,7 +221,7 @@ def _owners(model: nn.Module) -> dict[str, _Owner]:
     return owners
 
 
-def _is_prunable(name: str, owner: _Owner) -> bool:
+def _is_prunable(name: str, owner: Places) -> bool:
     module, own_name = owner[0]
     parameter = module._parameters[own_name]
     return (
@@ -337,7 +237,7 @@ def _is_prunable(name: str, owner: _Owner) -> bool:
 def _match(
     field: str,
     patterns: str | Iterable[str],
-    candidates: Mapping[str, _Owner],
+    candidates: Mapping[str, Places],
     preferred: list[str],
 ) -> list[str]:
     """Layers that any pattern matches; an exact name may reach beyond ``preferred``."""

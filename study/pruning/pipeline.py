@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from study.plugins import resolve
-from study.pruning.allocation import Request, allocate, resolve_patterns
+from study.pruning.allocation import Request, allocate
 from study.pruning.cost import DenseCost, dense_cost
 from study.pruning.masks import MaskedLayers, mask_layers
 from study.pruning.measuring import Spent, measure
+from study.pruning.patterns import resolve_patterns
 from study.pruning.plan import PruningPlan
+from study.pruning.progress import Observer, Progress
 from study.pruning.retraining import (
     go_back,
     retrain_optimizer,
@@ -43,58 +44,6 @@ from study.tasks.task import Task
 
 SCORING_BATCHES = 10
 """Batches over which a gradient saliency averages."""
-
-
-@dataclass(frozen=True, eq=False)
-class Progress:
-    """Where a pipeline stands: enough to go on from, bit for bit.
-
-    Parameters
-    ----------
-    round
-        The round whose training is under way or just finished; 0 is dense.
-    segment
-        The stretch of training of this round.
-    steps_done
-        Steps of it that were taken.
-    state
-        Weights, statistics, masks and optimizer.
-    before
-        The masked weights when the segment began, by layer.
-    requested
-        Sparsity asked of each layer in this round, where one was.
-    trajectory
-        The states of the dense run that later rounds may need.
-    spent
-        Cost of everything before this segment; its ``wall_s`` alone goes up to now.
-    train_loss
-        Mean loss of the last epoch of training; NaN while the segment is under way.
-    measured
-        Whether the round is over: its record was yielded.
-    """
-
-    round: int
-    segment: Segment
-    steps_done: int
-    state: TrainState
-    before: Mapping[str, Tensor]
-    requested: Mapping[str, float]
-    trajectory: Trajectory
-    spent: Spent
-    train_loss: float = float("nan")
-    measured: bool = False
-
-
-class Observer(Protocol):
-    """Who wants to keep what a pipeline makes. Both calls are made while training waits."""
-
-    def checkpoint(self, progress: Callable[[], Progress]) -> None:
-        """Called after every epoch; calling ``progress`` makes a copy of the state."""
-
-    def round_finished(
-        self, record: RoundRecord, masked: MaskedLayers, progress: Callable[[], Progress]
-    ) -> None:
-        """Called when a round was measured, before its record is yielded."""
 
 
 class _Clock:

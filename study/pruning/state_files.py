@@ -13,7 +13,7 @@ from torch import Tensor
 from study.errors import UsageError
 from study.pruning.masks import MaskedLayers
 from study.pruning.measuring import Spent
-from study.pruning.pipeline import Progress
+from study.pruning.progress import Progress
 from study.pruning.training import Segment, TrainState
 from study.pruning.trajectory import Trajectory
 

@@ -9,8 +9,9 @@ import ray
 
 from study.errors import UsageError
 from study.pruning.masks import MaskedLayers
-from study.pruning.pipeline import Progress, run_pipeline
+from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
+from study.pruning.progress import Progress
 from study.pruning.trajectory import Trajectory
 from study.records import (
     CONTROLS_DIR,

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from ray import tune
 
-from study.pruning.pipeline import Progress, run_pipeline
+from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
+from study.pruning.progress import Progress
 from study.pruning.trajectory import Trajectory
 from study.records import RoundRecord
 from study.storage import Folder

@@ -14,7 +14,6 @@ from study.pruning.allocation import (
     Request,
     allocate,
     lamp_scores,
-    resolve_patterns,
 )
 from study.pruning.ranking import pruned_count
 
@@ -101,13 +100,6 @@ def test_each_layer_goes_to_its_own_sparsity_and_layers_not_named_stay() -> None
     densities = {layer: mask.float().mean().item() for layer, mask in cut.masks.items()}
     assert densities == pytest.approx({"conv1": 0.5, "conv2": 0.5, "fc1": 0.1, "fc2": 1.0})
     assert cut.requested == {"conv1": 0.5, "conv2": 0.5, "fc1": 0.9}
-
-
-def test_an_exact_name_wins_over_a_pattern() -> None:
-    assert resolve_patterns({"conv*": 0.5, "conv2": 0.1}, list(SHAPES)) == {
-        "conv1": 0.5,
-        "conv2": 0.1,
-    }
 
 
 def test_a_layer_that_does_not_exist_gets_the_nearest_name() -> None:

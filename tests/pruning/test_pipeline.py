@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from study.errors import UsageError
 from study.pruning import run_pipeline
 from study.pruning.masks import MaskedLayers
-from study.pruning.pipeline import Progress
 from study.pruning.plan import PruningPlan
+from study.pruning.progress import Progress
 from study.pruning.ranking import pruned_count
 from study.pruning.state_files import progress_from_bytes, progress_to_bytes
 from study.pruning.trajectory import train_dense

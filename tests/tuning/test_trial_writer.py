@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from study.pruning.masks import MaskedLayers
-from study.pruning.pipeline import Progress, run_pipeline
+from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
+from study.pruning.progress import Progress
 from study.records import RoundRecord
 from study.storage import Folder
 from study.tuning.trial_writer import TrialWriter

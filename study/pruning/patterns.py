@@ -1,0 +1,26 @@
+"""Layers by name or pattern."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from search_spaces.layers import look_up
+from study.errors import unknown_name
+
+
+def resolve_patterns(sparsity: Mapping[str, float], layers: Sequence[str]) -> dict[str, float]:
+    """Turn a table of layer names and patterns into one of layers.
+
+    An exact name wins over a pattern, an earlier pattern over a later one.
+
+    Raises
+    ------
+    UsageError
+        If a name or pattern matches no layer.
+    """
+    for pattern in sparsity:
+        if not any(fnmatchcase(layer, pattern) for layer in layers):
+            raise unknown_name("sparsity: layer", pattern, layers)
+    levels = {layer: look_up(layer, sparsity, None) for layer in layers}
+    return {layer: level for layer, level in levels.items() if level is not None}
