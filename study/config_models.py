@@ -28,6 +28,9 @@ class StudyTable(_Table):
     time_budget_s: float | None = Field(
         default=None, gt=0, description="seconds after which no trial goes on"
     )
+    tracking: tuple[Literal["tensorboard"], ...] = Field(
+        default=(), description="where rounds are written to as they end, beside the records"
+    )
     storage_path: str = Field(
         default="studies", description="folder or URI in which the study's folder is made"
     )
@@ -91,8 +94,9 @@ class SearchTable(_Table):
         Literal["uniform", "uniform_plus", "global", "erk", "lamp", "sensitivity"], ...
     ] = Field(
         default=("global", "lamp", "erk", "uniform", "sensitivity"),
-        description="known allocations to try first, as points of the space; sensitivity is the "
-        "one with the least summed drop of the scan, where there is a scan",
+        description="known allocations to try first, as points of the space, in at most half of "
+        "the trials; sensitivity is the one with the least summed drop of the scan, where there "
+        "is a scan",
     )
     warm_start_densities: tuple[float, ...] = Field(
         default=(0.01, 0.1),

@@ -36,6 +36,7 @@ from study.tuning.provenance import collect
 from study.tuning.ray_session import ray_session, trial_resources
 from study.tuning.searcher import PlanSearcher, make_sampler
 from study.tuning.stopping import make_scheduler
+from study.tuning.tracking import TensorBoardWriter
 from study.tuning.trainable import PipelineTrainable
 from study.tuning.trajectories import stored_trajectory
 from study.tuning.warm_start import warm_start_points
@@ -154,7 +155,10 @@ def _begin(prepared: Prepared, listener: Listener) -> OutcomeRecorder:
     config, folder = prepared.config, prepared.folder
     folder.write(to_toml(config), STUDY_FILE)
     folder.write(collect(config.study.name).model_dump_json(indent=2), PROVENANCE_FILE)
-    recorder = OutcomeRecorder(folder, listener, config.study.time_budget_s is not None)
+    listeners = [listener]
+    if "tensorboard" in config.study.tracking and folder.local_path is not None:
+        listeners.append(TensorBoardWriter(folder.local_path))
+    recorder = OutcomeRecorder(folder, listeners, config.study.time_budget_s is not None)
     recorder.note("study_started", {"num_samples": config.study.num_samples})
     return recorder
 
@@ -199,7 +203,7 @@ def _enqueue_known_allocations(
     config, dense = prepared.config, stored_trajectory(prepared.folder, trajectory)
     if config.space.function is not None or dense is None:
         return
-    for point in warm_start_points(
+    points = warm_start_points(
         config.space,
         prepared.layers,
         prepared.task,
@@ -207,7 +211,8 @@ def _enqueue_known_allocations(
         records,
         config.search.warm_start,
         config.search.warm_start_densities,
-    ):
+    )
+    for point in points[: (config.study.num_samples + 1) // 2]:  # the rest is for the search
         study.enqueue_trial(point)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +31,17 @@ class OutcomeRecorder(Callback):
     ----------
     folder
         The study's folder.
-    listener
+    listeners
         Who else wants to know, such as a progress display.
     has_time_budget
         Whether it is a time budget that cuts off trials.
     """
 
-    def __init__(self, folder: Folder, listener: Listener, has_time_budget: bool) -> None:
+    def __init__(
+        self, folder: Folder, listeners: Sequence[Listener], has_time_budget: bool
+    ) -> None:
         self._folder = folder
-        self._listener = listener
+        self._listeners = list(listeners)
         self._started: dict[str, str] = {}
         self._running: dict[str, Any] = {}
         self._cut_off_by = "time_budget" if has_time_budget else "interrupted"
@@ -48,7 +50,7 @@ class OutcomeRecorder(Callback):
 
     def __getstate__(self) -> dict[str, Any]:
         # Ray keeps a copy of the tuner on disk. A display cannot be in it, and is not missed.
-        return {**self.__dict__, "_listener": _ignore, "_running": {}}
+        return {**self.__dict__, "_listeners": [], "_running": {}}
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         """A trial got its worker."""
@@ -89,7 +91,8 @@ class OutcomeRecorder(Callback):
     def note(self, event: str, detail: dict[str, Any]) -> None:
         """Write an event of the study itself, and tell the listener, with no trial."""
         self._folder.append_line(Event(event=event, detail=detail).to_json(), EVENTS_FILE)
-        self._listener(event, "", {})
+        for listener in self._listeners:
+            listener(event, "", {})
 
     def _verdict(self, trial: Any) -> dict[str, Any] | None:
         """What early stopping found of a trial, if it was to be stopped."""
@@ -136,11 +139,8 @@ class OutcomeRecorder(Callback):
         self._folder.append_line(
             Event(event=event, trial_id=trial_id, detail=detail).to_json(), EVENTS_FILE
         )
-        self._listener(event, trial_id, result)
-
-
-def _ignore(event: str, trial_id: str, result: dict[str, Any]) -> None:
-    """Nobody listens."""
+        for listener in self._listeners:
+            listener(event, trial_id, result)
 
 
 def _facts(result: dict[str, Any]) -> dict[str, Any]:

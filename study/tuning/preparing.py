@@ -73,6 +73,11 @@ def prepare(config: StudyConfig) -> Prepared:
             f"study.name: the folder {folder.location} exists already. Choose another --name, or "
             "remove it."
         )
+    if "tensorboard" in config.study.tracking and folder.local_path is None:
+        raise UsageError(
+            f"study.tracking: tensorboard needs a storage_path on this machine, not "
+            f"{folder.location}"
+        )
     if config.search.early_stopping == "future_dominated":
         make_yardstick(config, "search.early_stopping: future_dominated")
     if config.search.extend:
