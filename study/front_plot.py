@@ -68,5 +68,6 @@ def front_plot(
     labels = {0: f"{best:.1%}", rows - 1: f"{bottom:.1%}"}
     lines = [f"{labels.get(row, ''):>7} {side}{''.join(cells)}" for row, cells in enumerate(grid)]
     right = f"{sparsest:.3g}"
-    axis = f"1{'density kept':^{columns - 1 - len(right)}}{right}"
+    room = columns - 1 - len(right)
+    axis = f"1{'density kept' if room > 13 else '':^{room}}{right}"
     return [*lines, f"{'':>7} {'+' if plain else '└'}{floor * columns}", f"{'':>9}{axis}"]
