@@ -1,5 +1,6 @@
 """What many tests share: few threads, and one real study on a real Ray."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,16 @@ def ray_cluster() -> Iterator[None]:
     ray.init(num_cpus=2, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
     yield
     ray.shutdown()
+
+
+def environment() -> dict[str, str]:
+    """For another process: this project, and the Ray that runs already, if one does."""
+    import ray
+
+    own = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    if ray.is_initialized():
+        own["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address
+    return own
 
 
 @pytest.fixture(scope="session")

@@ -14,15 +14,16 @@ import pandas as pd
 import pytest
 
 from study.config import load_config, to_toml
-from tests.conftest import SMALL
+from tests.conftest import SMALL, environment
+
+pytestmark = pytest.mark.usefixtures("ray_cluster")
 
 COMMAND = [sys.executable, "-m", "study.cli"]
 
 
 def call(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     return subprocess.run(
-        [*COMMAND, *arguments], capture_output=True, text=True, cwd=cwd, env=environment,
+        [*COMMAND, *arguments], capture_output=True, text=True, cwd=cwd, env=environment(),
         check=False, timeout=300,
     )  # fmt: skip
 
