@@ -73,8 +73,14 @@ def table(studies: Studies, against: str = "naive") -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values("hypervolume", ascending=False, ignore_index=True)
 
 
-SHOWN = {"ours": ("#0072B2", "-"), "naive": ("#D55E00", "--"), "naive-random": ("#E69F00", ":"),
-         "ours-random": ("#56B4E9", "-."), "sweep": ("#000000", "-")}  # fmt: skip
+SHOWN = {
+    "ours": ("this project", "#0072B2", "-"),
+    "naive": ("Ray Tune + Optuna + nn.utils.prune", "#D55E00", "--"),
+    "naive-random": ("the same, random search", "#E69F00", ":"),
+    "ours-random": ("this project, random sampler", "#56B4E9", "-."),
+    "sweep": ("uniform sweep by hand", "#000000", "-"),
+}
+"""How each method is named and drawn."""
 
 
 def draw(studies: Studies, path: Path, task: str) -> None:
@@ -86,20 +92,20 @@ def draw(studies: Studies, path: Path, task: str) -> None:
         ("training examples seen", "wall time (s), Ray running"),
         strict=True,
     ):
-        for name, (colour, line) in SHOWN.items():
+        for name, (said, colour, line) in SHOWN.items():
             if name not in studies:
                 continue
             runs = [volumes(study, cost) for study in studies[name].values()]
             first, last = min(c[0] for c, _ in runs), max(c[-1] for c, _ in runs)
             grid = np.geomspace(max(first, 1e-3), last, 300)
             curves = np.array([_at(grid, *each) for each in runs])
-            ax.plot(grid, np.median(curves, axis=0), line, color=colour, label=name)
+            ax.plot(grid, np.median(curves, axis=0), line, color=colour, label=said)
             ax.fill_between(grid, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.15)
         ax.set(xscale="log", xlabel=label)
         ax.grid(alpha=0.3)
     seeds = max((len(by_seed) for by_seed in studies.values()), default=0)
     figure.axes[0].set_ylabel("hypervolume (log density, accuracy above 0.5)")
-    figure.axes[0].legend(frameon=False)
+    figure.axes[0].legend(frameon=False, fontsize=8)
     figure.suptitle(f"LeNet-300-100 on {task}: median and range of {seeds} seeds")
     figure.savefig(path, dpi=140)
 

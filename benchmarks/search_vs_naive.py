@@ -63,7 +63,7 @@ def report(task: str, folder: Path, picture: Path | None, json_: Path | None) ->
         name, _, seed = path.stem.rpartition("-")
         studies.setdefault(name, {})[int(seed)] = json.loads(path.read_text())
     found = table(studies)
-    click.echo(found.to_markdown(index=False, floatfmt=".3g"))
+    click.echo(found.to_string(index=False, float_format="{:.3g}".format))
     if json_ is not None:
         json_.write_text(found.to_json(orient="records", indent=2))
     if picture is not None:
