@@ -28,7 +28,7 @@ class StudyTable(_Table):
     time_budget_s: float | None = Field(
         default=None, gt=0, description="seconds after which no trial goes on"
     )
-    tracking: tuple[Literal["tensorboard"], ...] = Field(
+    tracking: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = Field(
         default=(), description="where rounds are written to as they end, beside the records"
     )
     storage_path: str = Field(

@@ -36,7 +36,7 @@ from study.tuning.provenance import collect
 from study.tuning.ray_session import ray_session, trial_resources
 from study.tuning.searcher import PlanSearcher, make_sampler
 from study.tuning.stopping import make_scheduler
-from study.tuning.tracking import TensorBoardWriter
+from study.tuning.tracking import TensorBoardWriter, ray_callbacks
 from study.tuning.trainable import PipelineTrainable
 from study.tuning.trajectories import stored_trajectory
 from study.tuning.warm_start import warm_start_points
@@ -132,7 +132,7 @@ def _tuner(prepared: Prepared, recorder: OutcomeRecorder, study: optuna.Study) -
         run_config=tune.RunConfig(
             name=RAY_DIR,
             storage_path=prepared.folder.location,
-            callbacks=[recorder],
+            callbacks=[recorder, *ray_callbacks(config)],
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=resources.max_failures),

@@ -25,6 +25,7 @@ from study.tasks.loading import load_task
 from study.tasks.task import Task
 from study.tuning.history import make_yardstick
 from study.tuning.searcher import draw_plan
+from study.tuning.tracking import check_tracking
 
 KINDS = {
     nn.Linear: "linear",
@@ -73,11 +74,7 @@ def prepare(config: StudyConfig) -> Prepared:
             f"study.name: the folder {folder.location} exists already. Choose another --name, or "
             "remove it."
         )
-    if "tensorboard" in config.study.tracking and folder.local_path is None:
-        raise UsageError(
-            f"study.tracking: tensorboard needs a storage_path on this machine, not "
-            f"{folder.location}"
-        )
+    check_tracking(config, folder)
     if config.search.early_stopping == "future_dominated":
         make_yardstick(config, "search.early_stopping: future_dominated")
     if config.search.extend:

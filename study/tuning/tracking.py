@@ -1,12 +1,19 @@
-"""Rounds as scalars for TensorBoard."""
+"""Rounds for other people's dashboards: TensorBoard, MLflow, Weights & Biases."""
 
 from __future__ import annotations
 
 import math
+import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ray.tune import Callback
 from tensorboardX import SummaryWriter
+
+from study.config import StudyConfig
+from study.errors import UsageError
+from study.storage import Folder
 
 TENSORBOARD_DIR = "tensorboard"
 
@@ -44,3 +51,47 @@ class TensorBoardWriter:
             writer = self._writers.pop(trial_id, None)
             if writer is not None:
                 writer.close()
+
+
+def check_tracking(config: StudyConfig, folder: Folder) -> None:
+    """Find out before a study begins whether it can be tracked as it asks.
+
+    Raises
+    ------
+    UsageError
+        If a package is missing, or TensorBoard's files cannot grow where the study is.
+    """
+    tracking = config.study.tracking
+    if "tensorboard" in tracking and folder.local_path is None:
+        raise UsageError(
+            f"study.tracking: tensorboard needs a storage_path on this machine, not "
+            f"{folder.location}"
+        )
+    for name in ("mlflow", "wandb"):
+        if name in tracking and find_spec(name) is None:
+            raise UsageError(
+                f"study.tracking: {name} is not installed. Run: pip install 'prune-study[{name}]'"
+            )
+
+
+def ray_callbacks(config: StudyConfig) -> list[Callback]:
+    """Ray's own callbacks for the trackers that have one.
+
+    MLflow's server is the one at MLFLOW_TRACKING_URI, as ever; W&B takes its key from the
+    environment, or runs offline with WANDB_MODE=offline.
+    """
+    callbacks: list[Callback] = []
+    if "mlflow" in config.study.tracking:
+        from ray.air.integrations.mlflow import MLflowLoggerCallback
+
+        callbacks.append(
+            MLflowLoggerCallback(
+                tracking_uri=os.environ.get("MLFLOW_TRACKING_URI"),
+                experiment_name=config.study.name,
+            )
+        )
+    if "wandb" in config.study.tracking:
+        from ray.air.integrations.wandb import WandbLoggerCallback
+
+        callbacks.append(WandbLoggerCallback(project=config.study.name))
+    return callbacks

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from tensorboardX.proto.event_pb2 import Event
 
+import study
 from study.config import load_config
 from study.errors import UsageError
 from study.tuning.preparing import prepare
@@ -53,6 +54,36 @@ def test_a_figure_that_is_not_finite_is_left_out(tmp_path: Path) -> None:
 
 
 def test_event_files_cannot_grow_behind_a_uri() -> None:
-    study = {"name": "x", "tracking": ["tensorboard"], "storage_path": "mock://somewhere"}
+    table = {"name": "x", "tracking": ["tensorboard"], "storage_path": "mock://somewhere"}
     with pytest.raises(UsageError, match="storage_path on this machine"):
-        prepare(load_config({**SMALL, "study": study}))
+        prepare(load_config({**SMALL, "study": table}))
+
+
+@pytest.mark.parametrize("name", ["mlflow", "wandb"])
+def test_a_tracker_that_is_not_installed_is_named_with_its_extra(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("study.tuning.tracking.find_spec", lambda _: None)
+    table = {"name": "x", "tracking": [name], "storage_path": str(tmp_path)}
+    with pytest.raises(UsageError, match=rf"prune-study\[{name}\]"):
+        prepare(load_config({**SMALL, "study": table}))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_mlflow_has_a_run_for_each_trial_with_its_rounds(
+    ray_cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="the extra mlflow is not installed")
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    tables = {"name": "tracked", "num_samples": 2, "tracking": ["mlflow"]}
+    study.run({**SMALL, "study": tables}, storage_path=tmp_path)
+    client = mlflow.MlflowClient(uri)
+    (experiment,) = client.search_experiments(filter_string="name = 'tracked'")
+    found = client.search_runs([experiment.experiment_id])
+    assert len(found) == 2
+    for run in found:
+        rounds = client.get_metric_history(run.info.run_id, "round")
+        assert min(metric.value for metric in rounds) == 0
+        assert "val_accuracy" in run.data.metrics
