@@ -62,12 +62,13 @@ def coming_costs(
     Returns
     -------
     dict or None
-        None where the plan does not say how much it will remove.
+        None where the plan does not say how much it will remove, or prunes other layers than
+        these (its own ``include`` or ``exclude``).
     """
     kept = coming_weights(plan, round_, layers)
-    if kept is None:
-        return None
     total = sum(layer.total for layer in layers)
+    if kept is None or last["prunable_parameters"] != total:
+        return None
     density = kept / total
     return {
         "density": density,

@@ -28,6 +28,7 @@ RESULT_FIELDS = (
     "val_loss",
     "macs",
     "nonzero_parameters",
+    "prunable_parameters",
     "train_epochs",
     "train_samples",
     "wall_s",

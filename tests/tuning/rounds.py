@@ -6,14 +6,15 @@ from study.pruning import PruningPlan
 
 
 def result(round_: int, accuracy: float, density: float, **other: Any) -> dict[str, Any]:
-    """A round of a network of 1,000 prunable and 10 other parameters, trained a epoch a round."""
+    """A round of a network of 4,096 prunable and 10 other parameters, trained an epoch a round."""
     return {
         "round": round_,
         "val_accuracy": accuracy,
         "val_loss": 1.0 - accuracy,
         "density": density,
-        "nonzero_parameters": round(1000 * density) + 10,
-        "macs": 1000 * density,
+        "nonzero_parameters": round(4096 * density) + 10,
+        "prunable_parameters": 4096,
+        "macs": 4096 * density,
         "train_epochs": 5.0 + round_,
         "train_samples": 500 + 100 * round_,
         **other,

@@ -53,7 +53,12 @@ def test_an_absolute_threshold_does_not_say_what_it_removes() -> None:
 
 
 def test_epochs_add_up_over_the_rounds_to_come() -> None:
-    last = result(1, 0.9, 0.5)
+    last = result(1, 0.9, 0.5, prunable_parameters=1000)
     costs = coming_costs(halving_plan(4), 4, LAYERS, last, epochs_a_round=2.0, macs_exponent=1)
     assert costs is not None
     assert costs["train_epochs"] == last["train_epochs"] + 6
+
+
+def test_of_a_plan_that_prunes_other_layers_nothing_is_foreseen() -> None:
+    last = result(1, 0.9, 0.5, prunable_parameters=900)
+    assert coming_costs(halving_plan(4), 4, LAYERS, last, 2.0, 1.0) is None
