@@ -34,7 +34,7 @@ from study.tuning.outcomes import Listener, OutcomeRecorder
 from study.tuning.preparing import Prepared
 from study.tuning.provenance import collect
 from study.tuning.ray_session import ray_session, trial_resources
-from study.tuning.searcher import PlanSearcher, make_sampler
+from study.tuning.searcher import PlanSearcher, close_open_trials, make_sampler
 from study.tuning.stopping import make_scheduler
 from study.tuning.tracking import TensorBoardWriter, ray_callbacks
 from study.tuning.trainable import PipelineTrainable
@@ -83,12 +83,15 @@ def run_study(prepared: Prepared, listener: Listener) -> Finished:
                 search = _optuna_study(config, journal)
                 _enqueue_known_allocations(prepared, search, name, records)
                 recorder.note("search_started", {})
-                _tuner(prepared, recorder, search).fit()
+                try:
+                    _tuner(prepared, recorder, search).fit()
+                finally:
+                    close_open_trials(search)
                 if config.search.extend:
                     _drop_kept_states(folder)
         except KeyboardInterrupt:
             interrupted = True
-        recorder.close_unfinished()
+        recorder.close_unfinished(interrupted)
     recorder.note("study_interrupted" if interrupted else "study_finished", {})
     return Finished(folder, recorder.failed, interrupted)
 

@@ -83,10 +83,10 @@ class OutcomeRecorder(Callback):
         self.failed += 1
         self._end(trial, "errored", "error", self._traceback(trial))
 
-    def close_unfinished(self) -> None:
+    def close_unfinished(self, interrupted: bool) -> None:
         """Record trials that the study's end cut off before Ray told of theirs."""
         for trial in list(self._running.values()):
-            self._end(trial, "stopped", "interrupted")
+            self._end(trial, "stopped", "interrupted" if interrupted else self._cut_off_by)
 
     def note(self, event: str, detail: dict[str, Any]) -> None:
         """Write an event of the study itself, and tell the listener, with no trial."""

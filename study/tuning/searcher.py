@@ -228,6 +228,14 @@ def draw_plan(
     return PruningPlan.model_validate({**fields, "seed": seed})
 
 
+def close_open_trials(study: optuna.Study) -> None:
+    """Fail what was asked for, or waits, and will not be run: nothing is left open for ever."""
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+    for _ in study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        study.tell(study.ask(), state=TrialState.FAIL)
+
+
 def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
     """Optuna's sampler of that name, seeded."""
     if name == "tpe":

@@ -9,7 +9,7 @@ import pytest
 from search_spaces import Layer, SearchSpace
 from study.objectives import Constraint
 from study.pruning import PruningPlan
-from study.tuning.searcher import PlanSearcher, make_sampler
+from study.tuning.searcher import PlanSearcher, close_open_trials, make_sampler
 
 LAYERS = (Layer("fc1", 100, "linear"), Layer("fc2", 50, "linear"))
 NAN = float("nan")
@@ -212,3 +212,16 @@ def test_a_share_of_the_plans_is_drawn_at_random(share: float, expected: int) ->
         run_trial(own, str(number))
         random += isinstance(study.sampler, optuna.samplers.RandomSampler)
     assert random == expected
+
+
+def test_nothing_is_left_open_when_a_study_ends_early() -> None:
+    own, study = searcher(rounds=[1, 4])
+    study.enqueue_trial({"sparsity.fc1": 0.5})
+    study.enqueue_trial({"sparsity.fc1": 0.6})
+    run_trial(own, "a")
+    ask(own, "b")
+    ask(own, "c")
+    study.enqueue_trial({"sparsity.fc1": 0.7})
+    close_open_trials(study)
+    states = [trial.state.name for trial in study.trials if "round" not in trial.user_attrs]
+    assert sorted(states) == ["COMPLETE", "FAIL", "FAIL", "FAIL"]

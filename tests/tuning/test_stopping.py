@@ -106,3 +106,18 @@ def test_by_default_nothing_stops_early_where_rounds_cannot_be_compared() -> Non
     tables = {**SMALL, "objectives": {"accuracy": "max", "loss": "min"}}
     assert load_config(tables).search.early_stopping == "none"
     assert load_config(SMALL).search.early_stopping == "future_dominated"
+
+
+@pytest.mark.slow
+def test_a_time_budget_ends_a_study_and_leaves_nothing_open(
+    ray_cluster: None, tmp_path: Path
+) -> None:
+    tables = config()
+    tables["study"] = {"name": "budget", "num_samples": 500, "time_budget_s": 4}
+    folder = Path(study.run(tables, storage_path=tmp_path))
+    cut_off = [o for o in outcomes_of(folder).values() if o.status == "stopped"]
+    assert {o.stop_reason for o in cut_off} <= {"time_budget", "future_dominated"}
+    assert len(outcomes_of(folder)) < 500
+    storage = JournalStorage(JournalFileBackend(str(folder / "optuna.journal")))
+    states = {t.state.name for t in optuna.load_study(study_name=None, storage=storage).trials}
+    assert states <= {"COMPLETE", "FAIL"}
