@@ -11,6 +11,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from study.errors import UsageError
+from study.pruning.fingerprint import Fingerprint
 from study.pruning.masks import MaskedLayers
 from study.pruning.measuring import Spent
 from study.pruning.progress import Progress
@@ -128,12 +129,19 @@ def _trajectory_facts(trajectory: Trajectory) -> dict[str, Any]:
         "steps": sorted(trajectory.states),
         "train_loss": trajectory.train_loss,
         "wall_s": trajectory.wall_s,
+        "origin": None if trajectory.origin is None else dataclasses.asdict(trajectory.origin),
     }
 
 
 def _trajectory(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Trajectory:
     states = {step: _state(f"step_{step}", tensors) for step in facts["steps"]}
-    return Trajectory(states, facts["train_loss"], facts["wall_s"])
+    origin = facts.get("origin")
+    return Trajectory(
+        states,
+        facts["train_loss"],
+        facts["wall_s"],
+        None if origin is None else Fingerprint(**origin),
+    )
 
 
 def _state_tensors(prefix: str, state: TrainState) -> dict[str, Tensor]:

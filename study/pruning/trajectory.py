@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
 from study.errors import UsageError
+from study.pruning.fingerprint import Fingerprint, fingerprint
 from study.pruning.seeds import Seeds
 from study.pruning.training import Segment, TrainState, capture, load_model, load_optimizer, train
 from study.tasks.recipe import build_optimizer, steps_per_epoch
@@ -29,16 +30,19 @@ class Trajectory:
         Mean training loss over the last epoch.
     wall_s
         Time that the training took.
+    origin
+        What it is a run of; None where that is not known.
     """
 
     states: Mapping[int, TrainState]
     train_loss: float
     wall_s: float
+    origin: Fingerprint | None = None
 
     def only(self, steps: Iterable[int]) -> Trajectory:
         """The same run with fewer states."""
         kept = {step: self.states[step] for step in sorted({0, *steps})}
-        return Trajectory(kept, self.train_loss, self.wall_s)
+        return replace(self, states=kept)
 
 
 def dense_steps(task: Task) -> int:
@@ -90,15 +94,25 @@ def train_dense(
         A run of the same task and seeds; only states that it lacks are computed, each from the
         nearest one before it.
     checkpoint
-        Called with the run so far, after every epoch.
+        Called after every epoch with the run so far: the states that are wanted, and the newest.
 
     Returns
     -------
     Trajectory
         With the states at step 0, at the rewind epochs and at the last step.
+
+    Raises
+    ------
+    UsageError
+        If ``resume`` is a run of something else.
     """
     last = dense_steps(task)
     wanted = {0, last, *(step_of_epoch(task, epoch) for epoch in rewind_epochs)}
+    origin = fingerprint(task, seeds)
+    if resume is not None:
+        _refuse_another(resume.origin, origin)
+        if wanted <= resume.states.keys():
+            return resume.only(wanted)
     model = build_model(task, seeds.init)
     if resume is None:
         states = {0: capture(model, build_optimizer(task.recipe, model))}
@@ -107,8 +121,9 @@ def train_dense(
         states, train_loss, wall_before = dict(resume.states), resume.train_loss, resume.wall_s
     started = time.perf_counter()
 
-    def so_far() -> Trajectory:
-        return Trajectory(states, train_loss, wall_before + time.perf_counter() - started)
+    def so_far(states: Mapping[int, TrainState]) -> Trajectory:
+        wall_s = wall_before + time.perf_counter() - started
+        return Trajectory(dict(states), train_loss, wall_s, origin)
 
     for target in sorted(wanted - states.keys()):
         begin = max(step for step in states if step < target)
@@ -120,12 +135,22 @@ def train_dense(
             steps: int, begin: int = begin, optimizer: torch.optim.Optimizer = optimizer
         ) -> None:
             if checkpoint is not None:
-                states[begin + steps] = capture(model, optimizer)
-                checkpoint(so_far())
+                checkpoint(so_far({**states, begin + steps: capture(model, optimizer)}))
 
         segment = Segment(target - begin, begin, lr_moves=True, data_step=begin)
         loss = train(model, optimizer, task, segment, seeds.data, after_epoch=after_epoch)
         states[target] = capture(model, optimizer)
         if target == last:
             train_loss = loss
-    return so_far().only(wanted)
+    return so_far(states).only(wanted)
+
+
+def _refuse_another(found: Fingerprint | None, needed: Fingerprint) -> None:
+    if found is None or found == needed:
+        return
+    names = {"init_seed": "seed of the initial weights", "data_seed": "seed of the data order"}
+    differing = [names.get(field, field) for field in needed.differences(found)]
+    raise UsageError(
+        f"start: this dense run is of another {' and another '.join(differing)} than the plan and "
+        "the task. Train one with train_dense(task, plan.seeds), or leave start out."
+    )

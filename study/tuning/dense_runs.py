@@ -32,16 +32,18 @@ def seeds_of(seed: int) -> Seeds:
 def train_dense_run(prepared: Prepared, needs: dict[str, float]) -> tuple[str, float]:
     """Train the dense run that all trials start from; return its name and how long it took."""
     config = prepared.config
+    arguments = prepared.task_arguments
     seeds = seeds_of(config.study.seed)
-    name = trajectory_hash(prepared.task_arguments, prepared.task, seeds)
     epochs = config.space.rewind_epochs(prepared.task.recipe.epochs)
 
-    def work(location: str) -> float:
+    def work(location: str) -> tuple[str, float]:
         task = task_on_worker(config)
+        name = trajectory_hash(arguments, task, seeds)
         dense = ensure_trajectory(Folder(location), name, task, seeds, epochs, shared_runs(config))
-        return dense.wall_s
+        return name, dense.wall_s
 
-    return name, _on_a_worker(work, needs, prepared.folder.location)
+    found: tuple[str, float] = _on_a_worker(work, needs, prepared.folder.location)
+    return found
 
 
 def scan_layers(prepared: Prepared, needs: dict[str, float]) -> list[SensitivityRecord]:

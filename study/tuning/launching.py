@@ -27,7 +27,7 @@ from study.records import (
     SensitivityRecord,
 )
 from study.storage import Folder
-from study.tuning.dense_runs import scan_layers, train_dense_run
+from study.tuning.dense_runs import scan_layers, shared_runs, train_dense_run
 from study.tuning.extension import Extensions
 from study.tuning.history import make_yardstick
 from study.tuning.outcomes import Listener, OutcomeRecorder
@@ -98,7 +98,7 @@ def run_study(prepared: Prepared, listener: Listener) -> Finished:
 
 def _tuner(prepared: Prepared, recorder: OutcomeRecorder, study: optuna.Study) -> tune.Tuner:
     config = prepared.config
-    resources, search = config.resources, config.search
+    resources, search, shared = config.resources, config.search, shared_runs(config)
     recorder.early_stopping = make_scheduler(config, prepared.layers)
     searcher = PlanSearcher(
         study,
@@ -112,7 +112,7 @@ def _tuner(prepared: Prepared, recorder: OutcomeRecorder, study: optuna.Study) -
             "cpus": resources.cpus_per_trial,
             "checkpoint_interval_s": resources.checkpoint_interval_s,
             "extensible": search.extend,
-            "share_trajectories": resources.share_trajectories,
+            "shared_runs": None if shared is None else shared.arguments,
         },
         every_round=search.every_round,
         exploration=search.exploration,

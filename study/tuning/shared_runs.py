@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from study.records import TRAJECTORY_FILE
 from study.storage import Folder
+from study.tuning.lock_files import held, is_held
 
 SHARED_DIR = ".trajectories"
 """Beside the studies of a storage path."""
 
 LOCK_FILE = "training.lock"
-
-HEARTBEAT_S = 2.0
-
-STALE_S = 20.0
-"""A lock whose owner has not been heard of for so long is nobody's."""
 
 
 class SharedRuns:
@@ -40,6 +33,16 @@ class SharedRuns:
     def __init__(self, folder: Folder, budget_bytes: int) -> None:
         self._folder = folder
         self._budget_bytes = budget_bytes
+
+    @property
+    def arguments(self) -> tuple[str, int]:
+        """What another process finds the same runs with, see :meth:`of`."""
+        return self._folder.location, self._budget_bytes
+
+    @classmethod
+    def of(cls, location: str, budget_bytes: int) -> SharedRuns:
+        """The runs in a folder by its path or URI."""
+        return cls(Folder(location), budget_bytes)
 
     def read(self, name: str) -> bytes | None:
         """A dense run, or None where nobody has trained it yet."""
@@ -71,18 +74,8 @@ class SharedRuns:
             yield
             return
         path.mkdir(parents=True, exist_ok=True)
-        lock = path / LOCK_FILE
-        while not _taken(lock):
-            time.sleep(0.2)
-        over = threading.Event()
-        beat = threading.Thread(target=_keep_alive, args=(lock, over), daemon=True)
-        beat.start()
-        try:
+        with held(path / LOCK_FILE):
             yield
-        finally:
-            over.set()
-            beat.join()
-            lock.unlink(missing_ok=True)
 
     def _path(self, name: str) -> Path | None:
         root = self._folder.local_path
@@ -101,29 +94,6 @@ class SharedRuns:
         for _, size, file in sorted(found):
             if total <= self._budget_bytes:
                 return
-            if file.parent.name != keep and not (file.parent / LOCK_FILE).exists():
+            if file.parent.name != keep and not is_held(file.parent / LOCK_FILE):
                 file.unlink(missing_ok=True)
                 total -= size
-
-
-def _taken(lock: Path) -> bool:
-    """Take a lock, if it is free or its owner is gone."""
-    try:
-        handle = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-    except FileExistsError:
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - lock.stat().st_mtime > STALE_S:
-                # Renamed first, so that of several who see it stale only one frees it.
-                grave = lock.with_name(f"{LOCK_FILE}.{socket.gethostname()}.{os.getpid()}")
-                lock.rename(grave)
-                grave.unlink(missing_ok=True)
-        return False
-    with os.fdopen(handle, "w") as file:
-        file.write(f"{socket.gethostname()} {os.getpid()}\n")
-    return True
-
-
-def _keep_alive(lock: Path, over: threading.Event) -> None:
-    while not over.wait(HEARTBEAT_S):
-        with contextlib.suppress(FileNotFoundError):
-            os.utime(lock)

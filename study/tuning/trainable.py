@@ -18,7 +18,8 @@ from study.records import RoundRecord
 from study.storage import Folder
 from study.tasks.loading import load_task
 from study.tasks.task import Task
-from study.tuning.trajectories import stored_trajectory, trajectory_hash
+from study.tuning.shared_runs import SharedRuns
+from study.tuning.trajectories import ensure_trajectory, stored_trajectory, trajectory_hash
 from study.tuning.trial_writer import TrialWriter
 
 RESULT_FIELDS = (
@@ -83,7 +84,15 @@ class PipelineTrainable(tune.Trainable):
         )
         start = self._writer.begin(self._plan)
         trajectory: Trajectory | Progress | None = start
-        if trajectory is None and config["share_trajectories"]:
-            name = trajectory_hash(config["task"], self._task, self._plan.seeds)
-            trajectory = stored_trajectory(folder, name)
+        if trajectory is None and config["shared_runs"] is not None:
+            trajectory = self._dense_run(folder, SharedRuns.of(*config["shared_runs"]))
         return run_pipeline(self._plan, self._task, trajectory, observer=self._writer)
+
+    def _dense_run(self, folder: Folder, shared: SharedRuns) -> Trajectory:
+        """What the study trained before its trials; of a seed that only this plan has, its own."""
+        assert self._task is not None
+        seeds, epoch = self._plan.seeds, self._plan.rewind_epoch
+        name = trajectory_hash(self._config["task"], self._task, seeds)
+        return stored_trajectory(folder, name) or ensure_trajectory(
+            folder, name, self._task, seeds, [] if epoch is None else [epoch], shared
+        )

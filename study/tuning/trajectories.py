@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
+import platform
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import torch
 
+from study.pruning.fingerprint import fingerprint, hash_tensors
 from study.pruning.seeds import Seeds
 from study.pruning.state_files import trajectory_from_bytes, trajectory_to_bytes
-from study.pruning.trajectory import Trajectory, build_model, train_dense
+from study.pruning.training import Segment, train
+from study.pruning.trajectory import (
+    Trajectory,
+    build_model,
+    dense_steps,
+    step_of_epoch,
+    train_dense,
+)
 from study.records import TRAJECTORIES_DIR, TRAJECTORY_FILE
 from study.storage import Folder
+from study.tasks.data import Split
+from study.tasks.recipe import build_optimizer
 from study.tasks.task import Task
 from study.tuning.shared_runs import SharedRuns
 
-FINGERPRINT_EXAMPLES = 16
+FEW_EXAMPLES = 16
+"""Examples of the training step by which models and losses are told apart."""
+
+CHECKPOINT_INTERVAL_S = 30.0
+"""Least time between two checkpoints of a dense run: short runs write none."""
 
 
 def trajectory_hash(task_arguments: Mapping[str, Any], task: Task, seeds: Seeds) -> str:
@@ -36,36 +54,45 @@ def trajectory_hash(task_arguments: Mapping[str, Any], task: Task, seeds: Seeds)
     """
     settings = {
         "task": {key: value for key, value in task_arguments.items() if key != "recipe"},
-        "recipe": task.recipe.model_dump(mode="json", exclude={"device"}),
-        "device": task.device.type,
-        "init_seed": seeds.init,
-        "data_seed": seeds.data,
-        "content": task_fingerprint(task, seeds.init),
+        "run": dataclasses.asdict(fingerprint(task, seeds)),
+        "behaviour": behaviour_fingerprint(task, seeds.init),
     }
-    canonical = json.dumps(settings, sort_keys=True)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+    return _hash(settings)
 
 
 @lru_cache(maxsize=16)
-def task_fingerprint(task: Task, init_seed: int) -> str:
-    """A hash of what a task's settings only name: its training data, and its model at the start.
+def behaviour_fingerprint(task: Task, init_seed: int) -> str:
+    """A hash of what names, shapes and settings do not tell: what a training step comes to.
 
-    The model counts by its initial weights and by what it makes of a few examples, so that
-    another layout, another activation or another loss is another task.
+    Initial weights, activations, dropout, momentum of norms, and a loss of the user's own all
+    change the state after one step on a few examples. It is taken on the CPU with one thread:
+    every machine of a kind gives the same.
     """
-    split, digest = task.data.train, hashlib.sha256()
-    model = build_model(task, init_seed).eval()
-    few = slice(0, FINGERPRINT_EXAMPLES)
-    with torch.inference_mode():
-        outputs = model(split.inputs[few])
-        loss = task.loss(outputs, split.targets[few])
-    weights = model.state_dict()
-    parts = [split.inputs, split.targets, *(weights[name] for name in sorted(weights)), outputs]
-    for part in (*parts, loss):
-        digest.update(repr((tuple(part.shape), part.dtype)).encode())
-        digest.update(part.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
-    digest.update("\x1f".join(sorted(weights)).encode())
-    return digest.hexdigest()[:16]
+    few = Split(task.data.train.inputs[:FEW_EXAMPLES], task.data.train.targets[:FEW_EXAMPLES])
+    recipe = task.recipe.model_copy(update={"device": "cpu"})
+    small = replace(task, data=replace(task.data, train=few, validation=few), recipe=recipe)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        model = build_model(small, init_seed)
+        optimizer = build_optimizer(recipe, model)
+        first_step = Segment(1, 0, lr_moves=True, data_step=0)
+        train(model, optimizer, small, first_step, data_seed=0)
+    finally:
+        torch.set_num_threads(threads)
+    state = model.state_dict()
+    return hash_tensors(state[name] for name in sorted(state))
+
+
+def environment_hash(task: Task) -> str:
+    """Of what else the last bits of a dense run depend on; runs are shared only among equals."""
+    on_cpu = task.device.type == "cpu"
+    processor = (
+        (platform.machine(), torch.backends.cpu.get_cpu_capability(), torch.get_num_threads())
+        if on_cpu
+        else torch.cuda.get_device_name(task.device)
+    )
+    return _hash({"torch": torch.__version__, "processor": processor})[:8]
 
 
 def stored_trajectory(study: Folder, name: str) -> Trajectory | None:
@@ -95,22 +122,62 @@ def ensure_trajectory(
         What is trained, and which states are needed beside the first and the last.
     shared
         Where other studies may have it, and where it is kept for them.
+
+    Returns
+    -------
+    Trajectory
+        With these states, and all that were kept before.
     """
-    with nullcontext() if shared is None else shared.training(name):
-        resume = stored_trajectory(study, name)
-        if resume is None and shared is not None and (data := shared.read(name)) is not None:
-            resume = trajectory_from_bytes(data)
-        trajectory = train_dense(
-            task,
-            seeds,
-            rewind_epochs,
-            resume=resume,
-            checkpoint=lambda so_far: study.write(
-                trajectory_to_bytes(so_far), TRAJECTORIES_DIR, name, TRAJECTORY_FILE
-            ),
-        )
+    rewind_epochs = list(rewind_epochs)
+    last = dense_steps(task)
+    wanted = {0, last, *(step_of_epoch(task, epoch) for epoch in rewind_epochs)}
+    own = stored_trajectory(study, name)
+    if own is not None and wanted <= own.states.keys():
+        return own
+    shared_name = f"{name}-{environment_hash(task)}"
+    with nullcontext() if shared is None else shared.training(shared_name):
+        others = None if shared is None else shared.read(shared_name)
+        found = _together(last, own, None if others is None else trajectory_from_bytes(others))
+        writer = _Checkpoints(study, name, shared, shared_name)
+        trajectory = train_dense(task, seeds, rewind_epochs, found, writer.checkpoint)
+        if found is not None and last in found.states:
+            trajectory = replace(trajectory, states={**found.states, **trajectory.states})
         data = trajectory_to_bytes(trajectory)
         study.write(data, TRAJECTORIES_DIR, name, TRAJECTORY_FILE)
-        if shared is not None and (resume is None or set(resume.states) != set(trajectory.states)):
-            shared.write(name, data)
+        known = set() if others is None or found is None else set(found.states)
+        if shared is not None and not trajectory.states.keys() <= known:
+            shared.write(shared_name, data)
     return trajectory
+
+
+def _together(last: int, first: Trajectory | None, second: Trajectory | None) -> Trajectory | None:
+    """Two runs of the same thing as one, or the one that got further."""
+    if first is None or second is None:
+        return first or second
+    if last in first.states and last in second.states:
+        return replace(first, states={**second.states, **first.states})
+    return max(first, second, key=lambda run: max(run.states))
+
+
+class _Checkpoints:
+    """Keeps a dense run under way where it can go on: with the others, if it is shared."""
+
+    def __init__(self, study: Folder, name: str, shared: SharedRuns | None, shared_name: str):
+        self._study, self._name = study, name
+        self._shared, self._shared_name = shared, shared_name
+        self._last = time.monotonic()
+
+    def checkpoint(self, so_far: Trajectory) -> None:
+        if time.monotonic() - self._last < CHECKPOINT_INTERVAL_S:
+            return
+        data = trajectory_to_bytes(so_far)
+        if self._shared is None:
+            self._study.write(data, TRAJECTORIES_DIR, self._name, TRAJECTORY_FILE)
+        else:
+            self._shared.write(self._shared_name, data)
+        self._last = time.monotonic()
+
+
+def _hash(settings: Mapping[str, Any]) -> str:
+    canonical = json.dumps(settings, sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]

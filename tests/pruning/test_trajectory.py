@@ -1,8 +1,12 @@
+import dataclasses
+
 import pytest
 import torch
 
 from study.errors import UsageError
+from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
+from study.pruning.seeds import Seeds
 from study.pruning.training import TrainState
 from study.pruning.trajectory import (
     Trajectory,
@@ -11,6 +15,7 @@ from study.pruning.trajectory import (
     step_of_epoch,
     train_dense,
 )
+from study.tasks.task import Task
 from tests.pruning.tiny import tiny_task
 
 SEEDS = PruningPlan(sparsity=0.5).seeds
@@ -44,10 +49,37 @@ def test_a_run_that_was_cut_off_after_an_epoch_goes_on_bit_for_bit() -> None:
     whole = train_dense(
         tiny_task(), SEEDS, [0.5], checkpoint=lambda t: parts.append(t.only(t.states))
     )
-    assert max(parts[1].states) == 8
+    assert sorted(parts[1].states) == [0, 2, 8]
+    assert sorted(parts[2].states) == [0, 2, 12]  # that of the epoch before is not kept
     continued = train_dense(tiny_task(), SEEDS, [0.5], resume=parts[1])
     assert sorted(continued.states) == [0, 2, 16]
     assert all(same(whole.states[step], continued.states[step]) for step in whole.states)
+
+
+@pytest.mark.parametrize(
+    ("task", "seeds", "words"),
+    [
+        (tiny_task(), SEEDS._replace(data=1), "another seed of the data order than"),
+        (tiny_task(lr=0.01), SEEDS._replace(init=1), "another recipe and another seed of the init"),
+    ],
+)
+def test_a_run_of_something_else_is_refused(task: Task, seeds: Seeds, words: str) -> None:
+    dense = train_dense(tiny_task(), SEEDS)
+    with pytest.raises(UsageError, match=words):
+        train_dense(task, seeds, resume=dense)
+    plan = PruningPlan(sparsity=0.5, init_seed=seeds.init, data_seed=seeds.data)
+    with pytest.raises(UsageError, match=words):
+        next(run_pipeline(plan, task, dense))
+    of_unknown_origin = dataclasses.replace(dense, origin=None)
+    assert train_dense(task, seeds, resume=of_unknown_origin).states.keys() == dense.states.keys()
+
+
+def test_a_complete_run_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    dense = train_dense(tiny_task(), SEEDS, [0.5, 2])
+    monkeypatch.setattr("study.pruning.trajectory.build_model", None)
+    again = train_dense(tiny_task(), SEEDS, [2], resume=dense)
+    assert sorted(again.states) == [0, 8, 16]
+    assert again.states[8] is dense.states[8]
 
 
 def test_initial_weights_follow_from_their_seed_alone() -> None:

@@ -1,16 +1,13 @@
 """Dense runs that studies share: trained once, whoever asks, whatever dies."""
 
 import os
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
-import pytest
-
 from study.storage import Folder
-from study.tuning.shared_runs import LOCK_FILE, STALE_S, SharedRuns
+from study.tuning.shared_runs import LOCK_FILE, SharedRuns
+from tests.tuning.locks import lock_of_a_dead_process
 
 
 def runs(folder: Path, budget_bytes: int = 1000) -> SharedRuns:
@@ -50,38 +47,6 @@ def test_runs_of_other_names_do_not_wait(tmp_path: Path) -> None:
         pass
 
 
-def test_the_lock_of_a_process_that_was_killed_is_nobodys(tmp_path: Path) -> None:
-    program = (
-        "import os, signal\n"
-        "from study.storage import Folder\n"
-        "from study.tuning.shared_runs import SharedRuns\n"
-        f"with SharedRuns(Folder({str(tmp_path)!r}), 1000).training('a'):\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    root = str(Path(__file__).parents[2])
-    subprocess.run(
-        [sys.executable, "-c", program], check=False, env={**os.environ, "PYTHONPATH": root}
-    )
-    lock = tmp_path / "a" / LOCK_FILE
-    assert lock.exists()
-    long_ago = time.time() - STALE_S - 1
-    os.utime(lock, (long_ago, long_ago))
-    with runs(tmp_path).training("a"):
-        assert lock.exists()
-    assert not lock.exists()
-
-
-def test_the_lock_of_one_who_trains_for_long_stays_fresh(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("study.tuning.shared_runs.HEARTBEAT_S", 0.05)
-    with runs(tmp_path).training("a"):
-        lock = tmp_path / "a" / LOCK_FILE
-        os.utime(lock, (0, 0))
-        time.sleep(0.5)
-        assert time.time() - lock.stat().st_mtime < 5
-
-
 def test_beyond_the_budget_the_least_recently_used_goes_and_never_the_newest(
     tmp_path: Path,
 ) -> None:
@@ -105,3 +70,11 @@ def test_a_run_that_is_being_trained_is_not_evicted(tmp_path: Path) -> None:
     with shared.training("a"):
         shared.write("b", b"0123456789")
         assert shared.read("a") is not None
+
+
+def test_a_run_whose_trainer_died_can_be_evicted(tmp_path: Path) -> None:
+    shared = runs(tmp_path, budget_bytes=15)
+    shared.write("a", b"0123456789")
+    lock_of_a_dead_process(tmp_path / "a" / LOCK_FILE)
+    shared.write("b", b"0123456789")
+    assert shared.read("a") is None

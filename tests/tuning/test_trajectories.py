@@ -1,39 +1,80 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 import study
-from study.pruning import PruningPlan
+from study.pruning import PruningPlan, train_dense
+from study.pruning.training import Segment, train
+from study.pruning.trajectory import Trajectory
 from study.records import RoundRecord
 from study.storage import Folder
 from study.tasks import Task, make_task
 from study.tuning.shared_runs import SharedRuns
-from study.tuning.trajectories import ensure_trajectory, task_fingerprint
+from study.tuning.trajectories import (
+    behaviour_fingerprint,
+    ensure_trajectory,
+    environment_hash,
+    stored_trajectory,
+    trajectory_hash,
+)
 from tests.conftest import SMALL
 from tests.pruning.tiny import images, tiny_task
 
 SEEDS = PruningPlan(sparsity=0.5).seeds
 
 
-def task(activation: type[nn.Module] = nn.ReLU, width: int = 8, data_seed: int = 0) -> Task:
+def task(
+    activation: type[nn.Module] = nn.ReLU, dropout: float = 0.2, momentum: float = 0.1
+) -> Task:
     def model() -> nn.Module:
-        return nn.Sequential(nn.Flatten(), nn.Linear(36, width), activation(), nn.Linear(width, 3))
+        return nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(36, 8),
+            nn.BatchNorm1d(8, momentum=momentum),
+            activation(),
+            nn.Dropout(dropout),
+            nn.Linear(8, 3),
+        )
 
-    return make_task(model, images(40, data_seed), images(20, 1), epochs=1, batch_size=16)
+    return make_task(model, images(40, 0), images(20, 1), epochs=1, batch_size=16)
 
 
-def test_the_fingerprint_is_that_of_data_model_and_seed() -> None:
-    same = {task_fingerprint(task(), 0) for _ in range(2)}
-    assert len(same) == 1
-    others = [
-        task_fingerprint(task(activation=nn.Tanh), 0),
-        task_fingerprint(task(width=9), 0),
-        task_fingerprint(task(data_seed=5), 0),
-        task_fingerprint(task(), 1),
+def test_models_of_the_same_shapes_that_train_otherwise_are_told_apart() -> None:
+    assert behaviour_fingerprint(task(), 0) == behaviour_fingerprint(task(), 0)
+    found = [
+        behaviour_fingerprint(task(), 0),
+        behaviour_fingerprint(task(activation=nn.Tanh), 0),
+        behaviour_fingerprint(task(dropout=0.5), 0),
+        behaviour_fingerprint(task(momentum=0.01), 0),
+        behaviour_fingerprint(task(), 1),
     ]
-    assert len({*same, *others}) == 5
+    assert len(set(found)) == len(found)
+
+
+def test_the_number_of_threads_has_no_say_in_a_name_but_in_what_is_shared() -> None:
+    before = torch.get_num_threads()
+    try:
+        names, environments = set(), set()
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            names.add(trajectory_hash({}, task(), SEEDS))
+            environments.add(environment_hash(task()))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert len(names) == 1
+    assert len(environments) == 2
+
+
+def same(first: Trajectory, second: Trajectory) -> bool:
+    return first.states.keys() == second.states.keys() and all(
+        torch.equal(value, second.states[step].model[name])
+        for step, state in first.states.items()
+        for name, value in state.model.items()
+    )
 
 
 def test_a_second_study_finds_what_the_first_trained(
@@ -44,10 +85,55 @@ def test_a_second_study_finds_what_the_first_trained(
     first = ensure_trajectory(Folder(str(tmp_path / "a")), "x", tiny, SEEDS, [0.0], shared)
     monkeypatch.setattr("study.pruning.trajectory.train", None)  # nothing may be trained again
     second = ensure_trajectory(Folder(str(tmp_path / "b")), "x", tiny, SEEDS, [0.0], shared)
-    assert set(first.states) == set(second.states)
-    for step, state in first.states.items():
-        for name, value in state.model.items():
-            assert torch.equal(value, second.states[step].model[name])
+    assert same(first, second)
+
+
+def test_a_study_that_needs_fewer_states_takes_none_from_the_others(tmp_path: Path) -> None:
+    shared = SharedRuns(Folder(str(tmp_path / ".trajectories")), 10**9)
+    first, second, third = (Folder(str(tmp_path / name)) for name in "abc")
+    tiny = tiny_task()
+    ensure_trajectory(first, "x", tiny, SEEDS, [0.5], shared)
+    ensure_trajectory(first, "x", tiny, SEEDS, [], shared)
+    ensure_trajectory(second, "x", tiny, SEEDS, [1], shared)
+    ensure_trajectory(third, "x", tiny, SEEDS, [], shared)
+    for folder, steps in ((first, [0, 2, 16]), (second, [0, 2, 4, 16]), (third, [0, 2, 4, 16])):
+        kept = stored_trajectory(folder, "x")
+        assert kept is not None
+        assert sorted(kept.states) == steps
+        assert same(kept.only(steps), train_dense(tiny, SEEDS, [0.5, 1]).only(steps))
+
+
+def test_who_takes_over_from_the_dead_goes_on_where_they_stood(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("study.tuning.trajectories.CHECKPOINT_INTERVAL_S", 0.0)
+    shared = SharedRuns(Folder(str(tmp_path / ".trajectories")), 10**9)
+    tiny, taken = tiny_task(), []
+
+    def dies_at_the_third(model: nn.Module, optimizer: object, *rest: Any, **more: Any) -> float:
+        told = more.pop("after_epoch")
+
+        def after_epoch(steps: int) -> None:
+            told(steps)
+            if steps == 12:
+                raise KeyboardInterrupt
+
+        return train(model, optimizer, *rest, **more, after_epoch=after_epoch)  # type: ignore[arg-type]
+
+    def noted(
+        model: nn.Module, optimizer: Any, task: Task, segment: Segment, *rest: Any, **more: Any
+    ) -> float:
+        taken.append(segment.steps)
+        return train(model, optimizer, task, segment, *rest, **more)
+
+    monkeypatch.setattr("study.pruning.trajectory.train", dies_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        ensure_trajectory(Folder(str(tmp_path / "a")), "x", tiny, SEEDS, [], shared)
+    monkeypatch.setattr("study.pruning.trajectory.train", noted)
+    found = ensure_trajectory(Folder(str(tmp_path / "b")), "x", tiny, SEEDS, [], shared)
+    assert taken == [4]
+    monkeypatch.undo()
+    assert same(found, train_dense(tiny, SEEDS))
 
 
 @pytest.mark.slow
