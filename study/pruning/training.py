@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from study.pruning.seeds import derive_seed
+from study.pruning.updates import Update
 from study.tasks.augmentation import augment
 from study.tasks.recipe import lr_at, steps_per_epoch
 from study.tasks.task import Task
@@ -94,6 +95,7 @@ def train(
     examples, per_epoch = len(train_split), steps_per_epoch(task.recipe, len(train_split))
     noise_seed = derive_seed(data_seed, "noise")
     noise = torch.Generator(device)
+    update = Update(optimizer)
     losses: list[Tensor] = []
     order: Tensor | None = None
     model.train()
@@ -105,12 +107,12 @@ def train(
                 losses = []
             seed_dropout(noise_seed + epoch * per_epoch + batch)
             noise.manual_seed(noise_seed + epoch * per_epoch + batch)
-            for group in optimizer.param_groups:
-                position = segment.lr_step + (step if segment.lr_moves else 0)
-                group["lr"] = lr_at(recipe, position, per_epoch)
+            lr = lr_at(recipe, segment.lr_step + (step if segment.lr_moves else 0), per_epoch)
             index = order[batch * recipe.batch_size : (batch + 1) * recipe.batch_size]
-            inputs = augment(train_split.inputs[index], recipe, noise)
-            losses.append(_step(model, optimizer, task, inputs, train_split.targets[index]))
+            # index_select copies whole examples; inputs[index] would go element by element.
+            inputs = augment(train_split.inputs.index_select(0, index), recipe, noise)
+            targets = train_split.targets.index_select(0, index)
+            losses.append(_step(model, update, lr, task, inputs, targets))
             if batch == per_epoch - 1 and after_epoch is not None:
                 after_epoch(step + 1)
     if not losses:
@@ -119,17 +121,18 @@ def train(
 
 
 def _step(
-    model: nn.Module, optimizer: torch.optim.Optimizer, task: Task, inputs: Tensor, targets: Tensor
+    model: nn.Module, update: Update, lr: float, task: Task, inputs: Tensor, targets: Tensor
 ) -> Tensor:
-    with torch.autocast(
-        task.device.type, dtype=torch.bfloat16, enabled=task.recipe.amp and inputs.is_cuda
-    ):
+    if task.recipe.amp and inputs.is_cuda:
+        with torch.autocast(task.device.type, dtype=torch.bfloat16):
+            loss = task.loss(model(inputs), targets)
+    else:
         loss = task.loss(model(inputs), targets)
-    optimizer.zero_grad(set_to_none=True)
+    update.zero_grad()
     loss.backward()
     if task.recipe.clip_norm is not None:
         nn.utils.clip_grad_norm_(model.parameters(), task.recipe.clip_norm)
-    optimizer.step()
+    update.step(lr)
     return loss.detach()
 
 
@@ -175,12 +178,20 @@ def load_model(model: nn.Module, state: TrainState) -> None:
 def load_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, state: TrainState) -> None:
     """Copy the optimizer's part of a state into an optimizer over the model's parameters."""
     slots: dict[int, dict[str, Tensor]] = {}
-    index_of = {name: index for index, (name, _) in enumerate(model.named_parameters())}
+    parameters = dict(model.named_parameters())
+    index_of = {name: index for index, name in enumerate(parameters)}
     for key, value in state.optimizer.items():
         slot, _, name = key.partition("/")
-        slots.setdefault(index_of[name], {})[slot] = value.clone()
+        slots.setdefault(index_of[name], {})[slot] = _laid_out_like(parameters[name], value)
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": slots, "param_groups": groups})
+
+
+def _laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
+    """A copy whose elements lie in memory as the parameter's do: fused kernels go by that."""
+    if value.shape != parameter.shape:
+        return value.clone()  # such as Adam's step
+    return torch.empty_like(parameter, dtype=value.dtype).detach().copy_(value)
 
 
 @contextmanager
