@@ -150,8 +150,9 @@ def counted(count: int, name: str) -> str:
 
 
 def short(name: str, most: int = LONGEST_NAME) -> str:
-    """A name that leaves room for the drawing: of a long one, its end."""
-    return name if len(name) <= most else "…" + name[1 - most :]
+    """A name that leaves room for the drawing: of a long one, its end. It is no formula."""
+    fits = name if len(name) <= most else "…" + name[1 - most :]
+    return fits.replace("$", r"\$")
 
 
 def say(ax: Axes, text: str) -> Axes:

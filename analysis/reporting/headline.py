@@ -22,7 +22,7 @@ def headline(results: Results) -> Section:
         return Section(
             "headline",
             "How far does it prune?",
-            missing=["No pruned network was finished yet; the report can be written again later."],
+            missing=[_why_none(results)],
         )
     rows = smallest_within(results, TOLERANCES)
     cards = [
@@ -46,6 +46,13 @@ def headline(results: Results) -> Section:
         )
     missing.append("Speedups are of multiply-adds; no latency was measured.")
     return Section("headline", "How far does it prune?", sentences, cards, missing=missing)
+
+
+def _why_none(results: Results) -> str:
+    failed = int((results.trials["status"] == "errored").sum())
+    if failed and failed == len(results.trials):
+        return f"All {failed} trials failed before their first cut: why is said at the end."
+    return "No pruned network was finished yet; the report can be written again later."
 
 
 def summary(results: Results) -> list[dict[str, Any]]:

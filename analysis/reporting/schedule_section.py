@@ -20,6 +20,12 @@ LEVELS = (0.2, 0.1, 0.05)
 
 def schedule(results: Results) -> Section:
     """How trials went from round to round, and which way of pruning reached most."""
+    if not (results.rounds["round"] > 0).any():
+        return Section(
+            "schedule",
+            "Which schedule gets it there?",
+            missing=["No trial has finished a round of pruning yet."],
+        )
     sentences: list[str] = []
     figures: list[Figure] = [
         figure(

@@ -53,6 +53,10 @@ def trade_off(results: Results) -> Section:
 
 def budget(results: Results) -> Section:
     """How the front grew over the examples trained on."""
+    if not (results.rounds["round"] > 0).any():
+        return Section(
+            "budget", "What finding it cost", missing=["No pruned network was found yet."]
+        )
     told = "The volume that the front dominates, over all examples trained on by all trials."
     return Section(
         "budget",
@@ -76,7 +80,9 @@ def points_to_choose(results: Results) -> Section:
         "operating-points",
         "Operating points",
         ["The most accurate network near each compression ratio, over the seeds that ran it."],
-        tables=[Table("Operating points", POINT_COLUMNS, [_cells(row) for row in found])],
+        tables=[Table("Operating points", POINT_COLUMNS, [_cells(row) for row in found])]
+        if found
+        else [],
         missing=missing,
     )
 

@@ -113,6 +113,23 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     assert "<script>" not in render_report(results, "md").replace("\\<script\\>", "")
 
 
+def test_a_layer_with_dollars_in_its_name_is_no_formula(tmp_path: Path) -> None:
+    study = new_study(tmp_path / "s", layers={"$x_1$": (300, 784), "fc2": (10, 300)})
+    study.sensitivity()
+    study.trial("0000", sparsity=0.9)
+    page = render_report(analysis.load(study.path))
+    drawn = re.findall(r"<text[^>]*>([^<]*x_1[^<]*)</text>", page)
+    assert drawn
+    assert set(drawn) == {"$x_1$"}
+
+
+def test_a_section_without_data_draws_nothing(tmp_path: Path) -> None:
+    study = new_study(tmp_path / "s")
+    study.trial("0000", finished=0, status="errored", reason="error", error="no")
+    page = render_report(analysis.load(study.path))
+    assert page.count("<figure>") == 1  # where the epochs went
+
+
 def test_controls_and_the_test_split_are_told_where_they_were_run(tmp_path: Path) -> None:
     study = new_study(tmp_path / "s")
     for seed in range(3):
@@ -146,7 +163,7 @@ def test_controls_and_the_test_split_are_told_where_they_were_run(tmp_path: Path
     ("kind", "expected"),
     [
         ("one trial", "Importances need"),
-        ("all failed", "No pruned network was finished yet"),
+        ("all failed", "All 3 trials failed before their first cut"),
         ("all nan", "training diverged"),
         ("running", "1 running"),
     ],
