@@ -67,7 +67,8 @@ class GradientMask:
         integer = _INTEGER_OF_WIDTH[gradient.element_size()]
         mask = self.mask
         if self._bits is None or self._bits_of is not mask or self._bits.dtype != integer:
-            self._bits = -mask.to(integer)
+            # Laid out in memory as the gradient is, whatever the mask came from.
+            self._bits = torch.empty_like(gradient, dtype=integer).copy_(mask).neg_()
             self._bits_of = mask
         gradient.view(integer).bitwise_and_(self._bits)
 

@@ -70,7 +70,10 @@ def build_model(task: Task, init_seed: int) -> nn.Module:
     """Build the task's model with initial weights that follow from the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(init_seed)
-        return task.build_model().to(task.device)
+        model = task.build_model().to(task.device)
+    if task.recipe.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
 
 
 def train_dense(

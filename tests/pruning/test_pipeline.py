@@ -17,7 +17,7 @@ from study.pruning.state_files import progress_from_bytes, progress_to_bytes
 from study.pruning.trajectory import train_dense
 from study.records import RoundRecord
 from study.tasks import make_task
-from tests.pruning.tiny import Tiny, forbidden_test, images, tiny_task
+from tests.pruning.tiny import Deep, Tiny, forbidden_test, images, tiny_task
 
 WEIGHTS = 36 + 4 * 36 * 3
 
@@ -86,6 +86,28 @@ def test_a_pipeline_goes_on_bit_for_bit_from_any_checkpoint(made: PruningPlan) -
         progress = progress_from_bytes(data)
         rest = [facts(record) for record in run_pipeline(made, tiny_task(), start=progress)]
         assert rest == whole[progress.round + progress.measured :]
+
+
+@pytest.mark.parametrize("made", [made for made in PLANS if made.allocation != "per_layer"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_with_channels_last_it_goes_on_bit_for_bit_too(made: PruningPlan, optimizer: str) -> None:
+    task, keeper = tiny_task(channels_last=True, optimizer=optimizer, model=Deep), Keeper()
+    whole = [facts(record) for record in run_pipeline(made, task, observer=keeper)]
+    for data in [*keeper.within, *keeper.after]:
+        progress = progress_from_bytes(data)
+        rest = [facts(record) for record in run_pipeline(made, task, start=progress)]
+        assert rest == whole[progress.round + progress.measured :]
+
+
+def test_channels_last_changes_speed_and_nothing_else() -> None:
+    made = plan(rounds=1, retrain_epochs=1)
+    plain, fast = (
+        list(run_pipeline(made, tiny_task(channels_last=last, model=Deep, epochs=1)))
+        for last in (False, True)
+    )
+    for one, other in zip(plain, fast, strict=True):
+        assert one.val_loss == pytest.approx(other.val_loss, rel=1e-5)
+        assert [layer.kept for layer in one.layers] == [layer.kept for layer in other.layers]
 
 
 def test_checkpoints_fall_within_rounds_and_hold_the_masks() -> None:

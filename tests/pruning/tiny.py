@@ -25,6 +25,20 @@ class Tiny(nn.Module):
         return out
 
 
+class Deep(Tiny):
+    """With a convolution of several channels, whose layout in memory is one of two.
+
+    It has no dropout, which draws in the order of memory.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dropout = nn.Identity()  # type: ignore[assignment]
+        self.conv = nn.Sequential(
+            nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), nn.Conv2d(3, 4, 3, padding=1)
+        )  # type: ignore[assignment]
+
+
 def images(n: int, seed: int) -> tuple[Tensor, Tensor]:
     """Noise with a bright row, column or diagonal: three classes."""
     generator = torch.Generator().manual_seed(seed)
@@ -41,7 +55,7 @@ def images(n: int, seed: int) -> tuple[Tensor, Tensor]:
     return inputs, targets
 
 
-def tiny_task(**recipe: object) -> Task:
+def tiny_task(model: type[nn.Module] = Tiny, **recipe: object) -> Task:
     """The task; 50 training examples in batches of 16, so that the last is partial."""
     fields = {
         "epochs": 4,
@@ -50,7 +64,7 @@ def tiny_task(**recipe: object) -> Task:
         "augmentation": ("flip",),
         "weight_decay": 1e-3,
     } | recipe
-    return make_task(Tiny, images(50, 0), images(30, 1), images(30, 2), name="tiny", **fields)
+    return make_task(model, images(50, 0), images(30, 1), images(30, 2), name="tiny", **fields)
 
 
 def forbidden_test() -> Split:
