@@ -129,7 +129,7 @@ def _tuner(prepared: Prepared, recorder: OutcomeRecorder, study: optuna.Study) -
             max_concurrent_trials=resources.max_concurrent,
             time_budget_s=config.study.time_budget_s,
             reuse_actors=True,
-            trial_name_creator=_name,
+            trial_name_creator=_title,
             trial_dirname_creator=_name,
         ),
         run_config=tune.RunConfig(
@@ -236,6 +236,13 @@ def _optuna_study(config: StudyConfig, storage: JournalStorage) -> optuna.Study:
 def _extensions(prepared: Prepared) -> Extensions:
     yardstick = make_yardstick(prepared.config, "search.extend")
     return Extensions(yardstick, prepared.config.space, prepared.layers)
+
+
+def _title(trial: Any) -> str:
+    """What Ray's dashboard calls a trial: its name in the study folder, and its plan in short."""
+    plan = trial.config["plan"]
+    what = (plan["allocation"], f"{plan['schedule']}{plan['rounds']}", plan["retrain"])
+    return "-".join([_name(trial), *(word.replace(":", ".") for word in what)])
 
 
 def _name(trial: Any) -> str:
