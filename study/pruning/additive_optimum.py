@@ -46,10 +46,11 @@ def additive_optimum(
     """
     budget = sparsity * sum(totals.values())
     removed = dict.fromkeys(totals, 0.0)
+    curves = {layer: _curve(records, layer) for layer in totals}
     pieces = [
         (cost, place, layer, amount)
         for layer, total in totals.items()
-        for place, (cost, amount) in enumerate(_pieces(_curve(records, layer), total))
+        for place, (cost, amount) in enumerate(_pieces(curves[layer], total))
     ]
     for _, _, layer, amount in sorted(pieces):
         taken = min(amount, budget)
@@ -61,7 +62,10 @@ def additive_optimum(
             f"sparsity: {sparsity:g} is more than the scanned levels reach together; they reach "
             f"{reached:.3g}"
         )
-    return {layer: min(amount / totals[layer], 1.0) for layer, amount in removed.items()}
+    return {
+        layer: min(amount / totals[layer], curves[layer][-1][0])  # not past it by a rounding error
+        for layer, amount in removed.items()
+    }
 
 
 def _curve(records: Sequence[SensitivityRecord], layer: str) -> list[tuple[float, float]]:
