@@ -18,7 +18,12 @@ from study.pruning.measuring import Spent, measure
 from study.pruning.patterns import resolve_patterns
 from study.pruning.plan import PruningPlan
 from study.pruning.progress import Observer, Progress
-from study.pruning.retraining import go_back, retrain_optimizer, retrain_segment, rewind_steps
+from study.pruning.retraining import (
+    go_back,
+    retrain_optimizer,
+    retrain_segment,
+    rewind_steps,
+)
 from study.pruning.saliency import SALIENCIES, SaliencyInputs, score
 from study.pruning.schedule import SCHEDULES
 from study.pruning.seeds import derive_seed
@@ -91,19 +96,14 @@ def run_pipeline(
     >>> for record in run_pipeline(plan, task):  # doctest: +SKIP
     ...     print(record.round, record.density, record.val_accuracy)
     """
-    return Pipeline(plan, task, observer).rounds(start)
+    pipeline = _Pipeline(plan, task, observer)
+    if isinstance(start, Progress):
+        return pipeline.go_on(start)
+    return pipeline.begin(start)
 
 
 @dataclass(eq=False)
-class Pipeline:
-    """One pipeline, step by step: :func:`run_pipeline` takes them one after the other.
-
-    Parameters
-    ----------
-    plan, task, observer
-        As of :func:`run_pipeline`.
-    """
-
+class _Pipeline:
     plan: PruningPlan
     task: Task
     observer: Observer | None
@@ -118,38 +118,43 @@ class Pipeline:
         self._check_layers()
         self.dense = dense_cost(self.masked, self.task.data.train.inputs[:1])
 
-    def at_dense(self, trajectory: Trajectory | None) -> Progress:
-        """Train dense, or take a dense run as it is: where pruning starts, round 0 to measure."""
+    def begin(self, trajectory: Trajectory | None) -> Iterator[RoundRecord]:
+        """Train dense, or take a dense run as it is, and prune from there."""
         rewind = [] if self.plan.rewind_epoch is None else [self.plan.rewind_epoch]
         trajectory = train_dense(self.task, self.plan.seeds, rewind, resume=trajectory)
         last = dense_steps(self.task)
         segment = Segment(last, 0, lr_moves=True, data_step=0)
-        return Progress(
-            round=0,
-            segment=segment,
-            steps_done=last,
-            state=trajectory.states[last],
-            before=self._layer_weights(trajectory.states[0]),
-            requested={},
-            trajectory=trajectory.only(rewind_steps(self.plan, self.task)),
-            spent=Spent(wall_s=trajectory.wall_s),
-            train_loss=trajectory.train_loss,
+        self._load(trajectory.states[last])
+        yield from self._rounds(
+            Progress(
+                round=0,
+                segment=segment,
+                steps_done=last,
+                state=trajectory.states[last],
+                before=self._layer_weights(trajectory.states[0]),
+                requested={},
+                trajectory=trajectory.only(rewind_steps(self.plan, self.task)),
+                spent=Spent(wall_s=trajectory.wall_s),
+                train_loss=trajectory.train_loss,
+            )
         )
 
-    def rounds(self, start: Trajectory | Progress | None) -> Iterator[RoundRecord]:
+    def go_on(self, progress: Progress) -> Iterator[RoundRecord]:
         """Finish the round under way, then prune on."""
-        progress = start if isinstance(start, Progress) else self.at_dense(start)
-        optimizer = self.load(progress.state)
+        yield from self._rounds(progress)
+
+    def _rounds(self, progress: Progress) -> Iterator[RoundRecord]:
+        optimizer = self._load(progress.state)
         while True:
             if not progress.measured:
                 progress = self._train(progress, optimizer)
-                record, progress = self.measure(progress, optimizer)
+                record, progress = self._measure(progress, optimizer)
                 yield record
                 if not math.isfinite(record.val_loss):
                     return
             if progress.round >= self.plan.rounds:
                 return
-            progress, optimizer = self.cut(progress, optimizer)
+            progress, optimizer = self._cut(progress, optimizer)
 
     def _train(self, progress: Progress, optimizer: torch.optim.Optimizer) -> Progress:
         """Take the steps of the segment that are left."""
@@ -180,10 +185,9 @@ class Pipeline:
         )
         return replace(progress, steps_done=segment.steps, spent=clock.spent(), train_loss=loss)
 
-    def measure(
+    def _measure(
         self, progress: Progress, optimizer: torch.optim.Optimizer
     ) -> tuple[RoundRecord, Progress]:
-        """Evaluate what the round came to, and tell the observer."""
         clock = _Clock(progress)
         record = measure(
             self.plan,
@@ -209,7 +213,7 @@ class Pipeline:
             steps=progress.segment.steps, samples=samples_in(self.task, progress.segment)
         )
 
-    def cut(
+    def _cut(
         self, progress: Progress, optimizer: torch.optim.Optimizer
     ) -> tuple[Progress, torch.optim.Optimizer]:
         """Score, allocate, cut, and go back to where the retraining starts."""
@@ -281,8 +285,7 @@ class Pipeline:
                     total[name] += part * (len(index) / len(chosen))
         return total, len(chosen)
 
-    def load(self, state: TrainState) -> torch.optim.Optimizer:
-        """Put a state into the model, and into a new optimizer."""
+    def _load(self, state: TrainState) -> torch.optim.Optimizer:
         load_model(self.model, state)
         optimizer = build_optimizer(self.task.recipe, self.model)
         load_optimizer(optimizer, self.model, state)
