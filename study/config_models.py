@@ -200,9 +200,7 @@ class ResourcesTable(_Table):
     cpus_per_trial: float = Field(default=1, gt=0, description="CPU cores; torch threads follow")
     gpus_per_trial: float = Field(default=0, ge=0, description="GPUs; fractions share one")
     max_concurrent: int | None = Field(
-        default=None,
-        ge=1,
-        description="trials at a time; unset: as many as fit when the study begins",
+        default=None, ge=1, description="trials at a time; unset: as many as fit"
     )
     max_failures: int = Field(
         default=0, ge=0, description="times that a trial is tried again after an error"

@@ -33,7 +33,7 @@ from study.tuning.history import make_yardstick
 from study.tuning.outcomes import Listener, OutcomeRecorder
 from study.tuning.preparing import Prepared
 from study.tuning.provenance import collect
-from study.tuning.ray_session import concurrent_trials, ray_session, trial_resources
+from study.tuning.ray_session import ray_session, trial_resources
 from study.tuning.searcher import PlanSearcher, close_open_trials, make_sampler
 from study.tuning.stopping import make_scheduler
 from study.tuning.tracking import TensorBoardWriter, ray_callbacks
@@ -126,7 +126,7 @@ def _tuner(prepared: Prepared, recorder: OutcomeRecorder, study: optuna.Study) -
             search_alg=searcher,
             scheduler=recorder.early_stopping,
             num_samples=-1,  # the searcher says when it is enough: an extension is no new trial
-            max_concurrent_trials=concurrent_trials(config),
+            max_concurrent_trials=resources.max_concurrent,
             time_budget_s=config.study.time_budget_s,
             reuse_actors=True,
             trial_name_creator=_title,

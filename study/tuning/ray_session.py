@@ -52,20 +52,3 @@ def trial_resources(config: StudyConfig) -> dict[str, float]:
                 f"{available.get(name.upper(), 0):g}; no trial could start."
             )
     return needs
-
-
-def concurrent_trials(config: StudyConfig) -> int:
-    """How many trials a study has under way at most: those that fit, and one that waits.
-
-    Without a number, Tune starts the workers one after the other, each when the last one runs. A
-    trial that waits is drawn with what was known before, so there is not more than one.
-    """
-    if config.resources.max_concurrent is not None:
-        return config.resources.max_concurrent
-    available = ray.cluster_resources()
-    fits = [
-        available.get(name.upper(), 0) / amount
-        for name, amount in trial_resources(config).items()
-        if amount
-    ]
-    return int(min(fits)) + 1
