@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,22 +13,18 @@ from rich.table import Table
 from rich.text import Text
 
 from study.config import StudyConfig
-from study.front_plot import front_of, front_plot
+from study.front_plot import front_plot
+from study.standing import PHASES, Standing
 
 LINE_INTERVAL_S = 10.0
 """Least time between two lines where there is no terminal."""
+
+REDRAWS_PER_S = 4
 
 PLOT_WIDTH, PLOT_HEIGHT = 76, 12
 
 MOST_ROWS = 8
 """Running trials that are shown."""
-
-PHASES = {
-    "training_dense_run": "training the dense network",
-    "scanning_layers": "scanning how much each layer can take",
-    "search_started": "searching",
-}
-"""Events of a study that say what it does now."""
 
 
 class Progress:
@@ -44,26 +41,26 @@ class Progress:
     """
 
     def __init__(self, config: StudyConfig, quiet: bool, console: Console | None = None) -> None:
-        self._trials = config.study.num_samples
         self._name = config.study.name
         self._console = console or Console(stderr=True, quiet=quiet, highlight=False)
-        self._is_live = self._console.is_terminal and not quiet
-        self._live = Live(console=self._console, refresh_per_second=4, transient=True)
-        self._phase = "starting Ray"
-        self._running: dict[str, dict[str, Any]] = {}
-        self._ended: set[str] = set()
-        self._counts = {"failed": 0, "stopped early": 0}
-        self._networks: list[tuple[float, float]] = []
-        self._dense_accuracy = float("nan")
-        self._best: dict[str, Any] | None = None
-        self._started = self._search_started = time.monotonic()
-        self._last_line = 0.0
+        self._standing = Standing(config, time.monotonic())
+        self._lock = Lock()  # the live view is drawn by a thread of its own
+        # FORCE_COLOR makes rich take a log file for a terminal; nothing can be redrawn in one.
+        is_terminal = self._console.is_interactive and self._console.file.isatty()
+        self._is_live = is_terminal and not quiet
+        self._live = Live(
+            get_renderable=self.view,
+            console=self._console,
+            refresh_per_second=REDRAWS_PER_S,
+            transient=True,
+        )
+        self._last_line_s = 0.0
 
     def __enter__(self) -> Self:
         if self._is_live:
             self._live.start()
         else:
-            self.say(self._phase)
+            self.say(self._standing.phase)
         return self
 
     def __exit__(
@@ -74,86 +71,64 @@ class Progress:
     ) -> None:
         if self._is_live:
             self._live.stop()
-        self._console.print(self._summary())
+            self._console.print(self.view())
+        else:
+            self._print_line()
 
     def say(self, line: str) -> None:
-        """Print a line above the live view."""
+        """Print a line, above the live view if there is one."""
         self._console.print(f"{self._name}: {line}", style="dim")
 
     def listen(self, event: str, trial_id: str, result: dict[str, Any]) -> None:
         """Take note of an event, of a trial or of the study itself."""
-        if event in PHASES:
-            self._phase = PHASES[event]
-            self._search_started = time.monotonic()
-            if not self._is_live:
-                self.say(self._phase)
-        elif event == "trial_started":
-            self._running[trial_id] = {}
-        elif event == "round_finished":
-            self._running[trial_id] = result
-            self._note_round(result)
-        elif event.startswith("trial_"):
-            self._running.pop(trial_id, None)
-            self._ended.add(trial_id)
-            self._counts["failed"] += event == "trial_errored"
-            self._counts["stopped early"] += event == "trial_stopped"
+        now_s = time.monotonic()
+        with self._lock:
+            self._standing.note(event, trial_id, result, now_s)
         if self._is_live:
-            self._live.update(self.view())
-        elif self._networks and time.monotonic() - self._last_line > LINE_INTERVAL_S:
-            self._last_line = time.monotonic()
-            self._console.print(self._summary())
+            return
+        if event in PHASES:
+            self.say(PHASES[event])
+        elif self._standing.networks and now_s - self._last_line_s > LINE_INTERVAL_S:
+            self._last_line_s = now_s
+            self._print_line()
 
     def view(self) -> RenderableType:
         """What the terminal shows now."""
+        with self._lock:
+            lines = self._standing.lines(time.monotonic())
+            running = sorted(self._standing.running.items())
+            networks = list(self._standing.networks)
+        rows = _rows(running)
         width = min(self._console.width, PLOT_WIDTH)
+        height = min(PLOT_HEIGHT, self._console.height - len(lines) - rows.row_count - 2)
         plain = not (self._console.encoding or "").lower().startswith("utf")
-        plot = front_plot(self._networks, width, PLOT_HEIGHT, plain)
-        return Group(self._summary(), *(Text(line, style="cyan") for line in plot), self._rows())
+        plot = front_plot(networks, width, height, plain)
+        return Group(
+            *(Text(line) for line in lines),
+            *(Text(line, style="cyan", no_wrap=True) for line in plot),
+            *([rows] if running else []),
+        )
 
-    def _note_round(self, result: dict[str, Any]) -> None:
-        if result["round"] == 0:
-            self._dense_accuracy = result["val_accuracy"]
-            return
-        self._networks.append((result["density"], result["val_accuracy"]))
-        good = result["val_accuracy"] >= self._dense_accuracy - 0.01
-        if good and (self._best is None or result["density"] < self._best["density"]):
-            self._best = result
+    def _print_line(self) -> None:
+        line = " · ".join(self._standing.lines(time.monotonic()))
+        self._console.print(Text(line), soft_wrap=True)
 
-    def _summary(self) -> Text:
-        now, ended = time.monotonic(), len(self._ended)
-        if not self._networks:
-            return Text(f"{self._name}: {self._phase} · {now - self._started:.0f} s")
-        parts = [
-            f"{self._name}: {ended}/{self._trials} trials",
-            *(f"{count} {what}" for what, count in self._counts.items() if count),
-            f"{len(self._networks)} networks, {len(front_of(self._networks))} on the front",
-            f"{now - self._started:.0f} s",
-        ]
-        if 0 < ended < self._trials:
-            left = (now - self._search_started) / ended * (self._trials - ended)
-            parts.append(f"about {left:.0f} s to go")
-        if self._best is not None:
-            parts.append(
-                f"within 1 point of dense: density {self._best['density']:.3f} "
-                f"at {self._best['val_accuracy']:.1%}"
+
+def _rows(running: list[tuple[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", expand=False)
+    for name in ("trial", "round", "density", "accuracy"):
+        table.add_column(name, justify="left" if name == "trial" else "right")
+    for trial_id, result in running[:MOST_ROWS]:
+        if result:
+            table.add_row(
+                trial_id,
+                f"{result['round']}/{result['rounds_planned']}",
+                f"{result['density']:.3g}",
+                f"{result['val_accuracy']:.1%}",
             )
-        return Text(" · ".join(parts))
-
-    def _rows(self) -> RenderableType:
-        table = Table(box=None, pad_edge=False, header_style="dim", expand=False)
-        for name in ("trial", "round", "density", "accuracy"):
-            table.add_column(name, justify="left" if name == "trial" else "right")
-        for trial_id, result in sorted(self._running.items())[:MOST_ROWS]:
-            if result:
-                table.add_row(
-                    trial_id,
-                    f"{result['round']}/{result['rounds_planned']}",
-                    f"{result['density']:.3f}",
-                    f"{result['val_accuracy']:.1%}",
-                )
-            else:
-                table.add_row(trial_id, "-", "-", "-")
-        more = len(self._running) - MOST_ROWS
-        if more > 0:
-            table.add_row(f"and {more} more", "", "", "")
-        return table if self._running else Text("")
+        else:
+            table.add_row(trial_id, "-", "-", "-")
+    more = len(running) - MOST_ROWS
+    if more > 0:
+        table.add_row(f"and {more} more", "", "", "")
+    return table

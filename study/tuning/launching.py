@@ -33,7 +33,7 @@ from study.tuning.history import make_yardstick
 from study.tuning.outcomes import Listener, OutcomeRecorder
 from study.tuning.preparing import Prepared
 from study.tuning.provenance import collect
-from study.tuning.ray_session import ray_session, trial_resources
+from study.tuning.ray_session import ray_session, trial_resources, worker_count
 from study.tuning.searcher import PlanSearcher, close_open_trials, make_sampler
 from study.tuning.stopping import make_scheduler
 from study.tuning.tracking import TensorBoardWriter, ray_callbacks
@@ -82,7 +82,7 @@ def run_study(prepared: Prepared, listener: Listener) -> Finished:
                     prepared, records = _scan(prepared, recorder)
                 search = _optuna_study(config, journal)
                 _enqueue_known_allocations(prepared, search, name, records)
-                recorder.note("search_started", {})
+                recorder.note("search_started", {"workers": worker_count(config)})
                 try:
                     _tuner(prepared, recorder, search).fit()
                 finally:

@@ -21,7 +21,8 @@ from study.storage import Folder
 from study.tuning.stopping import RoundScheduler
 
 Listener = Callable[[str, str, dict[str, Any]], None]
-"""Told of every event: its name, the trial (empty for those of the study), its last result."""
+"""Told of every event: its name, the trial and its last result; no trial, but the detail, of those
+of the study."""
 
 
 class OutcomeRecorder(Callback):
@@ -89,10 +90,10 @@ class OutcomeRecorder(Callback):
             self._end(trial, "stopped", "interrupted" if interrupted else self._cut_off_by)
 
     def note(self, event: str, detail: dict[str, Any]) -> None:
-        """Write an event of the study itself, and tell the listener, with no trial."""
+        """Write an event of the study itself, and tell the listeners."""
         self._folder.append_line(Event(event=event, detail=detail).to_json(), EVENTS_FILE)
         for listener in self._listeners:
-            listener(event, "", {})
+            listener(event, "", detail)
 
     def _verdict(self, trial: Any) -> dict[str, Any] | None:
         """What early stopping found of a trial, if it was to be stopped."""

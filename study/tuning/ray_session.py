@@ -52,3 +52,10 @@ def trial_resources(config: StudyConfig) -> dict[str, float]:
                 f"{available.get(name.upper(), 0):g}; no trial could start."
             )
     return needs
+
+
+def worker_count(config: StudyConfig) -> int:
+    """Trials that can run at a time on the cluster as it is now."""
+    needs, available = trial_resources(config), ray.cluster_resources()
+    fit = min(int(available[name.upper()] / amount) for name, amount in needs.items() if amount > 0)
+    return min(fit, config.resources.max_concurrent or fit)
