@@ -18,12 +18,7 @@ from study.pruning.measuring import Spent, measure
 from study.pruning.patterns import resolve_patterns
 from study.pruning.plan import PruningPlan
 from study.pruning.progress import Observer, Progress
-from study.pruning.retraining import (
-    go_back,
-    retrain_optimizer,
-    retrain_segment,
-    rewind_steps,
-)
+from study.pruning.retraining import go_back, retrain_optimizer, retrain_segment, rewind_steps
 from study.pruning.saliency import SALIENCIES, SaliencyInputs, score
 from study.pruning.schedule import SCHEDULES
 from study.pruning.seeds import derive_seed
@@ -96,14 +91,19 @@ def run_pipeline(
     >>> for record in run_pipeline(plan, task):  # doctest: +SKIP
     ...     print(record.round, record.density, record.val_accuracy)
     """
-    pipeline = _Pipeline(plan, task, observer)
-    if isinstance(start, Progress):
-        return pipeline.go_on(start)
-    return pipeline.begin(start)
+    return Pipeline(plan, task, observer).rounds(start)
 
 
 @dataclass(eq=False)
-class _Pipeline:
+class Pipeline:
+    """One pipeline, step by step: :func:`run_pipeline` takes them one after the other.
+
+    Parameters
+    ----------
+    plan, task, observer
+        As of :func:`run_pipeline`.
+    """
+
     plan: PruningPlan
     task: Task
     observer: Observer | None
@@ -118,43 +118,38 @@ class _Pipeline:
         self._check_layers()
         self.dense = dense_cost(self.masked, self.task.data.train.inputs[:1])
 
-    def begin(self, trajectory: Trajectory | None) -> Iterator[RoundRecord]:
-        """Train dense, or take a dense run as it is, and prune from there."""
+    def at_dense(self, trajectory: Trajectory | None) -> Progress:
+        """Train dense, or take a dense run as it is: where pruning starts, round 0 to measure."""
         rewind = [] if self.plan.rewind_epoch is None else [self.plan.rewind_epoch]
         trajectory = train_dense(self.task, self.plan.seeds, rewind, resume=trajectory)
         last = dense_steps(self.task)
         segment = Segment(last, 0, lr_moves=True, data_step=0)
-        self._load(trajectory.states[last])
-        yield from self._rounds(
-            Progress(
-                round=0,
-                segment=segment,
-                steps_done=last,
-                state=trajectory.states[last],
-                before=self._layer_weights(trajectory.states[0]),
-                requested={},
-                trajectory=trajectory.only(rewind_steps(self.plan, self.task)),
-                spent=Spent(wall_s=trajectory.wall_s),
-                train_loss=trajectory.train_loss,
-            )
+        return Progress(
+            round=0,
+            segment=segment,
+            steps_done=last,
+            state=trajectory.states[last],
+            before=self._layer_weights(trajectory.states[0]),
+            requested={},
+            trajectory=trajectory.only(rewind_steps(self.plan, self.task)),
+            spent=Spent(wall_s=trajectory.wall_s),
+            train_loss=trajectory.train_loss,
         )
 
-    def go_on(self, progress: Progress) -> Iterator[RoundRecord]:
+    def rounds(self, start: Trajectory | Progress | None) -> Iterator[RoundRecord]:
         """Finish the round under way, then prune on."""
-        yield from self._rounds(progress)
-
-    def _rounds(self, progress: Progress) -> Iterator[RoundRecord]:
-        optimizer = self._load(progress.state)
+        progress = start if isinstance(start, Progress) else self.at_dense(start)
+        optimizer = self.load(progress.state)
         while True:
             if not progress.measured:
                 progress = self._train(progress, optimizer)
-                record, progress = self._measure(progress, optimizer)
+                record, progress = self.measure(progress, optimizer)
                 yield record
                 if not math.isfinite(record.val_loss):
                     return
             if progress.round >= self.plan.rounds:
                 return
-            progress, optimizer = self._cut(progress, optimizer)
+            progress, optimizer = self.cut(progress, optimizer)
 
     def _train(self, progress: Progress, optimizer: torch.optim.Optimizer) -> Progress:
         """Take the steps of the segment that are left."""
@@ -185,9 +180,10 @@ class _Pipeline:
         )
         return replace(progress, steps_done=segment.steps, spent=clock.spent(), train_loss=loss)
 
-    def _measure(
+    def measure(
         self, progress: Progress, optimizer: torch.optim.Optimizer
     ) -> tuple[RoundRecord, Progress]:
+        """Evaluate what the round came to, and tell the observer."""
         clock = _Clock(progress)
         record = measure(
             self.plan,
@@ -213,7 +209,7 @@ class _Pipeline:
             steps=progress.segment.steps, samples=samples_in(self.task, progress.segment)
         )
 
-    def _cut(
+    def cut(
         self, progress: Progress, optimizer: torch.optim.Optimizer
     ) -> tuple[Progress, torch.optim.Optimizer]:
         """Score, allocate, cut, and go back to where the retraining starts."""
@@ -285,7 +281,8 @@ class _Pipeline:
                     total[name] += part * (len(index) / len(chosen))
         return total, len(chosen)
 
-    def _load(self, state: TrainState) -> torch.optim.Optimizer:
+    def load(self, state: TrainState) -> torch.optim.Optimizer:
+        """Put a state into the model, and into a new optimizer."""
         load_model(self.model, state)
         optimizer = build_optimizer(self.task.recipe, self.model)
         load_optimizer(optimizer, self.model, state)

@@ -191,9 +191,9 @@ def test_a_gradient_saliency_pays_for_the_examples_it_looks_at() -> None:
 
 def test_the_gradient_is_the_mean_over_the_examples() -> None:
     task = tiny_task()
-    from study.pruning.pipeline import _Pipeline
+    from study.pruning.pipeline import Pipeline
 
-    pipeline = _Pipeline(plan(), task, None)
+    pipeline = Pipeline(plan(), task, None)
     gradients, samples = pipeline._gradients(1)
     assert samples == 50
     pipeline.model.eval()
