@@ -44,6 +44,10 @@ from study.tuning.warm_start import warm_start_points
 RAY_DIR = "ray"
 """Ray Tune's own files within a study folder."""
 
+MOST_PENDING = 1000
+"""Workers that may be starting at a time. Without a number, Tune starts each only when the one
+before it runs; how many trials are under way, the searcher says."""
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -118,6 +122,7 @@ def _tuner(prepared: Prepared, recorder: OutcomeRecorder, study: optuna.Study) -
         exploration=search.exploration,
         num_samples=config.study.num_samples,
         constraints=search.parsed_constraints,
+        room=lambda: worker_count(config) + (resources.max_concurrent is None),
         extensions=_extensions(prepared) if search.extend else None,
     )
     return tune.Tuner(
@@ -126,7 +131,7 @@ def _tuner(prepared: Prepared, recorder: OutcomeRecorder, study: optuna.Study) -
             search_alg=searcher,
             scheduler=recorder.early_stopping,
             num_samples=-1,  # the searcher says when it is enough: an extension is no new trial
-            max_concurrent_trials=resources.max_concurrent,
+            max_concurrent_trials=MOST_PENDING,
             time_budget_s=config.study.time_budget_s,
             reuse_actors=True,
             trial_name_creator=_title,

@@ -55,7 +55,8 @@ def trial_resources(config: StudyConfig) -> dict[str, float]:
 
 
 def worker_count(config: StudyConfig) -> int:
-    """Trials that can run at a time on the cluster as it is now."""
-    needs, available = trial_resources(config), ray.cluster_resources()
-    fit = min(int(available[name.upper()] / amount) for name, amount in needs.items() if amount > 0)
-    return min(fit, config.resources.max_concurrent or fit)
+    """Trials that can run at a time on the cluster as it is now, one at least."""
+    resources, available = config.resources, ray.cluster_resources()
+    needs = {"CPU": resources.cpus_per_trial, "GPU": resources.gpus_per_trial}
+    fit = min(int(available.get(name, 0) / amount) for name, amount in needs.items() if amount)
+    return max(1, min(fit, resources.max_concurrent or fit))

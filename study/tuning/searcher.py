@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,9 @@ class PlanSearcher(Searcher):
         Plans to draw; None for no end.
     constraints
         What a network must meet; the sampler learns by how much each point fails.
+    room
+        Says how many trials may be under way now. Where it is one more than there are workers, the
+        next trial waits for one that gets free; it is drawn with what was known before.
     extensions
         Proposes further rounds of ended trials; None for never.
     """
@@ -81,6 +84,7 @@ class PlanSearcher(Searcher):
         exploration: float = 0.0,
         num_samples: int | None = None,
         constraints: Sequence[Constraint] = (),
+        room: Callable[[], float] = lambda: math.inf,
         extensions: Extensions | None = None,
     ) -> None:
         super().__init__()
@@ -95,6 +99,7 @@ class PlanSearcher(Searcher):
         self._exploration = exploration
         self._num_samples = num_samples
         self._constraints = list(constraints)
+        self._room = room
         self._extensions = extensions
         self._results: dict[str, list[dict[str, Any]]] = {}
         self._state = SearcherState()
@@ -103,8 +108,10 @@ class PlanSearcher(Searcher):
         """Metric and mode are those of the study; Ray has nothing to add."""
         return True
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]
-        """Draw the next plan, or lengthen one that ended on the front."""
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
+        """Draw the next plan, or lengthen one that ended on the front; None while all is busy."""
+        if len(self._state.running) >= self._room():
+            return None
         extension = self._extensions.take() if self._extensions is not None else None
         if extension is not None:
             done = extension.plan.rounds - 1

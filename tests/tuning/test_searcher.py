@@ -1,5 +1,6 @@
 """The searcher alone, without Ray: what it asks, what it tells, what it never tells."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ def searcher(
     num_samples: int | None = None,
     constraints: tuple[str, ...] = (),
     exploration: float = 0.0,
+    room: float = math.inf,
     **space: Any,
 ) -> tuple[PlanSearcher, optuna.Study]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -42,6 +44,7 @@ def searcher(
         exploration=exploration,
         num_samples=num_samples,
         constraints=[Constraint.parse(text) for text in constraints],
+        room=lambda: room,
     )
     return own, study
 
@@ -173,6 +176,16 @@ def test_the_search_ends_after_the_plans_that_were_asked_for() -> None:
     assert isinstance(own.suggest("a"), dict)
     assert isinstance(own.suggest("b"), dict)
     assert own.suggest("c") == "FINISHED"
+
+
+def test_no_plan_is_drawn_while_as_many_are_under_way_as_there_is_room_for() -> None:
+    own, study = searcher(room=2)
+    assert isinstance(own.suggest("a"), dict)
+    assert isinstance(own.suggest("b"), dict)
+    assert own.suggest("c") is None
+    assert len(study.trials) == 2
+    own.on_trial_complete("a", result(4))
+    assert isinstance(own.suggest("c"), dict)
 
 
 def test_every_point_says_by_how_much_it_fails_a_constraint() -> None:
