@@ -1,5 +1,6 @@
 VENV ?= .venv
 PYTHON ?= python3
+JOBS ?= 2
 BIN = $(VENV)/bin
 
 .PHONY: study test lint bench clean
@@ -8,7 +9,7 @@ study: $(VENV)/.installed
 	$(BIN)/prune-study run digits-mlp
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from study.plugins import resolve
 from study.pruning.allocation import Request, allocate
+from study.pruning.compact import CompactCopy
 from study.pruning.cost import DenseCost, dense_cost
 from study.pruning.masks import MaskedLayers, mask_layers
 from study.pruning.measuring import Spent, measure
@@ -157,27 +158,31 @@ class Pipeline:
         if progress.steps_done == segment.steps:
             return progress
         clock = _Clock(progress)
+        compact = None
+        if self.task.recipe.skip_dead:
+            compact = CompactCopy.if_it_pays(self.masked, optimizer, self.task.recipe)
+
+        def at_step(steps_done: int) -> Progress:
+            if compact is not None:
+                compact.store()
+            state = capture(self.model, optimizer)
+            return replace(progress, steps_done=steps_done, state=state, spent=clock.spent())
 
         def after_epoch(steps_done: int) -> None:
             if self.observer is not None and steps_done < segment.steps:
-                self.observer.checkpoint(
-                    lambda: replace(
-                        progress,
-                        steps_done=steps_done,
-                        state=capture(self.model, optimizer),
-                        spent=clock.spent(),
-                    )
-                )
+                self.observer.checkpoint(lambda: at_step(steps_done))
 
         loss = train(
-            self.model,
-            optimizer,
+            self.model if compact is None else compact.model,
+            optimizer if compact is None else compact.optimizer,
             self.task,
             segment,
             self.plan.seeds.data,
             first=progress.steps_done,
             after_epoch=after_epoch,
         )
+        if compact is not None:
+            compact.store()
         return replace(progress, steps_done=segment.steps, spent=clock.spent(), train_loss=loss)
 
     def measure(

@@ -1,0 +1,196 @@
+"""A smaller network in place of one with dead rows and columns: the same, up to rounding."""
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from study.pruning import PruningPlan, run_pipeline
+from study.pruning.compact import CompactCopy, live_units
+from study.pruning.masks import MaskedLayers, mask_layers
+from study.pruning.state_files import progress_from_bytes
+from study.pruning.training import capture
+from study.tasks.recipe import Recipe, build_optimizer
+from tests.pruning.test_pipeline import Keeper, facts
+from tests.pruning.tiny import Deep, Tiny, tiny_task
+
+ALWAYS = {nn.Linear: 1.0, nn.Conv2d: 1.0}
+
+RECIPES = [
+    {"optimizer": "sgd", "lr": 0.1, "weight_decay": 0.01},
+    {"optimizer": "sgd", "lr": 0.1, "nesterov": True, "clip_norm": 0.5},
+    {"optimizer": "adam", "lr": 0.01},
+    {"optimizer": "adamw", "lr": 0.01, "weight_decay": 0.1},
+]
+
+
+def network(dead: str) -> MaskedLayers:
+    """Two convolutions with a norm between them, and two dense layers, with something dead."""
+    torch.manual_seed(0)
+    # No bias before the norm: its gradient is rounding alone, which Adam makes steps of.
+    model = nn.Sequential(
+        nn.Conv2d(2, 6, 3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(6),
+        nn.ReLU(),
+        nn.Conv2d(6, 5, 3, dilation=2),
+        nn.Flatten(),
+        nn.Linear(20, 8),
+        nn.Tanh(),
+        nn.Linear(8, 3),
+    )
+    masked = mask_layers(model)
+    masks = {name: torch.rand(mask.shape) < 0.7 for name, mask in masked.masks.items()}
+    for mask in masks.values():
+        if dead in ("rows", "both"):
+            mask[::2] = False
+        if dead in ("columns", "both"):
+            mask[:, 1::2] = False
+        if dead == "all":
+            mask[:] = False
+    masked.cut(masks, optimizer=None)
+    return masked
+
+
+def steps(model: nn.Module, optimizer: torch.optim.Optimizer, seed: int = 0) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    losses = []
+    for _ in range(5):
+        inputs = torch.randn(16, 2, 11, 11, generator=generator)
+        targets = torch.randint(3, (16,), generator=generator)
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(inputs), targets)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.detach())
+    return losses
+
+
+@pytest.mark.parametrize("dead", ["rows", "columns", "both", "all"])
+@pytest.mark.parametrize("recipe", RECIPES, ids=str)
+def test_it_takes_the_steps_of_the_whole_network(dead: str, recipe: dict[str, Any]) -> None:
+    plain, masked = network(dead), network(dead)
+    made = Recipe(**recipe)
+    expected, optimizer = (build_optimizer(made, each.model) for each in (plain, masked))
+    for each, its_optimizer in ((plain, expected), (masked, optimizer)):
+        steps(each.model, its_optimizer)  # so that there is a state to go on with
+    live = live_units(masked, ALWAYS)
+    assert set(live) == set(masked.names)
+    compact = CompactCopy(masked, optimizer, made, live)
+    torch.testing.assert_close(
+        steps(compact.model, compact.optimizer, 1), steps(plain.model, expected, 1)
+    )
+    compact.store()
+    mine, theirs = capture(masked.model, optimizer), capture(plain.model, expected)
+    torch.testing.assert_close(dict(mine.model), dict(theirs.model))
+    torch.testing.assert_close(dict(mine.optimizer), dict(theirs.optimizer))
+
+
+@pytest.mark.parametrize("dead", ["rows", "columns", "both", "all"])
+def test_what_is_pruned_stays_exactly_zero(dead: str) -> None:
+    masked = network(dead)
+    recipe = Recipe(lr=0.1)
+    optimizer = build_optimizer(recipe, masked.model)
+    compact = CompactCopy(masked, optimizer, recipe, live_units(masked, ALWAYS))
+    steps(compact.model, compact.optimizer)
+    compact.store()
+    for name, mask in masked.masks.items():
+        weight = masked.weights[name]
+        assert not weight[~mask].any()
+        assert not optimizer.state[weight]["momentum_buffer"][~mask].any()
+
+
+def test_it_is_really_smaller() -> None:
+    masked = network("both")
+    recipe = Recipe()
+    optimizer = build_optimizer(recipe, masked.model)
+    compact = CompactCopy(masked, optimizer, recipe, live_units(masked, ALWAYS))
+    shapes = {name: tuple(p.shape) for name, p in compact.model.named_parameters()}
+    assert shapes["0.weight"] == (3, 1, 3, 3)
+    assert shapes["5.weight"] == (4, 10)
+    assert shapes["5.bias"] == (8,)
+
+
+def test_the_network_is_left_alone_until_what_was_learned_is_stored() -> None:
+    masked = network("both")
+    recipe = Recipe(lr=0.1)
+    optimizer = build_optimizer(recipe, masked.model)
+    before = deepcopy(masked.model.state_dict())
+    compact = CompactCopy(masked, optimizer, recipe, live_units(masked, ALWAYS))
+    steps(compact.model, compact.optimizer)
+    torch.testing.assert_close(masked.model.state_dict(), before, rtol=0, atol=0)
+    compact.store()
+    assert not torch.equal(masked.model.state_dict()["5.bias"], before["5.bias"])
+
+
+class Own(nn.Linear):
+    """A layer of the user's, whose forward pass may be anything."""
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        nn.Sequential(Own(6, 6)),
+        nn.Sequential(nn.Conv2d(4, 4, 3, groups=2)),
+        nn.Sequential(nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect")),
+        nn.Sequential(nn.Conv2d(4, 4, 3)).to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+        nn.Sequential(nn.LSTM(4, 4)),
+    ],
+    ids=["own", "grouped", "reflecting", "channels last", "lstm"],
+)
+def test_layers_that_could_mean_something_else_are_left_as_they_are(model: nn.Module) -> None:
+    masked = mask_layers(model)
+    masked.cut({n: torch.zeros_like(m) for n, m in masked.masks.items()}, optimizer=None)
+    assert live_units(masked, ALWAYS) == {}
+
+
+def test_a_weight_that_two_layers_share_is_left_as_it_is() -> None:
+    model = nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 6))
+    model[1].weight = model[0].weight
+    masked = mask_layers(model)
+    masked.cut({n: torch.zeros_like(m) for n, m in masked.masks.items()}, optimizer=None)
+    assert live_units(masked, ALWAYS) == {}
+
+
+def test_a_network_with_little_dead_is_not_copied() -> None:
+    masked = network("none")
+    assert CompactCopy.if_it_pays(masked, build_optimizer(Recipe(), masked.model), Recipe()) is None
+
+
+@pytest.mark.parametrize("model", [Tiny, Deep])
+@pytest.mark.parametrize("retrain", ["finetune", "lr_rewind", "weight_rewind", "reinit"])
+def test_a_pipeline_gives_the_same_records_in_the_same_coordinates(
+    model: type[nn.Module], retrain: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stores = []
+    store = CompactCopy.store
+    monkeypatch.setattr(CompactCopy, "store", lambda self: stores.append(store(self)))
+    plan = PruningPlan(
+        sparsity={"conv*": 0.5, "fc": 0.97},
+        rounds=3,
+        retrain=retrain,
+        retrain_epochs=2,
+        rewind_epoch=1 if retrain == "weight_rewind" else None,
+        optimizer_state="keep" if retrain == "lr_rewind" else "fresh",
+    )
+    whole = list(run_pipeline(plan, tiny_task(model=model)))
+    compact = list(run_pipeline(plan, tiny_task(model=model, skip_dead=True)))
+    assert stores
+    for mine, theirs in zip(compact, whole, strict=True):
+        assert mine.val_loss == pytest.approx(theirs.val_loss, rel=1e-3)
+        assert mine.train_loss == pytest.approx(theirs.train_loss, rel=1e-3)
+        assert mine.mask_hash == theirs.mask_hash
+        assert [str(layer) for layer in mine.layers] == [str(layer) for layer in theirs.layers]
+        assert mine.macs == theirs.macs
+
+
+def test_a_compact_round_that_is_cut_anywhere_goes_on_as_if_it_had_not_been() -> None:
+    task = tiny_task(skip_dead=True)
+    plan = PruningPlan(sparsity={"conv": 0.5, "fc": 0.97}, rounds=2, retrain_epochs=3)
+    keeper = Keeper()
+    whole = [facts(record) for record in run_pipeline(plan, task, observer=keeper)]
+    for data in keeper.within:
+        progress = progress_from_bytes(data)
+        rest = [facts(record) for record in run_pipeline(plan, task, start=progress)]
+        assert rest == whole[progress.round :]
