@@ -1,39 +1,43 @@
 """What Ray, Optuna and the records add to a trial, once everything has started.
 
-    python -m benchmarks.trial_overhead
-
-Runs the default study with one trial at a time, and the same plans again in a plain process from
-the same dense run. The difference of the two is the overhead.
+Runs trials of the default study one at a time, and the same plans again in a plain process from the
+same dense run. The difference of the two is the overhead.
 """
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
-from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from statistics import median
 
 import torch
 
 import study
+from benchmarks.measuring import Figure
+from benchmarks.study_events import times_of
 from study.config import load_config
 from study.pruning import PruningPlan, run_pipeline, train_dense
 from study.tasks import load_task
 
-TRIALS = 24
+
+def measure(quick: bool = False) -> list[Figure]:
+    """Milliseconds a trial, and the share of a study of five-second trials that they would be."""
+    with tempfile.TemporaryDirectory() as scratch:
+        changes = ["resources.max_concurrent=1", "sensitivity.scan=false", "report.controls=false"]
+        config = load_config("digits-mlp", changes)
+        folder = Path(study.run(config, storage_path=scratch, num_samples=8 if quick else 24))
+        begins = times_of(folder, "trial_started")
+        with_ray = [(b - a) * 1000 for a, b in pairwise(begins)][1:]
+        alone = _alone_ms(folder)[1:]
+    overhead = [a - b for a, b in zip(with_ray, alone, strict=False)]
+    return [
+        Figure.of("overhead of a trial", "ms", overhead, "<= 150"),
+        Figure.of("of a trial that takes 5 s", "% of the time", [o / 50 for o in overhead], "<= 5"),
+    ]
 
 
-def between_starts_ms(folder: Path) -> list[float]:
-    """Time from the start of each trial to that of the next, as the driver saw it."""
-    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
-    begins = [datetime.fromisoformat(e["at"]) for e in events if e["event"] == "trial_started"]
-    return [(b - a).total_seconds() * 1000 for a, b in pairwise(begins)]
-
-
-def alone_ms(folder: Path) -> list[float]:
+def _alone_ms(folder: Path) -> list[float]:
     """Time of each trial's plan in this process."""
     torch.set_num_threads(1)
     task = load_task(**load_config(folder / "study.toml").task.load_arguments())
@@ -44,26 +48,10 @@ def alone_ms(folder: Path) -> list[float]:
     epochs = {plan.rewind_epoch for plan in plans if plan.rewind_epoch is not None}
     dense = train_dense(task, plans[0].seeds, epochs)
     times = []
-    for plan in plans:
+    for trial, plan in zip(sorted((folder / "trials").iterdir()), plans, strict=True):
+        rounds = len((trial / "rounds.jsonl").read_text().splitlines())
         begin = time.perf_counter()
-        list(run_pipeline(plan, task, start=dense))
+        for _, record in zip(range(rounds), run_pipeline(plan, task, start=dense), strict=False):
+            del record  # a trial that was stopped early is run as far
         times.append((time.perf_counter() - begin) * 1000)
     return times
-
-
-def main() -> None:
-    with tempfile.TemporaryDirectory() as scratch:
-        config = load_config("digits-mlp", ["resources.max_concurrent=1"])
-        begin = time.perf_counter()
-        folder = Path(study.run(config, storage_path=scratch, num_samples=TRIALS))
-        wall_s = time.perf_counter() - begin
-        with_ray, alone = between_starts_ms(folder), alone_ms(folder)
-    overhead = [a - b for a, b in zip(with_ray, alone, strict=False)]
-    print(f"study of {TRIALS} trials: {wall_s:.1f} s, start of Ray included")
-    print(f"a trial under Ray:  {median(with_ray):7.1f} ms (median)")
-    print(f"the same plan alone:{median(alone):7.1f} ms")
-    print(f"overhead:           {median(overhead):7.1f} ms, highest {max(overhead[1:]):.1f} ms")
-
-
-if __name__ == "__main__":
-    main()

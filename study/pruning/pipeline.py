@@ -159,7 +159,7 @@ class Pipeline:
             return progress
         clock = _Clock(progress)
         compact = None
-        if self.task.recipe.skip_dead:
+        if self.task.recipe.skip_pruned:
             compact = CompactCopy.if_it_pays(self.masked, optimizer, self.task.recipe)
 
         def at_step(steps_done: int) -> Progress:

@@ -52,10 +52,10 @@ class Recipe(BaseModel):
         description="keep the channels of images together in memory: convolutions are about 1.5 "
         "times as fast on a CPU; a model of your own may then not use view() on images",
     )
-    skip_dead: bool = Field(
+    skip_pruned: bool = Field(
         default=False,
-        description="train without rows and columns of layers whose weights are all pruned: less "
-        "work in sparse rounds, the same results up to rounding",
+        description="leave pruned weights out of the arithmetic of training where that is faster; "
+        "the results are the same up to rounding",
     )
     amp: bool = Field(default=False, description="bfloat16 autocast; on a GPU only")
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N")

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from study.pruning import PruningPlan, run_pipeline
-from study.pruning.compact import CompactCopy, live_units
+from study.pruning.compact import CompactCopy, Limits, smaller_forms
+from study.pruning.compact_layers import KeptWeights
 from study.pruning.masks import MaskedLayers, mask_layers
 from study.pruning.state_files import progress_from_bytes
 from study.pruning.training import capture
@@ -16,7 +17,8 @@ from study.tasks.recipe import Recipe, build_optimizer
 from tests.pruning.test_pipeline import Keeper, facts
 from tests.pruning.tiny import Deep, Tiny, tiny_task
 
-ALWAYS = {nn.Linear: 1.0, nn.Conv2d: 1.0}
+UNITS = Limits(linear_units=1.0, conv_units=1.0, channels_last=5, sparse_density=0.0)
+SPARSE = Limits(linear_units=1.0, conv_units=1.0, sparse_density=1.0, sparse_weights=1)
 
 RECIPES = [
     {"optimizer": "sgd", "lr": 0.1, "weight_decay": 0.01},
@@ -26,7 +28,7 @@ RECIPES = [
 ]
 
 
-def network(dead: str) -> MaskedLayers:
+def network(dead: str, channels_last: bool = False) -> MaskedLayers:
     """Two convolutions with a norm between them, and two dense layers, with something dead."""
     torch.manual_seed(0)
     # No bias before the norm: its gradient is rounding alone, which Adam makes steps of.
@@ -40,6 +42,8 @@ def network(dead: str) -> MaskedLayers:
         nn.Tanh(),
         nn.Linear(8, 3),
     )
+    if channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     masked = mask_layers(model)
     masks = {name: torch.rand(mask.shape) < 0.7 for name, mask in masked.masks.items()}
     for mask in masks.values():
@@ -67,17 +71,22 @@ def steps(model: nn.Module, optimizer: torch.optim.Optimizer, seed: int = 0) -> 
     return losses
 
 
+@pytest.mark.parametrize("limits", [UNITS, SPARSE], ids=["units", "sparse"])
 @pytest.mark.parametrize("dead", ["rows", "columns", "both", "all"])
 @pytest.mark.parametrize("recipe", RECIPES, ids=str)
-def test_it_takes_the_steps_of_the_whole_network(dead: str, recipe: dict[str, Any]) -> None:
+def test_it_takes_the_steps_of_the_whole_network(
+    dead: str, recipe: dict[str, Any], limits: Limits
+) -> None:
     plain, masked = network(dead), network(dead)
     made = Recipe(**recipe)
     expected, optimizer = (build_optimizer(made, each.model) for each in (plain, masked))
     for each, its_optimizer in ((plain, expected), (masked, optimizer)):
         steps(each.model, its_optimizer)  # so that there is a state to go on with
-    live = live_units(masked, ALWAYS)
-    assert set(live) == set(masked.names)
-    compact = CompactCopy(masked, optimizer, made, live)
+    forms = smaller_forms(masked, limits)
+    assert set(forms) == set(masked.names)
+    are_sparse = [name for name, form in forms.items() if isinstance(form, KeptWeights)]
+    assert are_sparse == (["5", "7"] if limits is SPARSE and dead != "all" else [])
+    compact = CompactCopy(masked, optimizer, made, forms)
     torch.testing.assert_close(
         steps(compact.model, compact.optimizer, 1), steps(plain.model, expected, 1)
     )
@@ -88,11 +97,26 @@ def test_it_takes_the_steps_of_the_whole_network(dead: str, recipe: dict[str, An
 
 
 @pytest.mark.parametrize("dead", ["rows", "columns", "both", "all"])
-def test_what_is_pruned_stays_exactly_zero(dead: str) -> None:
+def test_channels_that_are_last_in_memory_stay_there(dead: str) -> None:
+    plain, masked = (network(dead, channels_last=True) for _ in range(2))
+    recipe = Recipe(lr=0.1)
+    expected, optimizer = (build_optimizer(recipe, each.model) for each in (plain, masked))
+    compact = CompactCopy(masked, optimizer, recipe, smaller_forms(masked, UNITS))
+    assert "3.weight" in compact._forms
+    torch.testing.assert_close(
+        steps(compact.model, compact.optimizer), steps(plain.model, expected)
+    )
+    compact.store()
+    torch.testing.assert_close(masked.model.state_dict(), plain.model.state_dict())
+
+
+@pytest.mark.parametrize("limits", [UNITS, SPARSE], ids=["units", "sparse"])
+@pytest.mark.parametrize("dead", ["rows", "columns", "both", "all"])
+def test_what_is_pruned_stays_exactly_zero(dead: str, limits: Limits) -> None:
     masked = network(dead)
     recipe = Recipe(lr=0.1)
     optimizer = build_optimizer(recipe, masked.model)
-    compact = CompactCopy(masked, optimizer, recipe, live_units(masked, ALWAYS))
+    compact = CompactCopy(masked, optimizer, recipe, smaller_forms(masked, limits))
     steps(compact.model, compact.optimizer)
     compact.store()
     for name, mask in masked.masks.items():
@@ -105,11 +129,13 @@ def test_it_is_really_smaller() -> None:
     masked = network("both")
     recipe = Recipe()
     optimizer = build_optimizer(recipe, masked.model)
-    compact = CompactCopy(masked, optimizer, recipe, live_units(masked, ALWAYS))
+    compact = CompactCopy(masked, optimizer, recipe, smaller_forms(masked, UNITS))
     shapes = {name: tuple(p.shape) for name, p in compact.model.named_parameters()}
     assert shapes["0.weight"] == (3, 1, 3, 3)
     assert shapes["5.weight"] == (4, 10)
     assert shapes["5.bias"] == (8,)
+    sparse = CompactCopy(masked, optimizer, recipe, smaller_forms(masked, SPARSE))
+    assert sparse.model.get_parameter("5.weight").shape == (masked.kept["5"],)
 
 
 def test_the_network_is_left_alone_until_what_was_learned_is_stored() -> None:
@@ -117,11 +143,23 @@ def test_the_network_is_left_alone_until_what_was_learned_is_stored() -> None:
     recipe = Recipe(lr=0.1)
     optimizer = build_optimizer(recipe, masked.model)
     before = deepcopy(masked.model.state_dict())
-    compact = CompactCopy(masked, optimizer, recipe, live_units(masked, ALWAYS))
+    compact = CompactCopy(masked, optimizer, recipe, smaller_forms(masked, UNITS))
     steps(compact.model, compact.optimizer)
     torch.testing.assert_close(masked.model.state_dict(), before, rtol=0, atol=0)
     compact.store()
     assert not torch.equal(masked.model.state_dict()["5.bias"], before["5.bias"])
+
+
+def test_a_dense_layer_over_sequences_is_sparse_over_each_of_their_elements() -> None:
+    torch.manual_seed(0)
+    masked = mask_layers(nn.Sequential(nn.Linear(6, 4)))
+    masked.cut({"0": torch.rand(4, 6) < 0.4}, optimizer=None)
+    optimizer = build_optimizer(Recipe(), masked.model)
+    compact = CompactCopy(masked, optimizer, Recipe(), smaller_forms(masked, SPARSE))
+    inputs = torch.randn(5, 3, 6, requires_grad=True)
+    expected = torch.autograd.grad(masked.model(inputs).square().sum(), inputs)
+    found = torch.autograd.grad(compact.model(inputs).square().sum(), inputs)
+    torch.testing.assert_close(found, expected)
 
 
 class Own(nn.Linear):
@@ -142,7 +180,7 @@ class Own(nn.Linear):
 def test_layers_that_could_mean_something_else_are_left_as_they_are(model: nn.Module) -> None:
     masked = mask_layers(model)
     masked.cut({n: torch.zeros_like(m) for n, m in masked.masks.items()}, optimizer=None)
-    assert live_units(masked, ALWAYS) == {}
+    assert smaller_forms(masked, UNITS) == {}
 
 
 def test_a_weight_that_two_layers_share_is_left_as_it_is() -> None:
@@ -150,7 +188,7 @@ def test_a_weight_that_two_layers_share_is_left_as_it_is() -> None:
     model[1].weight = model[0].weight
     masked = mask_layers(model)
     masked.cut({n: torch.zeros_like(m) for n, m in masked.masks.items()}, optimizer=None)
-    assert live_units(masked, ALWAYS) == {}
+    assert smaller_forms(masked, UNITS) == {}
 
 
 def test_a_network_with_little_dead_is_not_copied() -> None:
@@ -175,7 +213,7 @@ def test_a_pipeline_gives_the_same_records_in_the_same_coordinates(
         optimizer_state="keep" if retrain == "lr_rewind" else "fresh",
     )
     whole = list(run_pipeline(plan, tiny_task(model=model)))
-    compact = list(run_pipeline(plan, tiny_task(model=model, skip_dead=True)))
+    compact = list(run_pipeline(plan, tiny_task(model=model, skip_pruned=True)))
     assert stores
     for mine, theirs in zip(compact, whole, strict=True):
         assert mine.val_loss == pytest.approx(theirs.val_loss, rel=1e-3)
@@ -186,7 +224,7 @@ def test_a_pipeline_gives_the_same_records_in_the_same_coordinates(
 
 
 def test_a_compact_round_that_is_cut_anywhere_goes_on_as_if_it_had_not_been() -> None:
-    task = tiny_task(skip_dead=True)
+    task = tiny_task(skip_pruned=True)
     plan = PruningPlan(sparsity={"conv": 0.5, "fc": 0.97}, rounds=2, retrain_epochs=3)
     keeper = Keeper()
     whole = [facts(record) for record in run_pipeline(plan, task, observer=keeper)]
