@@ -198,8 +198,8 @@ def _raw_figures(results: Results) -> Check:
     if missing:
         reason = f"{missing} of {len(results.rounds)} networks have no finite accuracy"
         return Check(name, "WARN", reason, "see why: prune-study table DIR trials")
-    if results.rounds.empty:
-        return Check(name, "FAIL", "no network was measured", AGAIN)
+    if _pruned(results).empty:
+        return Check(name, "FAIL", "no pruned network was measured", AGAIN)
     return Check(name, "PASS", "every round's accuracy and loss: prune-study table DIR rounds")
 
 

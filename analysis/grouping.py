@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pandas as pd
 
@@ -40,10 +38,18 @@ def grouped_by(results: Results, field: str, column: str) -> tuple[pd.Series, li
         texts = numbers.map("{:g}".format, na_action="ignore").astype("str")
         return texts, list(dict.fromkeys(f"{number:g}" for number in known))
     edges = np.unique(numbers.quantile(np.linspace(0, 1, _QUARTERS + 1)).to_numpy())
-    quarters = [f"{low:.3g} to {high:.3g}" for low, high in pairwise(edges)]
-    place = np.clip(np.searchsorted(edges, numbers, side="left") - 1, 0, len(quarters) - 1)
-    texts = pd.Series([quarters[each] for each in place], index=values.index, dtype="str")
-    return texts.where(numbers.notna()), list(dict.fromkeys(quarters))
+    place = np.clip(np.searchsorted(edges, numbers, side="left") - 1, 0, len(edges) - 2)
+    inside = numbers.groupby(place)
+    # Named by the values that are there, so that no value seems to be in two groups.
+    quarters = {
+        quarter: _span(group.min(), group.max()) for quarter, group in inside if group.notna().any()
+    }
+    texts = pd.Series([quarters.get(each) for each in place], index=values.index, dtype="str")
+    return texts.where(numbers.notna()), list(dict.fromkeys(quarters.values()))
+
+
+def _span(low: float, high: float) -> str:
+    return f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
 
 
 def groups_for_a_legend(results: Results, hue: str) -> tuple[pd.Series, list[str]]:

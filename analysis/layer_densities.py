@@ -76,7 +76,7 @@ def plot_layer_densities(
     drawn = table.set_axis([f"{100 * density:.3g} %" for density in table.columns], axis=1)
     drawn = drawn.set_axis([short(str(name)) for name in table.index], axis=0)
     sns.heatmap(
-        drawn, ax=ax, cmap="cividis", vmin=0, vmax=1, annot=rows <= MOST_NUMBERS, fmt=".2f",
+        drawn, ax=ax, cmap="cividis", vmin=0, annot=rows <= MOST_NUMBERS, fmt=".2f",
         annot_kws={"fontsize": 7}, cbar_kws={"label": "density of the layer"},
         yticklabels="auto", rasterized=table.size > 2000,
     )  # fmt: skip

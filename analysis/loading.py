@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from analysis.names import distinct_names
 from analysis.reading.completeness import compare_with_outcomes, is_trial
-from analysis.reading.controls import add_test_figures
+from analysis.reading.controls import add_test_figures, replicates_among
 from analysis.reading.documents import is_over, read_document, read_documents, read_events
 from analysis.reading.problems import ProblemWarning
 from analysis.reading.trial_lines import read_rounds
@@ -131,6 +131,7 @@ def _load_one(folder: Folder, cache: bool | None) -> Results:
     table = read_rounds(folder, ids, problems, cache)
     events = read_events(folder, problems)
     trials = trials_frame(ids, plans, outcomes, table, is_over(events))
+    trials["replicate_of"] = replicates_among(folder, ids, problems)
     reached = np.where(trials["density"].notna(), trials["rounds_finished"], -1)
     compare_with_outcomes(ids, plans, outcomes, reached, problems)
     trials.insert(0, "study", pd.Series(name, index=trials.index, dtype="str"))

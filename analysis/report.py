@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Literal
 
+from analysis.replicates import searched
 from analysis.reporting.background import appendix, reviewer, task_name, what_was_run
 from analysis.reporting.controls_section import controls, selection
 from analysis.reporting.document import Report, count
@@ -17,6 +18,7 @@ from analysis.reporting.schedule_section import schedule
 from analysis.reporting.summary import to_json
 from analysis.reporting.trade_off_section import budget, points_to_choose, trade_off
 from analysis.results import Results
+from analysis.status import study_state
 from study.errors import NothingToReportError, UsageError, unknown_name
 from study.storage import Folder
 
@@ -55,8 +57,7 @@ def write_report(
         The file, local or a URI. The same study gives the same bytes.
     format
         ``"html"``, the whole report; ``"md"``, its words and tables for a pull request;
-        ``"json"``, its figures for a script. Unset: by the file's ending, html if it is none of
-        these.
+        ``"json"``, its figures for a script. Unset: by the file's ending.
 
     Returns
     -------
@@ -68,12 +69,12 @@ def write_report(
     NothingToReportError
         If no round was finished yet.
     UsageError
-        If the format is unknown, or the results are of several studies.
+        If the format is unknown, or the file's ending stands for none, or the results are of
+        several studies.
     """
     text = os.fspath(path)
-    ending = text.rpartition(".")[2]
-    document = render_report(results, format or (ending if ending in FORMATS else "html"))
     parent, _, name = text.rpartition("/")
+    document = render_report(results, format or _format_of(name))
     folder = Folder(parent or ".")
     folder.write(document, name)
     return text
@@ -89,15 +90,28 @@ def render_report(results: Results, format: str = "html") -> str:
         raise NothingToReportError(f"study {results.name!r} has no finished round to report yet")
     if format == "json":
         return to_json(results)
-    report = Report(
-        results.name,
-        " · ".join(
-            [
-                task_name(results),
-                count(len(results.trials), "trial"),
-                count(int((results.rounds["round"] > 0).sum()), "pruned network"),
-            ]
-        ),
-        [section(results) for section in SECTIONS],
-    )
+    report = Report(results.name, _subtitle(results), [section(results) for section in SECTIONS])
     return to_html(report) if format == "html" else to_markdown(report)
+
+
+def _format_of(name: str) -> str:
+    ending = name.rpartition(".")[2] if "." in name else "html"
+    if ending not in FORMATS:
+        raise unknown_name("the report's file ending", ending, FORMATS)
+    return ending
+
+
+def _subtitle(results: Results) -> str:
+    trials, state = len(searched(results).trials), study_state(results)
+    planned = results.config.get("study", {}).get("num_samples", trials)
+    ended = "ended after " if trials < planned else ""
+    told = {"interrupted": "interrupted after ", "running": "still running: "}.get(state, ended)
+    of = f" of {planned:,}" if told else ""
+    parts = [
+        task_name(results),
+        f"{told}{trials:,}{of} trial{'' if (planned if told else trials) == 1 else 's'}",
+        count(int((results.rounds["round"] > 0).sum()), "pruned network"),
+    ]
+    if len(results.trials) > trials:
+        parts.append(f"{count(len(results.trials) - trials, 'replicate')} among them")
+    return " · ".join(parts)

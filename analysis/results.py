@@ -121,5 +121,7 @@ def name_study(frame: pd.DataFrame, study: str) -> pd.DataFrame:
     named = frame.drop(columns="study", errors="ignore")
     if "trial_id" in named:
         named = named.assign(trial_id=study + "/" + named["trial_id"].astype("str"))
+    if "replicate_of" in named:
+        named = named.assign(replicate_of=study + "/" + named["replicate_of"])
     named.insert(0, "study", pd.Series(study, index=named.index, dtype="str"))
     return named

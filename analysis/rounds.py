@@ -26,7 +26,7 @@ from analysis.style import (
 )
 from analysis.tasks import need_one_task
 
-MOST_LINES = 300
+MOST_LINES = 80
 """Trials drawn one by one; of more, the middle and the spread of each group."""
 
 _BINS = 24
@@ -93,7 +93,7 @@ def plot_rounds(
 ) -> Axes:
     """Draw the course of every trial, a line from its dense round to its last.
 
-    Beyond 300 trials the lines would hide each other, and medians with the range of the middle
+    Beyond 80 trials the lines would hide each other, and medians with the range of the middle
     80 % are drawn instead.
 
     Parameters

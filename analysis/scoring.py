@@ -10,6 +10,7 @@ import pandas as pd
 from analysis.grouping import grouped_by
 from analysis.levels import checked_levels
 from analysis.objectives import direction_of, numbers_of
+from analysis.replicates import searched
 from analysis.results import Results
 from study.errors import UsageError
 
@@ -26,6 +27,7 @@ def scores(
 ) -> pd.DataFrame:
     """The best of each group on each seed among networks no denser, and no dearer, than a level.
 
+    Replicates are left out: they are networks that were chosen, on seeds that had no other.
     Seeds of different studies are never one: seed 0 of two studies is two runs.
 
     Parameters
@@ -60,6 +62,7 @@ def scores(
     """
     if str(value).startswith("test"):
         raise UsageError(f"value: {value!r} is on test data, which must not choose networks")
+    results = searched(results)
     numbers = numbers_of(results.rounds, "value", value)
     limits = checked_levels("budgets", budgets) if budgets is not None else [np.inf]
     shares = dict.fromkeys(checked_levels("densities", densities))

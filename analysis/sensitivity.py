@@ -63,10 +63,10 @@ def sensitivity_thresholds(
     Returns
     -------
     DataFrame
-        study, layer, recovery_epochs, sparsity (mean of the seeds' thresholds), low, high, n,
-        and ``censored``: True where some seed never passed the drop in the scanned range, so
-        that the layer may take more than is said. ``high`` is NaN there, and ``low`` too where
-        no seed passed it: the interval is open. The most robust layer first.
+        study, layer, recovery_epochs, tolerated_drop, sparsity (mean of the seeds' thresholds),
+        low, high, n, and ``censored``: True where some seed never passed the drop in the scanned
+        range, so that the layer may take more than is said. ``high`` is NaN there, and ``low``
+        too where no seed passed it: the interval is open. The most robust layer first.
 
     Raises
     ------
@@ -94,6 +94,7 @@ def sensitivity_thresholds(
     table.loc[table["censored"].astype(bool), "high"] = np.nan
     table.loc[table["_all"].astype(bool), "low"] = np.nan
     table = table.drop(columns="_all")
+    table.insert(table.columns.get_loc("sparsity"), "tolerated_drop", drop)  # type: ignore[arg-type]
     return table.sort_values(["study", "sparsity"], ascending=[True, False], ignore_index=True)
 
 

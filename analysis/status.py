@@ -10,8 +10,20 @@ import pandas as pd
 
 from analysis.loading import Results
 from analysis.pareto import pareto_front
+from analysis.replicates import searched
+from analysis.visible import visible
 
 STATUSES = ("completed", "stopped", "errored", "running", "lost")
+
+
+def study_state(results: Results) -> str:
+    """``"running"``, ``"finished"`` or ``"interrupted"``."""
+    events = set(results.events["event"])
+    state = "running"
+    for event, name in (("study_finished", "finished"), ("study_interrupted", "interrupted")):
+        if event in events:
+            state = name
+    return state
 
 
 def study_status(results: Results) -> dict[str, Any]:
@@ -23,17 +35,14 @@ def study_status(results: Results) -> dict[str, Any]:
         Of a running or ended study.
     """
     trials, rounds = results.trials, results.rounds
-    events = set(results.events["event"])
-    state = "running"
-    for event, name in (("study_finished", "finished"), ("study_interrupted", "interrupted")):
-        if event in events:
-            state = name
-    front = pareto_front(rounds)
+    asked = searched(results).trials
+    front = pareto_front(rounds[rounds["round"] > 0])
     return {
         "study": results.name,
-        "state": state,
+        "state": study_state(results),
         "num_samples": results.config.get("study", {}).get("num_samples"),
-        "trials": {name: int((trials["status"] == name).sum()) for name in STATUSES},
+        "trials": {name: int((asked["status"] == name).sum()) for name in STATUSES},
+        "replicates": len(trials) - len(asked),
         "rounds_finished": int((rounds["round"] > 0).sum()),
         "running": [
             {
@@ -59,9 +68,10 @@ def study_status(results: Results) -> dict[str, Any]:
 def status_text(status: dict[str, Any]) -> str:
     """The same for a person."""
     counts = ", ".join(f"{count} {name}" for name, count in status["trials"].items() if count)
+    replicates = f", {status['replicates']} replicates" if status["replicates"] else ""
     lines = [
         f"{status['study']}: {status['state']}, {counts or 'no trial yet'} of "
-        f"{status['num_samples']}; {status['rounds_finished']} pruned networks",
+        f"{status['num_samples']}{replicates}; {status['rounds_finished']} pruned networks",
     ]
     lines += [
         f"  running {trial['trial_id']}: round {trial['round']}/{trial['rounds']}, "
@@ -77,7 +87,7 @@ def status_text(status: dict[str, Any]) -> str:
         f"trial {point['trial_id']} round {point['round']}"
         for point in status["front"]
     ]
-    return "\n".join(lines)
+    return visible("\n".join(lines))
 
 
 def _plain(value: Any) -> Any:

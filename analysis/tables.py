@@ -16,9 +16,12 @@ from analysis.comparison import compare
 from analysis.cost import trial_costs
 from analysis.importance import importances
 from analysis.pareto import pareto_front
+from analysis.replicates import searched
 from analysis.reporting.controls_section import control_table
+from analysis.reporting.layers_section import DROP
 from analysis.results import Results
 from analysis.sensitivity import sensitivity_thresholds
+from analysis.visible import visible
 from study.errors import UsageError, unknown_name
 
 TABLES: dict[str, Callable[[Results], pd.DataFrame]] = {
@@ -26,11 +29,11 @@ TABLES: dict[str, Callable[[Results], pd.DataFrame]] = {
     "rounds": lambda results: results.rounds,
     "layers": lambda results: results.layers,
     "sensitivity": lambda results: results.sensitivity,
-    "pareto": lambda results: pareto_front(results.rounds, results.objectives),
+    "pareto": lambda results: pareto_front(searched(results).rounds, results.objectives),
     "smallest": smallest_within,
     "best": best_at_density,
     "points": operating_points,
-    "thresholds": sensitivity_thresholds,
+    "thresholds": lambda results: sensitivity_thresholds(results, DROP),
     "comparison": compare,
     "importance": importances,
     "controls": control_table,
@@ -80,7 +83,8 @@ def render_table(frame: pd.DataFrame, format_: str) -> bytes:
         return buffer.getvalue()
     if format_ == "table":
         short = frame.dropna(axis=1, how="all")
-        return (short.to_string(index=False, max_colwidth=40) + "\n").encode()
+        text = short.to_string(index=False) if len(short) else "no rows"
+        return f"{visible(text)}\n".encode()
     raise UsageError(f"format: unknown {format_!r}; table, csv, json or parquet")
 
 

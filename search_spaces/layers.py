@@ -73,6 +73,11 @@ def look_up(name: str, table: Mapping[str, T], default: T) -> T:
     return next((value for key, value in table.items() if fnmatchcase(name, key)), default)
 
 
+def matches(name: str, pattern: str) -> bool:
+    """Whether a pattern is a layer's: names such as ``"fc[0]"`` are patterns of themselves too."""
+    return name == pattern or fnmatchcase(name, pattern)
+
+
 def check_patterns(field: str, patterns: Iterable[str], layers: Sequence[Layer]) -> None:
     """Refuse patterns that no layer matches: they are misspelt.
 
@@ -83,7 +88,7 @@ def check_patterns(field: str, patterns: Iterable[str], layers: Sequence[Layer])
     """
     names = [layer.name for layer in layers]
     for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in names):
+        if not any(matches(name, pattern) for name in names):
             raise ValueError(unknown(f"{field}: layer", pattern, names))
 
 

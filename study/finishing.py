@@ -18,7 +18,7 @@ Say = Callable[[str], None]
 """Takes a line for the user."""
 
 
-def finish(folder: Folder, config: StudyConfig, say: Say) -> str | None:
+def finish(folder: Folder, config: StudyConfig, say: Say, *, train: bool = True) -> str | None:
     """Run the controls that the study asks for, read the test split once, write the report.
 
     Parameters
@@ -29,6 +29,8 @@ def finish(folder: Folder, config: StudyConfig, say: Say) -> str | None:
         Its configuration; ``[report]`` says what is done.
     say
         Told of each step.
+    train
+        Whether controls may be trained; after an interrupt nobody wants to wait for them.
 
     Returns
     -------
@@ -39,11 +41,8 @@ def finish(folder: Folder, config: StudyConfig, say: Say) -> str | None:
     if results.rounds.empty:
         return None
     report = config.report
-    if report.controls:
-        for trial_id, round_ in headline_networks(results)[: report.controlled_networks]:
-            say(f"running trial {trial_id} up to round {round_} on new seeds, with its controls")
-            point = find_point(folder, trial_id, round_)
-            replicate(folder, point, report.control_seeds, lambda _: None)
+    if report.controls and train:
+        _run_controls(folder, config, say)
         results = load(folder.location)
     if report.test:
         networks = reported_networks(results)
@@ -56,3 +55,21 @@ def finish(folder: Folder, config: StudyConfig, say: Say) -> str | None:
         return write_report(load(folder.location), f"{folder.location}/{REPORT_FILE}")
     except NothingToReportError:
         return None
+
+
+def _run_controls(folder: Folder, config: StudyConfig, say: Say) -> None:
+    """Run networks of the headline again: the first that is not yet, until enough were.
+
+    What one network loses on further seeds may bring another into the headline.
+    """
+    done: set[tuple[str, int]] = set()
+    for _ in range(config.report.controlled_networks):
+        waiting = [each for each in headline_networks(load(folder.location)) if each not in done]
+        if not waiting:
+            return
+        trial_id, round_ = waiting[0]
+        done.add(waiting[0])
+        say(f"running trial {trial_id} up to round {round_} on new seeds, with its controls")
+        point = find_point(folder, trial_id, round_)
+        for name in replicate(folder, point, config.report.control_seeds, lambda _: None).failed:
+            say(f"{name} failed; see its error.txt")

@@ -122,6 +122,10 @@ class RoundRecord(Record):
     finished_at: str
 
 
+REPLICATE = "-seed-"
+"""What the names of replicates have in them, and those of other trials have not."""
+
+
 class Origin(Record):
     """Of a run that no search asked for: what it runs again, and as what.
 
@@ -177,6 +181,9 @@ class Provenance(Record):
     gpus: list[str]
     packages: dict[str, str]
     git_commit: str | None = None
+    examples: dict[str, int] = Field(
+        default_factory=dict, description="in the splits train and validation"
+    )
 
 
 class SensitivityRecord(Record):
@@ -200,4 +207,5 @@ class HeldOutRecord(Record):
     round: int = Field(description="0 is the dense network that the trial began with")
     test_accuracy: Number
     test_loss: Number
+    examples: int | None = Field(default=None, description="in the test split")
     read_at: str = Field(default_factory=utc_now)

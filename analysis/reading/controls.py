@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from analysis.reading.lines import whole_lines
 from analysis.reading.problems import refuse_newer
-from study.records import CONTROLS_DIR, ORIGIN_FILE, ROUNDS_FILE, TEST_FILE
+from study.records import (
+    CONTROLS_DIR,
+    ORIGIN_FILE,
+    REPLICATE,
+    ROUNDS_FILE,
+    TEST_FILE,
+    TRIALS_DIR,
+)
 from study.storage import Folder
 
 CONTROL_COLUMNS = ("control", "role", "of", "replicate", "seed", "round", "density",
                    "val_accuracy", "val_loss", "train_epochs", "train_samples")  # fmt: skip
 
-TEST_COLUMNS = ("trial_id", "round", "test_accuracy", "test_loss", "read_at")
+TEST_COLUMNS = ("trial_id", "round", "test_accuracy", "test_loss", "examples", "read_at")
 
 
 def read_controls(folder: Folder, study: str, problems: dict[str, str]) -> pd.DataFrame:
@@ -36,6 +44,17 @@ def read_controls(folder: Folder, study: str, problems: dict[str, str]) -> pd.Da
     frame = frame.astype({"val_accuracy": "float64", "val_loss": "float64", "density": "float64"})
     frame.insert(0, "study", pd.Series(study, index=frame.index, dtype="str"))
     return frame
+
+
+def replicates_among(folder: Folder, ids: Sequence[str], problems: dict[str, str]) -> pd.Series:
+    """Of which trial each one is a replicate; missing for those that the search asked for."""
+    of: list[str | None] = []
+    for name in ids:
+        origin = []
+        if REPLICATE in name:  # the others need not be looked at: a study may have thousands
+            origin = _records(folder, problems, TRIALS_DIR, name, ORIGIN_FILE)
+        of.append(origin[0].get("of") if origin else None)
+    return pd.Series(of, dtype="str")
 
 
 def read_held_out(folder: Folder, study: str, problems: dict[str, str]) -> pd.DataFrame:

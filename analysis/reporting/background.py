@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from analysis.checks import checklist_frame
+from analysis.replicates import searched
 from analysis.reporting.document import Section, Table, as_table, count
 from analysis.results import Results
+from analysis.status import study_state
 from study.records import STUDY_FILE
 
 
@@ -25,6 +27,7 @@ def what_was_run(results: Results) -> Section:
         "search": _search(config.get("search", {})),
         "objectives": ", ".join(f"{n} ({way})" for n, way in results.objectives.items()),
         "trials": _trials(results),
+        "examples": _examples(provenance.get("examples") or {}),
         "networks": f"{int((results.rounds['round'] > 0).sum()):,} pruned and evaluated",
         "seeds": ", ".join(str(seed) for seed in sorted(results.rounds["seed"].unique())),
         "command": " ".join(provenance.get("command", [])),
@@ -73,9 +76,10 @@ def appendix(results: Results) -> Section:
         "appendix",
         "All figures, and how to get them",
         [
-            "Every number above comes from trials/ID/rounds.jsonl, sensitivity.parquet and "
-            "controls/ID/rounds.jsonl of the study's folder. In Python: results = "
-            "analysis.load(DIR), then results.trials, .rounds, .layers, .sensitivity, .controls. "
+            "Every number above comes from the study's folder: rounds.jsonl and outcome.json in "
+            "trials/ID and controls/ID, sensitivity.parquet, test.jsonl and events.jsonl. In "
+            "Python: results = analysis.load(DIR), then results.trials, .rounds, .layers, "
+            ".sensitivity, .controls. "
             "The same study file, seed and versions give the same numbers on a CPU at one worker."
         ],
         tables=tables,
@@ -110,8 +114,17 @@ def _search(search: dict[str, Any]) -> str:
 
 
 def _trials(results: Results) -> str:
-    counts = results.trials["status"].value_counts()
-    return ", ".join(f"{number} {status}" for status, number in counts.items())
+    trials = searched(results).trials
+    counts = trials["status"].value_counts()
+    told = ", ".join(f"{number} {status}" for status, number in counts.items())
+    planned = results.config.get("study", {}).get("num_samples", len(trials))
+    again = len(results.trials) - len(trials)
+    replicates = f"; {count(again, 'replicate')} on further seeds" if again else ""
+    return f"{told} of {planned}; the study is {study_state(results)}{replicates}"
+
+
+def _examples(examples: dict[str, int]) -> str:
+    return ", ".join(f"{number:,} for {split}" for split, number in examples.items())
 
 
 def _short(value: Any) -> str:

@@ -18,6 +18,10 @@ ROLES = {
 }
 
 
+Z = 1.96
+"""Half the width of a 95 % interval, in standard deviations of a normal distribution."""
+
+
 def controls(results: Results) -> Section:
     """Each replicated network beside its controls, paired by seed."""
     table = control_table(results)
@@ -106,19 +110,33 @@ def selection(results: Results) -> Section:
                 else "."
             )
         )
+        sentences.append(_how_sure(results, table))
     return Section(
         "selection-bias",
         "How much does choosing flatter?",
-        sentences,
+        [sentence for sentence in sentences if sentence],
         tables=[as_table("Validation against test", table.drop(columns=["study"]))],
     )
 
 
-def _difference(row: Any) -> str:
-    words = (
-        f"{points(abs(row.difference))} {'better' if row.difference > 0 else 'worse'}, "
-        f"{percent(row.accuracy)} against {percent(row.control_accuracy)}"
+def _how_sure(results: Results, table: pd.DataFrame) -> str:
+    """How far an accuracy on so many examples may be from the truth."""
+    examples = results.held_out["examples"].dropna()
+    if examples.empty:
+        return ""
+    n, accuracy = int(examples.iloc[0]), float(table["test_accuracy"].mean())
+    half = Z * (accuracy * (1 - accuracy) / n) ** 0.5
+    return (
+        f"The test split has {n:,} examples, so one accuracy of {percent(accuracy)} is known to "
+        f"about {points(half)} either way: smaller differences between networks say little."
     )
+
+
+def _difference(row: Any) -> str:
+    difference = f"{points(abs(row.difference))} {'better' if row.difference > 0 else 'worse'}"
+    if abs(row.difference) < 5e-4:
+        difference = "no difference"
+    words = f"{difference}, {percent(row.accuracy)} against {percent(row.control_accuracy)}"
     if row.low != row.low:
         return f"{words}, on {count(row.n, 'seed')}; too few for an interval"
     clear = "" if row.low <= 0 <= row.high else " (the interval leaves out zero)"

@@ -114,9 +114,9 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
-def points(drop: float) -> str:
+def points(drop: float, digits: int = 1) -> str:
     """A difference of shares in percentage points."""
-    number = f"{100 * drop:.1f}"
+    number = f"{100 * drop:.{digits}f}"
     return f"{number} point" if number in ("1.0", "-1.0") else f"{number} points"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from analysis.cost import cost_data, cost_summary, plot_cost
+from analysis.replicates import searched
 from analysis.reporting.document import Section, as_table, count, percent
 from analysis.reporting.drawing import figure
 from analysis.results import Results
@@ -11,18 +12,20 @@ from analysis.stopping import stopping_audit
 
 def ends(results: Results) -> Section:
     """Trials that did not run to their end, and the cost of all."""
-    trials = results.trials
+    trials = searched(results).trials
+    again = len(results.trials) - len(trials)
     counts = trials["status"].value_counts()
     told = ", ".join(f"{number} {status}" for status, number in counts.items())
     cost = cost_summary(results)
     sentences = [
-        f"{count(len(trials), 'trial')}: {told}.",
+        f"{count(len(trials), 'trial')}: {told}"
+        + (f"; and {count(again, 'replicate')} on further seeds." if again else "."),
         f"All trials together trained for {cost['spent_train_epochs']:,.0f} epochs. Sharing the "
         f"dense run saved {cost['saved_by_sharing_train_epochs']:,.0f}, stopping early "
         f"{cost['saved_by_stopping_train_epochs']:,.0f}.",
         *_audit(results),
     ]
-    other = trials[trials["status"] != "completed"]
+    other = results.trials[results.trials["status"] != "completed"]
     columns = ["trial_id", "status", "stop_reason", "rounds_finished", "rounds", "error"]
     tables = []
     if len(other):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
 from analysis.choosing import smallest_within
+from analysis.replicates import networks, searched
 from analysis.reporting.document import Card, Section, count, percent, points
 from analysis.results import Results
 from study.records import TRIALS_DIR, round_state_file
@@ -18,6 +20,7 @@ def headline(results: Results) -> Section:
     """The answer that a reader looks for first."""
     rounds = results.rounds
     dense = rounds[rounds["round"] == 0].groupby("seed")["val_accuracy"].first()
+    asked = searched(results).rounds["seed"].unique()
     if not (rounds["round"] > 0).any():
         return Section(
             "headline",
@@ -32,20 +35,60 @@ def headline(results: Results) -> Section:
     if not dense.notna().any():
         words = "The dense network has no finite accuracy: training diverged."
         return Section("headline", "How far does it prune?", [words])
-    average = f"mean of {count(len(dense), 'seed')}" if len(dense) > 1 else "one seed"
     sentences = [
-        f"The dense network reaches {percent(dense.mean())} on the validation split ({average}). "
-        "Each card is the smallest network that loses no more than the stated accuracy against "
-        "the dense network of its own seed."
+        f"The dense network reaches {percent(dense.mean())} on the validation split"
+        f"{_of_examples(results)} ({_seeds(dense, asked)}). Each card is the smallest network that "
+        "loses no more than the stated accuracy against the dense network of its own seed.",
+        *_not_confirmed(rows, results),
     ]
     missing = []
-    if rows["n"].max() < 3:
+    once = rows[(rows["n"] == 1) & (rows["replicates"] == 0)].drop_duplicates(["trial_id", "round"])
+    if len(once):
+        names = " and ".join(f"--trial {r.trial_id} --round {r.round}" for r in once.itertuples())
         missing.append(
-            "These networks ran on too few seeds for an interval: prune-study replicate DIR "
-            "--trial ID --round K --seeds 3, or controls = true under [report]."
+            f"{'Networks' if len(once) > 1 else 'A network'} that ran on one seed "
+            f"{'have' if len(once) > 1 else 'has'} no interval, and may owe "
+            f"{'their' if len(once) > 1 else 'its'} place to luck: prune-study replicate DIR "
+            f"--seeds 3 with {names}; or controls = true under [report], which runs the first "
+            "controlled_networks of them."
         )
     missing.append("Speedups are of multiply-adds; no latency was measured.")
     return Section("headline", "How far does it prune?", sentences, cards, missing=missing)
+
+
+def _of_examples(results: Results) -> str:
+    """How many examples an accuracy is of, and so how fine it can be."""
+    examples = (results.provenance.get("examples") or {}).get("validation")
+    if not examples:
+        return ""
+    return f" of {examples:,} examples, of which each is {points(1 / examples, 2)}"
+
+
+def _seeds(dense: pd.Series, asked: Iterable[int]) -> str:
+    told = f"mean of {count(len(dense), 'seed')}" if len(dense) > 1 else "one seed"
+    own = dense.reindex(list(asked))
+    if len(dense) == len(own):
+        return told
+    return f"{told}; {percent(own.mean())} on the seed of the search"
+
+
+def _not_confirmed(rows: pd.DataFrame, results: Results) -> list[str]:
+    """Networks that the search would have named, and that further seeds took the place from."""
+    before = smallest_within(searched(results), TOLERANCES)
+    every = networks(results).set_index(["trial_id", "round"])
+    told: dict[tuple[str, int], str] = {}
+    for (_, then), (_, now) in zip(before.iterrows(), rows.iterrows(), strict=True):
+        key = (then["trial_id"], then["round"])
+        if pd.isna(then["trial_id"]) or key == (now["trial_id"], now["round"]) or key in told:
+            continue
+        again = every.loc[key]
+        told[key] = (
+            f"On the seed of the search, trial {key[0]}, round {key[1]} "
+            f"({percent(then['density'])} of the weights) was the smallest "
+            f"{_label(then['tolerated_drop'])}; {_measured_on(again)}, it is {_drop(again)}. So it "
+            "is not named below."
+        )
+    return list(told.values())
 
 
 def _why_none(results: Results) -> str:
@@ -69,17 +112,22 @@ def _plain(value: Any) -> Any:
 
 
 def _card(row: pd.Series, results: Results) -> Card:
-    seeds = int(row["n"])
     notes = [
         f"keeps {percent(row['density'])} of the prunable weights",
         f"{percent(row['val_accuracy'])} accuracy: {_drop(row)}",
         f"{row['theoretical_speedup']:.1f} x fewer multiply-adds",
         *_on_test(row, results),
-        f"trial {row['trial_id']}, round {row['round']}"
-        + (f", and {count(seeds - 1, 'other seed')}" if seeds > 1 else " (one seed)"),
+        f"trial {row['trial_id']}, round {row['round']}, {_measured_on(row)}",
         f"weights and masks: {TRIALS_DIR}/{row['trial_id']}/{round_state_file(int(row['round']))}",
     ]
     return Card(f"{row['compression_ratio']:.1f} x smaller", _label(row["tolerated_drop"]), notes)
+
+
+def _measured_on(row: pd.Series) -> str:
+    seeds, new = int(row["n"]), int(row["replicates"])
+    if new:
+        return f"on {count(new, 'new seed')}, which did not choose it"
+    return f"on {seeds} seeds" if seeds > 1 else "on the one seed that chose it"
 
 
 def _drop(row: pd.Series) -> str:
@@ -99,7 +147,13 @@ def _on_test(row: pd.Series, results: Results) -> list[str]:
     rounds = results.rounds
     own = rounds[(rounds["trial_id"] == row["trial_id"]) & (rounds["round"] == row["round"])]
     accuracy = own["test_accuracy"].dropna()
-    return [f"{percent(accuracy.iloc[0])} on the test split"] if len(accuracy) else []
+    if accuracy.empty:
+        return []
+    seed = own["seed"].iloc[0]
+    of_seed = rounds[(rounds["round"] == 0) & (rounds["seed"] == seed)]
+    dense = of_seed["test_accuracy"].dropna()
+    beside = f", dense {percent(dense.iloc[0])}" if len(dense) else ""
+    return [f"test split: {percent(accuracy.iloc[0])}{beside} (seed {seed})"]
 
 
 def _label(tolerance: float) -> str:

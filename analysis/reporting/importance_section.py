@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from analysis.importance import importances, plot_importance
+from analysis.replicates import searched
 from analysis.reporting.document import Figure, Section
 from analysis.reporting.drawing import figure
 from analysis.results import Results
@@ -12,6 +13,7 @@ from analysis.surrogate import trust
 
 def importance(results: Results) -> Section:
     """Permutation importance of every setting for every objective."""
+    results = searched(results)
     figures: list[Figure] = []
     for objective in results.objectives:
         if objective not in results.trials:
@@ -20,8 +22,13 @@ def importance(results: Results) -> Section:
         if table.empty:
             continue
         first, r2 = table.iloc[0], float(table["r2"].iloc[0])
+        matters = (
+            f"{first['parameter']} matters most"
+            if first["low"] > 0
+            else "no setting stands out from chance"
+        )
         sentence = (
-            f"For {label(objective)}, {first['parameter']} matters most. The model behind this "
+            f"For {label(objective)}, {matters}. The model behind this "
             f"explains {max(r2, 0):.0%} of the variance of trials it has not seen"
             f"{trust(r2)}."
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from analysis.layer_densities import layer_density_data, plot_layer_densities
+from analysis.replicates import searched
 from analysis.reporting.document import Figure, Section, as_table, percent, points
 from analysis.reporting.drawing import figure
 from analysis.results import Results
@@ -26,6 +27,7 @@ def layers(results: Results) -> Section:
     figures: list[Figure] = []
     missing: list[str] = []
     tables = []
+    results = searched(results)
     thresholds = sensitivity_thresholds(results, DROP)
     if thresholds.empty:
         missing.append(

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from analysis.reporting.document import Figure, Report, Table
+from analysis.visible import visible
 
 _IDS = re.compile(r'(\bid="|url\(#|href="#)')
 
@@ -19,6 +20,7 @@ def to_html(report: Report) -> str:
         loader=PackageLoader("analysis"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -34,6 +36,10 @@ def to_html(report: Report) -> str:
     return environment.get_template("report.html").render(report=report)
 
 
+def _shown(value: object) -> object:
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def to_markdown(report: Report) -> str:
     """Words and open tables, for a pull request."""
     parts = [f"# {_plain(report.name)}", _plain(report.subtitle)]
@@ -46,6 +52,7 @@ def to_markdown(report: Report) -> str:
             f"- **{_plain(card.value)}** {_plain(card.label)}: {_plain('; '.join(card.notes))}"
             for card in section.cards
         ]
+        parts += [_plain(figure.finding) for figure in section.figures]
         parts += [_markdown_table(table) for table in section.tables if not table.folded]
         parts += [f"> {_plain(sentence)}" for sentence in section.missing]
     return "\n\n".join(parts) + "\n"
@@ -58,5 +65,5 @@ def _markdown_table(table: Table) -> str:
 
 def _plain(text: str) -> str:
     """Text in which nothing is markup."""
-    escaped = re.sub(r"([\\`*_\[\]<>|])", r"\\\1", text)
+    escaped = re.sub(r"([\\`*_\[\]<>|])", r"\\\1", visible(text))
     return escaped.replace("\n", " ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.comparison import compare, plot_comparison
+from analysis.replicates import searched
 from analysis.reporting.document import Figure, Section, Table, as_table, percent, points
 from analysis.reporting.drawing import figure
 from analysis.results import Results
@@ -26,6 +27,7 @@ def schedule(results: Results) -> Section:
             "Which schedule gets it there?",
             missing=["No trial has finished a round of pruning yet."],
         )
+    results = searched(results)
     sentences: list[str] = []
     figures: list[Figure] = [
         figure(
@@ -42,6 +44,7 @@ def schedule(results: Results) -> Section:
             "Neither the way of retraining nor the schedule varied: give [space] several, and run "
             "again."
         )
+    missing += _not_tried(results)
     for axis in varied:
         best = _best(results, axis)
         if best is None:
@@ -64,6 +67,22 @@ def schedule(results: Results) -> Section:
     )  # fmt: skip
 
 
+def _not_tried(results: Results) -> list[str]:
+    """Ways that the space holds and that no trial finished a round with."""
+    trials = results.trials[results.trials["rounds_finished"] > 0]
+    told = []
+    for axis in ("retrain", "schedule"):
+        choices = results.config.get("space", {}).get(axis)
+        if isinstance(choices, list):
+            absent = [str(each) for each in choices if each not in set(trials[axis])]
+            if absent:
+                told.append(
+                    f"No trial ran {axis} {' or '.join(absent)}, which the space holds: run more "
+                    "trials, or raise search.exploration."
+                )
+    return told
+
+
 def _groups(results: Results, axis: str) -> int:
     trials = results.trials[results.trials["rounds_finished"] > 0]
     return int(trials[axis].nunique())
@@ -76,10 +95,12 @@ def _best(results: Results, axis: str) -> str | None:
         at = table[table["density"] == level].groupby("group")["val_accuracy"].mean().sort_values()
         if len(at) > 1:
             ahead, last = at.index[-1], at.index[0]
+            tried = table[table["density"] == level].groupby("group")["networks"].sum()
             return (
                 f"By {axis.replace('_', ' ')}: among networks that keep at most "
-                f"{percent(level, 0)}, {ahead} is best at {percent(at.iloc[-1])}, "
-                f"{points(at.iloc[-1] - at.iloc[0])} above {last}."
+                f"{percent(level, 0)}, {ahead} is best at {percent(at.iloc[-1])} (the best of "
+                f"{tried[ahead]}), {points(at.iloc[-1] - at.iloc[0])} above {last} (the best of "
+                f"{tried[last]})."
             )
     return None
 

@@ -11,31 +11,45 @@ import pandas as pd
 from analysis.checks import checklist_frame
 from analysis.choosing import operating_points
 from analysis.cost import cost_summary
+from analysis.replicates import searched
 from analysis.reporting.controls_section import control_table
 from analysis.reporting.headline import summary
+from analysis.reporting.layers_section import DROP
 from analysis.results import Results
 from analysis.sensitivity import sensitivity_thresholds
+from analysis.status import study_state
 from analysis.stopping import stopping_audit
 from analysis.trade_off import pareto_data
+from analysis.validation_gaps import validation_gap
 
 
 def to_json(results: Results) -> str:
     """Headline, front, operating points, thresholds, controls, checklist and cost."""
-    front = pareto_data(results)
+    front = pareto_data(searched(results))
     document = {
         "study": results.name,
         "task": results.config.get("task", {}),
+        "state": study_state(results),
+        "trials": _known(searched(results).trials["status"].value_counts().to_dict()),
+        "replicates": len(results.trials) - len(searched(results).trials),
+        "dense": _rows(_dense(results)),
         "headline": summary(results),
         "front": _rows(front[front["on_front"]].drop(columns=["study", "on_front"])),
         "operating_points": _rows(operating_points(results)),
-        "sensitivity_thresholds": _rows(sensitivity_thresholds(results)),
+        "sensitivity_thresholds": _rows(sensitivity_thresholds(results, DROP)),
         "controls": _rows(control_table(results)),
+        "test": _rows(validation_gap(results).drop(columns=["study"])),
         "checklist": _rows(checklist_frame(results)),
         "cost": cost_summary(results),
         "early_stopping": stopping_audit(results),
         "problems": results.problems,
     }
     return json.dumps(_known(document), indent=2) + "\n"
+
+
+def _dense(results: Results) -> pd.DataFrame:
+    dense = results.rounds[results.rounds["round"] == 0].drop_duplicates("seed")
+    return dense[["seed", "val_accuracy", "val_loss", "test_accuracy", "total_parameters"]]
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:

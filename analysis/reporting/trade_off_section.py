@@ -7,6 +7,7 @@ from typing import Any
 
 from analysis.choosing import knee_point, operating_points
 from analysis.objectives import Objectives
+from analysis.replicates import searched
 from analysis.reporting.document import Figure, Section, Table, count, percent, points
 from analysis.reporting.drawing import figure
 from analysis.results import Results
@@ -23,31 +24,37 @@ SPEED: Objectives = {"val_accuracy": "max", "theoretical_speedup": "max"}
 
 def trade_off(results: Results) -> Section:
     """Accuracy against density and against speedup, with the unpruned networks."""
+    everything, results = results, searched(results)
     data = pareto_data(results)
     front = data[data["on_front"]].sort_values("density")
     pruned = front[front["round"] > 0]
-    dense = results.rounds.loc[results.rounds["round"] == 0, "val_accuracy"].mean()
+    dense = data[data["round"] == 0].groupby("seed")["val_accuracy"].mean()
     if pruned.empty:
         return Section("trade-off", "The trade-off", missing=["No pruned network is on the front."])
     best = pruned.sort_values("val_accuracy", kind="stable").iloc[-1]
     smallest = pruned.iloc[0]
     finding = (
-        f"Down to a density of {percent(best['density'])} a network reaches "
-        f"{percent(best['val_accuracy'])}, {_against(best['val_accuracy'], dense)}; at the "
-        f"smallest, {percent(smallest['density'], 2)}, {percent(smallest['val_accuracy'])} is left."
+        f"The most accurate network of all keeps {percent(best['density'])} and reaches "
+        f"{percent(best['val_accuracy'])}, {_against(best['val_accuracy'], dense[best['seed']])} "
+        f"of its seed on the data that chose it; the smallest on the front keeps "
+        f"{percent(smallest['density'], 2)} and reaches {percent(smallest['val_accuracy'])}."
     )
-    sentences = [f"{len(pruned)} of {count(len(data), 'network')} are on the front."]
-    knee = knee_point(results.rounds)
+    sentences = [
+        f"{len(pruned)} of {count(int((data['round'] > 0).sum()), 'pruned network')} "
+        f"{'is' if len(pruned) == 1 else 'are'} on the front."
+    ]
+    knee = knee_point(results.rounds[results.rounds["round"] > 0])
     if knee is not None:
         sentences.append(
             f"The front bends most at trial {knee['trial_id']}, round {knee['round']}: "
-            f"{percent(knee['density'])} of the weights at {percent(knee['val_accuracy'])}."
+            f"{percent(knee['density'])} of the weights at {percent(knee['val_accuracy'])} on "
+            "the seed that chose it."
         )
     figures = [figure(finding, plot_pareto(results), front.drop(columns=["study", "on_front"]))]
     if results.rounds["theoretical_speedup"].notna().any():
         figures.append(_speed(results))
     return Section(
-        "trade-off", "The trade-off", [*sentences, *_equal_budget(results)], figures=figures
+        "trade-off", "The trade-off", [*sentences, *_equal_budget(everything)], figures=figures
     )
 
 
@@ -57,6 +64,7 @@ def budget(results: Results) -> Section:
         return Section(
             "budget", "What finding it cost", missing=["No pruned network was found yet."]
         )
+    results = searched(results)
     told = "The volume that the front dominates, over all examples trained on by all trials."
     return Section(
         "budget",
@@ -79,7 +87,10 @@ def points_to_choose(results: Results) -> Section:
     return Section(
         "operating-points",
         "Operating points",
-        ["The most accurate network near each compression ratio, over the seeds that ran it."],
+        [
+            "The most accurate network near each compression ratio, from 0.8 to 1.25 times it, "
+            "over the seeds that ran it."
+        ],
         tables=[Table("Operating points", POINT_COLUMNS, [_cells(row) for row in found])]
         if found
         else [],

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from study.commands.exit_codes import FAILED_TRIALS
 from study.commands.options import FORMATS
 
 
@@ -16,8 +17,16 @@ from study.commands.options import FORMATS
 @click.option("--seeds", type=int, default=3, show_default=True, metavar="N", help="New seeds.")
 @click.option("--format", "format_", type=click.Choice(FORMATS[:3]), default="table")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@click.pass_context
 def replicate(
-    directory: str, trial_id: str, round_: int | None, seeds: int, format_: str, quiet: bool
+    ctx: click.Context,
+    /,
+    directory: str,
+    trial_id: str,
+    round_: int | None,
+    seeds: int,
+    format_: str,
+    quiet: bool,
 ) -> None:
     """Run a network again on new seeds, beside its controls, and compare them.
 
@@ -38,7 +47,12 @@ def replicate(
         if not quiet:
             click.echo(f"finished {name}", err=True)
 
-    run_again(folder, point, seeds, say)
+    failed = run_again(folder, point, seeds, say).failed
     table = select_table(load(directory), "controls")
     own = table[table["network"] == f"trial {point.trial_id}, round {point.round}"]
     sys.stdout.buffer.write(render_table(own, format_))
+    if failed:
+        click.echo(
+            f"prune-study: failed: {', '.join(failed)}; see error.txt in their folders", err=True
+        )
+        ctx.exit(FAILED_TRIALS)

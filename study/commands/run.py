@@ -68,6 +68,7 @@ def run(ctx: click.Context, /, study: str, changes: tuple[str, ...], **options: 
         click.echo(describe(prepared))
         return
 
+    from study.errors import NothingToReportError
     from study.progress import Progress
     from study.tuning.launching import run_study
     from study.tuning.ray_session import ray_session
@@ -78,10 +79,13 @@ def run(ctx: click.Context, /, study: str, changes: tuple[str, ...], **options: 
         if not options["no_report"]:
             from study.finishing import finish
 
-            written = finish(finished.folder, config, progress.say)
+            interrupted = finished.interrupted
+            written = finish(finished.folder, config, progress.say, train=not interrupted)
     click.echo(written or finished.folder.location)
     if finished.interrupted:
         ctx.exit(INTERRUPTED)
+    if written is None and not options["no_report"]:
+        raise NothingToReportError("no trial finished a round, so there is nothing to report")
     if finished.failed_trials:
         click.echo(
             f"prune-study: {finished.failed_trials} of {config.study.num_samples} trials failed; "

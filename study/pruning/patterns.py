@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 
-from search_spaces.layers import look_up
+from search_spaces.layers import look_up, matches
 from study.errors import unknown_name
 
 
@@ -20,7 +19,7 @@ def resolve_patterns(sparsity: Mapping[str, float], layers: Sequence[str]) -> di
         If a name or pattern matches no layer.
     """
     for pattern in sparsity:
-        if not any(fnmatchcase(layer, pattern) for layer in layers):
+        if not any(matches(layer, pattern) for layer in layers):
             raise unknown_name("sparsity: layer", pattern, layers)
     levels = {layer: look_up(layer, sparsity, None) for layer in layers}
     return {layer: level for layer, level in levels.items() if level is not None}

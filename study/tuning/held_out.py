@@ -69,7 +69,11 @@ def read_test(
                 load_weights(masked, study.read(TRIALS_DIR, trial_id, round_state_file(round_)))
             test = evaluate(model, split, task)
             record = HeldOutRecord(
-                trial_id=trial_id, round=round_, test_accuracy=test.accuracy, test_loss=test.loss
+                trial_id=trial_id,
+                round=round_,
+                test_accuracy=test.accuracy,
+                test_loss=test.loss,
+                examples=len(split),
             )
             study.append_line(record.to_json(), TEST_FILE)
             known[trial_id, round_] = record

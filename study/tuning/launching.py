@@ -162,7 +162,8 @@ def _begin(prepared: Prepared, listener: Listener) -> OutcomeRecorder:
     """Write what is known of a study before it runs."""
     config, folder = prepared.config, prepared.folder
     folder.write(to_toml(config), STUDY_FILE)
-    folder.write(collect(config.study.name).model_dump_json(indent=2), PROVENANCE_FILE)
+    provenance = collect(config.study.name, prepared.task)
+    folder.write(provenance.model_dump_json(indent=2), PROVENANCE_FILE)
     listeners = [listener]
     if "tensorboard" in config.study.tracking and folder.local_path is not None:
         listeners.append(TensorBoardWriter(folder.local_path))

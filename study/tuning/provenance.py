@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from study.records import Provenance, utc_now
+from study.tasks.task import Task
 
 PACKAGES = ("prune-study", "ray", "torch", "optuna", "numpy", "pandas", "scikit-learn")
 
@@ -27,8 +28,8 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
-def collect(study: str) -> Provenance:
-    """Describe this process, machine and working copy."""
+def collect(study: str, task: Task) -> Provenance:
+    """Describe this process, machine, working copy and data."""
     return Provenance(
         study=study,
         command=[Path(sys.argv[0]).name, *sys.argv[1:]],
@@ -40,6 +41,7 @@ def collect(study: str) -> Provenance:
         gpus=[torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         packages=package_versions(),
         git_commit=_git_commit(),
+        examples={"train": len(task.data.train), "validation": len(task.data.validation)},
     )
 
 

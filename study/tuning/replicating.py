@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from traceback import format_exc
 
 import ray
 
@@ -18,6 +21,7 @@ from study.records import (
     EVENTS_FILE,
     ORIGIN_FILE,
     OUTCOME_FILE,
+    REPLICATE,
     TRIALS_DIR,
     Event,
     Origin,
@@ -37,7 +41,15 @@ Done = Callable[[str], None]
 """Told of each trial that ended."""
 
 
-def replicate(study: Folder, point: Point, seeds: int, listener: Done) -> list[str]:
+@dataclass
+class Replicated:
+    """Trials that were run again, and controls beside them, by name."""
+
+    made: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+
+def replicate(study: Folder, point: Point, seeds: int, listener: Done) -> Replicated:
     """Run a point on further seeds as trials of the study, each beside its controls.
 
     The controls of a seed share its dense run: ``reinit`` keeps the mask of the last round and
@@ -58,30 +70,39 @@ def replicate(study: Folder, point: Point, seeds: int, listener: Done) -> list[s
 
     Returns
     -------
-    list of str
-        The new trials, by seed: the replicate, then its controls.
+    Replicated
+        The new trials by name; those that failed have their traceback in their folder.
     """
     if seeds < 1:
         raise UsageError(f"--seeds: {seeds} is not at least 1")
     wanted = [point.plan.seed + number for number in range(1, seeds + 1)]
-    missing = [s for s in wanted if not study.exists(TRIALS_DIR, _name(point, s), OUTCOME_FILE)]
-    made: list[str] = []
+    missing = [s for s in wanted if not _is_done(study, _name(point, s))]
+    found = Replicated()
     with ray_session():
         needs = trial_resources(point.config)
         remote = ray.remote(num_cpus=needs["cpu"], num_gpus=needs["gpu"])(_run_seed)
         waiting = [remote.remote(study.location, point, seed) for seed in missing]
         while waiting:
             (done, *_), waiting = ray.wait(waiting)
-            for trial_id in ray.get(done):
-                made.append(trial_id)
-                event = Event(event="trial_completed", trial_id=trial_id)
+            for trial_id, is_well in ray.get(done):
+                (found.made if is_well else found.failed).append(trial_id)
+                name = "trial_completed" if is_well else "trial_errored"
+                event = Event(event=name, trial_id=trial_id)
                 study.append_line(event.to_json(), EVENTS_FILE)
                 listener(trial_id)
-    return sorted(made)
+    return Replicated(sorted(found.made), sorted(found.failed))
+
+
+def _is_done(study: Folder, trial_id: str) -> bool:
+    """Whether a replicate ended well; one that failed is run again."""
+    if not study.exists(TRIALS_DIR, trial_id, OUTCOME_FILE):
+        return False
+    text = study.read(TRIALS_DIR, trial_id, OUTCOME_FILE)
+    return TrialOutcome.model_validate_json(text).status != "errored"
 
 
 def _name(point: Point, seed: int, role: str = "replicate") -> str:
-    name = f"{point.trial_id}-round-{point.round}-seed-{seed}"
+    name = f"{point.trial_id}-round-{point.round}{REPLICATE}{seed}"
     return name if role == "replicate" else f"{name}-{role}"
 
 
@@ -89,20 +110,23 @@ def _directory(role: str) -> str:
     return TRIALS_DIR if role == "replicate" else CONTROLS_DIR
 
 
-def _run_seed(location: str, point: Point, seed: int) -> list[str]:
-    """On a worker: the dense run of a seed, the replicate, and the controls."""
-    study, task = Folder(location), task_on_worker(point.config)
+def _run_seed(location: str, point: Point, seed: int) -> list[tuple[str, bool]]:
+    """On a worker: the dense run of a seed, the replicate, and the controls.
+
+    Each with whether it ended well. The first that fails is the last that is run.
+    """
+    runs = _Runs(Folder(location), point, seed)
     pinned = dict.fromkeys(("init_seed", "data_seed", "mask_seed"))
     plan = point.plan.model_copy(update={"seed": seed, **pinned})
-    rewind = [] if plan.rewind_epoch is None else [plan.rewind_epoch]
-    name = trajectory_hash(point.config.task.load_arguments(), task, plan.seeds)
-    dense = ensure_trajectory(study, name, task, plan.seeds, rewind, shared_runs(point.config))
-    runs = _Runs(study, point, seed, task, dense)
-    return [
-        *runs.replicate(plan),
-        runs.control("shuffled", plan.model_copy(update={"shuffle_masks": True})),
-        runs.control("dense", unpruned(plan)),
-    ]
+    with suppress(_FailedError):
+        runs.replicate(plan)
+        runs.control("shuffled", plan.model_copy(update={"shuffle_masks": True}))
+        runs.control("dense", unpruned(plan))
+    return runs.ended
+
+
+class _FailedError(Exception):
+    """A run failed, and its outcome says how."""
 
 
 def unpruned(plan: PruningPlan) -> PruningPlan:
@@ -125,61 +149,82 @@ def unpruned(plan: PruningPlan) -> PruningPlan:
     )
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Runs:
     study: Folder
     point: Point
     seed: int
-    task: Task
-    dense: Trajectory
+    ended: list[tuple[str, bool]] = field(default_factory=list)
 
-    def replicate(self, plan: PruningPlan) -> list[str]:
+    def replicate(self, plan: PruningPlan) -> None:
         """The plan itself, and the mask of its last round on new weights."""
         writer = self._writer("replicate")
-        records = self._run("replicate", plan, writer, self.dense)
+        records = self._run("replicate", plan, writer)
         if writer.before_last is None or records[-1].round < self.point.round:
-            return [writer.trial_id]  # it diverged, and has no last mask
+            return  # it diverged, and has no last mask
         fields = {"retrain": "reinit", "rewind_epoch": None, "retrain_epochs": None}
         anew = plan.model_copy(update={**fields, "optimizer_state": "fresh"})
         control = self._writer("reinit")
         control.take_over(records[:-1])
         self._run("reinit", anew, control, writer.before_last)  # makes the last cut again
-        return [writer.trial_id, control.trial_id]
 
-    def control(self, role: str, plan: PruningPlan) -> str:
+    def control(self, role: str, plan: PruningPlan) -> None:
         """Another plan on the same dense run."""
-        writer = self._writer(role)
-        self._run(role, plan, writer, self.dense)
-        return writer.trial_id
+        self._run(role, plan, self._writer(role))
+
+    @cached_property
+    def _task(self) -> Task:
+        return task_on_worker(self.point.config)
+
+    def _dense_run(self, plan: PruningPlan) -> Trajectory:
+        rewind = [] if plan.rewind_epoch is None else [plan.rewind_epoch]
+        config = self.point.config
+        name = trajectory_hash(config.task.load_arguments(), self._task, plan.seeds)
+        return ensure_trajectory(
+            self.study, name, self._task, plan.seeds, rewind, shared_runs(config)
+        )
 
     def _writer(self, role: str) -> _Writer:
         name = _name(self.point, self.seed, role)
         return _Writer(self.study, name, self.point.round, _directory(role))
 
     def _run(
-        self, role: str, plan: PruningPlan, writer: _Writer, start: Trajectory | Progress
+        self, role: str, plan: PruningPlan, writer: _Writer, start: Progress | None = None
     ) -> list[RoundRecord]:
-        started_at = utc_now()
+        started_at, last = utc_now(), self.point.round
         folder = self.study.child(_directory(role), writer.trial_id)
         origin = Origin(
             of=self.point.trial_id,
-            round=self.point.round,
+            round=last,
             role=role,
             replicate=_name(self.point, self.seed),
         )
         folder.write(origin.model_dump_json(indent=2), ORIGIN_FILE)
         writer.begin(plan)
-        records = list(_up_to(self.point.round, run_pipeline(plan, self.task, start, writer)))
+        records: list[RoundRecord] = []
+        failed: str | None = None
+        try:
+            rounds = run_pipeline(plan, self._task, start or self._dense_run(plan), writer)
+            records += _up_to(last, rounds)
+        except Exception:
+            failed = format_exc()
+            writer.failed(failed)
         writer.end()
         outcome = TrialOutcome(
             trial_id=writer.trial_id,
-            status="completed",
-            rounds_planned=self.point.round,
-            rounds_finished=records[-1].round,
+            status="completed" if failed is None else "errored",
+            stop_reason=None if failed is None else "error",
+            error=None if failed is None else failed.strip().splitlines()[-1],
+            traceback=failed,
+            rounds_planned=last,
+            rounds_finished=records[-1].round if records else 0,
             started_at=started_at,
             finished_at=utc_now(),
         )
         folder.write(outcome.model_dump_json(indent=2), OUTCOME_FILE)
+        self.ended.append((writer.trial_id, failed is None))
+        if failed is not None:
+            raise _FailedError
         return records
 
 

@@ -246,7 +246,14 @@ def _results_of(recipes: list[tuple[int, list[int]]]) -> analysis.Results:
             name = f"{recipe}-{seed}"
             plan = dict.fromkeys(PLAN_COLUMNS)
             trials.append(
-                {**plan, "study": "s", "trial_id": name, "sparsity": recipe, "seed": seed}
+                {
+                    **plan,
+                    "study": "s",
+                    "trial_id": name,
+                    "sparsity": recipe,
+                    "seed": seed,
+                    "replicate_of": None,
+                }
             )
             row = dict.fromkeys(MEASURES, 1.0) | {"study": "s", "trial_id": name, "seed": seed}
             rounds.append({**row, "round": 0, "density": 1.0, "val_accuracy": 0.9})

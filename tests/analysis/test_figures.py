@@ -212,8 +212,12 @@ def test_quarters_are_named_by_their_ends_from_low_to_high(results: analysis.Res
     ax = analysis.plot_rounds(results, hue="sparsity.fc1")
     names = [text.get_text() for text in ax.get_legend().get_texts()]
     known = results.trials["sparsity.fc1"].dropna()
-    edges = [f"{known.quantile(q):.3g}" for q in (0, 0.25, 0.5, 0.75, 1)]
-    quarters = [f"{low} to {high}" for low, high in itertools.pairwise(edges)]
+    edges = [known.quantile(q) for q in (0, 0.25, 0.5, 0.75, 1)]
+    inside = [
+        known[(known > low) & (known <= high) | (known == edges[0]) & (low == edges[0])]
+        for low, high in itertools.pairwise(edges)
+    ]
+    quarters = [f"{values.min():.3g} to {values.max():.3g}" for values in inside]
     assert [name.split(" (")[0] for name in names][:4] == quarters
     of_quarter = [int(re.search(r"\((\d+)", name)[1]) for name in names[:4]]  # type: ignore[index]
     assert max(of_quarter) - min(of_quarter) <= 1

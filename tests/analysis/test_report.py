@@ -9,6 +9,7 @@ import pytest
 
 import analysis
 from analysis.report import SECTIONS, render_report
+from analysis.status import status_text, study_status
 from study.errors import NothingToReportError, UsageError
 from tests.analysis.study_folders import new_study, searched_study
 
@@ -159,6 +160,62 @@ def test_controls_and_the_test_split_are_told_where_they_were_run(tmp_path: Path
     assert "The test split was read once for each of 1 network" in text
 
 
+def replicated_study(folder: Path, accuracy: float | None) -> analysis.Results:
+    """Two networks on seed 0, both as good as dense; the smaller one again on seeds 1 to 3."""
+    study = new_study(folder)
+    study.trial("0000", rounds=1, sparsity=0.9, accuracy=0.99)
+    study.trial("0001", rounds=1, sparsity=0.8, accuracy=0.99)
+    for seed in (1, 2, 3):
+        name = f"0000-round-1-seed-{seed}"
+        study.trial(name, rounds=1, sparsity=0.9, seed=seed, accuracy=accuracy)
+        origin = {"of": "0000", "round": 1, "role": "replicate", "replicate": name}
+        study.folder.write(
+            json.dumps({"schema_version": 1, **origin}), "trials", name, "origin.json"
+        )
+    return analysis.load(study.path)
+
+
+def test_a_network_that_new_seeds_do_not_confirm_is_told_of_and_not_named(tmp_path: Path) -> None:
+    text = render_report(replicated_study(tmp_path / "s", accuracy=None), "md")
+    headline = text.split("## What was run")[0]
+    assert (
+        "trial 0000, round 1 (10.0 % of the weights) was the smallest as good as dense" in headline
+    )
+    assert "on 3 new seeds, which did not choose it, it is" in headline
+    first = next(line for line in headline.splitlines() if line.startswith("- "))
+    assert "trial 0001, round 1, on the one seed that chose it" in first
+    assert "--trial 0001 --round 1" in headline
+
+
+def test_a_network_that_new_seeds_confirm_is_judged_by_them_alone(tmp_path: Path) -> None:
+    results = replicated_study(tmp_path / "s", accuracy=0.985)
+    row = analysis.smallest_within(results, (0.0,)).iloc[0]
+    assert (row["trial_id"], row["n"], row["replicates"]) == ("0000", 3, 3)
+    assert row["val_accuracy"] == pytest.approx(0.985)
+    assert "on 3 new seeds, which did not choose it" in render_report(results, "md")
+
+
+def test_replicates_are_no_trials_of_the_search(tmp_path: Path) -> None:
+    results = replicated_study(tmp_path / "s", accuracy=0.985)
+    summary = json.loads(render_report(results, "json"))
+    assert summary["trials"] == {"completed": 2}
+    assert summary["replicates"] == 3
+    assert {row["trial_id"] for row in summary["front"]} <= {"0000", "0001"}
+    assert "2 of 40 trials · 5 pruned networks · 3 replicates among them" in render_report(results)
+    assert analysis.scores(results)["seed"].unique().tolist() == [0]
+
+
+def test_what_turns_text_round_is_shown_as_its_code(tmp_path: Path) -> None:
+    study = new_study(tmp_path / "s")
+    study.trial("0000", finished=0, status="errored", reason="error", error="no \u202eenod\x1b[2J")
+    study.trial("0001")
+    results = analysis.load(study.path)
+    for text in (render_report(results), render_report(results, "md"),
+                 status_text(study_status(results))):  # fmt: skip
+        assert not re.search("[\u202e\x1b]", text)
+        assert "u202eenod" in text
+
+
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
@@ -191,10 +248,12 @@ def test_ugly_studies_get_a_clear_answer(tmp_path: Path, kind: str, expected: st
 def test_the_ending_of_the_file_chooses_the_format(
     searched: analysis.Results, tmp_path: Path
 ) -> None:
-    for name, begins in (("r.md", "# synthetic"), ("r.json", "{"), ("r.txt", "<!doctype html>")):
+    for name, begins in (("r.md", "# synthetic"), ("r.json", "{"), ("r.html", "<!doctype html>")):
         path = analysis.write_report(searched, tmp_path / name)
         assert Path(path).read_text().startswith(begins)
     assert Path(analysis.write_report(searched, tmp_path / "x", "md")).read_text()[0] == "#"
+    with pytest.raises(UsageError, match="file ending: unknown name 'pdf'"):
+        analysis.write_report(searched, tmp_path / "x.pdf")
 
 
 def test_what_cannot_be_reported_is_refused(tmp_path: Path) -> None:

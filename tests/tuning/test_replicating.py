@@ -1,11 +1,14 @@
 """Replicates and controls of a point, on a real Ray."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import load_file
 
+from analysis import load
 from study.config import load_config
 from study.errors import UsageError
 from study.pruning import PruningPlan, run_pipeline
@@ -13,7 +16,7 @@ from study.records import Origin, RoundRecord, TrialOutcome
 from study.storage import Folder
 from study.tasks import load_task
 from study.tuning.points import find_point
-from study.tuning.replicating import replicate, unpruned
+from study.tuning.replicating import _run_seed, replicate, unpruned
 from tests.conftest import SMALL
 
 
@@ -37,7 +40,7 @@ def replicated(
     study = Folder(str(folder))
     trial = next(t for t in study.folders("trials") if len(rounds_of(folder, t)) > 2)
     told: list[str] = []
-    made = replicate(study, find_point(study, trial, 2), 2, told.append)
+    made = replicate(study, find_point(study, trial, 2), 2, told.append).made
     assert sorted(told) == made
     return folder, trial, made
 
@@ -97,9 +100,33 @@ def test_controls_differ_from_the_replicate_in_what_they_control(
 def test_a_seed_that_was_run_is_not_run_again(replicated: tuple[Path, str, list[str]]) -> None:
     folder, trial, _ = replicated
     study = Folder(str(folder))
-    more = replicate(study, find_point(study, trial, 2), 3, lambda _: None)
+    more = replicate(study, find_point(study, trial, 2), 3, lambda _: None).made
     assert len(more) == 4
     assert all("seed-3" in name for name in more)
+
+
+def test_a_control_that_fails_is_on_record_and_its_seed_is_given_up(
+    small_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "small"
+    shutil.copytree(small_study, folder)
+    study = Folder(str(folder))
+    trial = study.folders("trials")[0]
+
+    def fail_when_shuffled(plan: PruningPlan, *rest: Any) -> Iterator[RoundRecord]:
+        if plan.shuffle_masks:
+            raise ValueError("no such luck")
+        return run_pipeline(plan, *rest)
+
+    monkeypatch.setattr("study.tuning.replicating.run_pipeline", fail_when_shuffled)
+    ended = _run_seed(str(folder), find_point(study, trial, 1), 7)
+    name = f"{trial}-round-1-seed-7"
+    assert ended == [(name, True), (f"{name}-reinit", True), (f"{name}-shuffled", False)]
+    place = folder_of(folder, f"{name}-shuffled")
+    outcome = TrialOutcome.model_validate_json((place / "outcome.json").read_text())
+    assert (outcome.status, outcome.error) == ("errored", "ValueError: no such luck")
+    assert "fail_when_shuffled" in (place / "error.txt").read_text()
+    assert load(folder).controls["role"].tolist() == ["reinit"]
 
 
 @pytest.mark.parametrize("way", ["finetune", "lr_rewind", "weight_rewind", "reinit"])
