@@ -10,7 +10,8 @@ from analysis.choosing import smallest_within
 from analysis.comparison import compare, plot_comparison
 from analysis.cost import cost_summary
 from analysis.hypervolume_comparison import compare_hypervolumes
-from analysis.reporting.document import Report, Section, as_table, count
+from analysis.replicates import searched
+from analysis.reporting.document import Report, Section, as_table, count, percent, points
 from analysis.reporting.drawing import figure
 from analysis.reporting.rendering import to_html, to_markdown
 from analysis.results import Results
@@ -78,10 +79,14 @@ def _accuracy(results: Results, by: str, baseline: str | None) -> Section:
     return Section(
         "accuracy",
         "Accuracy at equal density",
-        ["The best network of each group among those no denser, on the validation split."],
+        [
+            "The best network of each group among those no denser, on the validation split; "
+            "networks that were replicated count on the seed of their search alone.",
+            *_ahead(found),
+        ],
         figures=[
             figure(
-                "Where lines cross, the better group changes with the density.",
+                f"Groups by {by.replace('_', ' ')}, from dense on the right to sparse.",
                 plot_comparison(results, by, densities=densities or DENSITIES),
             )
         ],
@@ -90,12 +95,35 @@ def _accuracy(results: Results, by: str, baseline: str | None) -> Section:
     )
 
 
+def _ahead(found: pd.DataFrame) -> list[str]:
+    """At each density, the pair that is farthest apart, without a limit on the budget."""
+    told = []
+    most = found[found["budget"] == found["budget"].max()].dropna(subset=["difference"])
+    for density, pairs in most.groupby("density", sort=False):
+        row = pairs.loc[pairs["difference"].abs().idxmax()]
+        ahead, behind = (row["a"], row["b"]) if row["difference"] > 0 else (row["b"], row["a"])
+        size = abs(row["difference"])
+        if size < 5e-4:
+            told.append(f"At most {percent(density, 0)} kept: no difference.")
+            continue
+        sure = f"on {count(int(row['n']), 'pair')} of seeds; it may be luck"
+        if row["low"] == row["low"]:
+            clear = "leaves out" if row["low"] > 0 or row["high"] < 0 else "holds"
+            sure = f"the 95 % interval over {row['n']} pairs of seeds {clear} zero"
+        kept = f"At most {percent(density, 0)} kept"
+        told.append(f"{kept}: {ahead} is {points(size)} above {behind} ({sure}).")
+    return told
+
+
 def _volume(results: Results, by: str) -> Section:
     drawing = figure(
         "The volume that the front of each study dominates, over the epochs that it trained.",
         plot_hypervolume(results),
     )
-    table = as_table("Hypervolume at equal cost", compare_hypervolumes(results, by))
+    parts = results.parts or {results.name: results}
+    budget = min(cost_summary(searched(part))["spent_train_epochs"] for part in parts.values())
+    found = compare_hypervolumes(results, by, budgets=[budget]).drop(columns="budget")
+    table = as_table(f"Hypervolume after the {budget:,.0f} epochs that all spent", found)
     return Section("hypervolume", "How fast each got there", figures=[drawing], tables=[table])
 
 

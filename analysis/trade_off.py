@@ -106,6 +106,8 @@ def plot_pareto(
     styles = looks(points["study"].unique()) if several else {}
     _draw_cloud(ax, pruned, x, y, "study" if several else "retrain")
     _draw_dense(ax, points[points["round"] == 0], y)
+    if not several:
+        _draw_equal_budget(ax, results.controls, y)
     front = points[points["on_front"]].sort_values(x)
     for study, of_study in front.groupby("study", sort=True):
         look = styles.get(str(study), Look("black", "o", "-"))
@@ -185,6 +187,15 @@ def _draw_dense(ax: Axes, dense: pd.DataFrame, y: str) -> None:
     ax.axhline(dense[y].mean(), color="#555555", linestyle="--", linewidth=1, label=name, zorder=1)
     if n > 1:
         ax.axhspan(dense[y].min(), dense[y].max(), color="#555555", alpha=0.15, linewidth=0)
+
+
+def _draw_equal_budget(ax: Axes, controls: pd.DataFrame, y: str) -> None:
+    """The unpruned networks that trained for as long as those that were replicated."""
+    found = controls[controls["role"] == "dense"]
+    if found.empty or y not in found:
+        return
+    name = f"dense, trained as long as pruned ({counted(len(found), 'run')})"
+    ax.axhline(found[y].mean(), color="#555555", linestyle=":", linewidth=1.2, label=name, zorder=1)
 
 
 def _look_at_the_front(

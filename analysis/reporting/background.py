@@ -38,7 +38,7 @@ def what_was_run(results: Results) -> Section:
         **provenance.get("packages", {}),
         "commit": provenance.get("git_commit") or "not a working copy",
     }
-    rows = [[key, str(value)] for key, value in facts.items()]
+    rows = [[key, str(value)] for key, value in facts.items() if value != ""]
     return Section(
         "run", "What was run", tables=[Table("Settings", ["what", "value"], rows, words=True)]
     )

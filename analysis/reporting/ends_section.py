@@ -35,9 +35,17 @@ def ends(results: Results) -> Section:
         "ends",
         "What failed, what was stopped, what was saved",
         sentences,
-        figures=[figure("Where the epochs went.", plot_cost(results), cost_data(results))],
+        figures=[figure(_where(results), plot_cost(results), cost_data(results))],
         tables=tables,
     )
+
+
+def _where(results: Results) -> str:
+    """What most of the epochs were for."""
+    spent = cost_data(results).sum().filter(regex="^(?!saved)")
+    if spent.sum() == 0:
+        return "No epoch was finished."
+    return f"{percent(spent.max() / spent.sum(), 0)} of the epochs spent went to {spent.idxmax()}."
 
 
 def _audit(results: Results) -> list[str]:

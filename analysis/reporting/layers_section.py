@@ -8,6 +8,7 @@ from analysis.reporting.document import Figure, Section, as_table, percent, poin
 from analysis.reporting.drawing import figure
 from analysis.results import Results
 from analysis.sensitivity import (
+    MOST_CURVES,
     plot_sensitivity,
     plot_sensitivity_map,
     sensitivity_map_data,
@@ -41,14 +42,15 @@ def layers(results: Results) -> Section:
             f"by {points(DROP)} ({percent(most['sparsity'], 0)} of its weights), and "
             f"{least['layer']} the least ({percent(least['sparsity'], 0)})."
         )
-        figures.append(figure(finding, plot_sensitivity(results, DROP)))
-        figures.append(
-            figure(
-                "The same as a map: where a layer's row turns dark, it can take no more.",
-                plot_sensitivity_map(results),
-                sensitivity_map_data(results).reset_index(),
+        data = sensitivity_map_data(results)
+        figures.append(figure(finding, plot_sensitivity(results, DROP), data.reset_index()))
+        if len(data) > MOST_CURVES:  # whose curves hide each other
+            figures.append(
+                figure(
+                    f"All {len(data)} layers: where a row turns dark, the layer can take no more.",
+                    plot_sensitivity_map(results),
+                )
             )
-        )
         tables.append(
             as_table(
                 f"Sparsity of each layer at a drop of {points(DROP)}",

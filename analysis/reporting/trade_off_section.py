@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+import pandas as pd
+
 from analysis.choosing import knee_point, operating_points
+from analysis.hypervolumes import hypervolume_history
 from analysis.objectives import Objectives
 from analysis.replicates import searched
 from analysis.reporting.document import Figure, Section, Table, count, percent, points
@@ -65,11 +68,36 @@ def budget(results: Results) -> Section:
             "budget", "What finding it cost", missing=["No pruned network was found yet."]
         )
     results = searched(results)
-    told = "The volume that the front dominates, over all examples trained on by all trials."
+    history = hypervolume_history(results)
     return Section(
         "budget",
         "What finding it cost",
-        figures=[figure(told, plot_hypervolume(results))],
+        figures=[
+            figure(
+                _when(history),
+                plot_hypervolume(results),
+                history[["train_epochs", "networks", "hypervolume", "trial_id", "round"]],
+            )
+        ],
+    )
+
+
+def _when(history: pd.DataFrame) -> str:
+    """By when the front had nearly its final size."""
+    final, spent = history["hypervolume"].iloc[-1], history["train_epochs"].iloc[-1]
+    if final <= 0:
+        return "No network is better than the reference."
+    reached = {
+        share: history.loc[history["hypervolume"] >= share * final, "train_epochs"].iloc[0]
+        for share in (0.95, 0.99)
+    }
+    outlook = "it still grows"
+    if reached[0.99] < spent / 2:
+        outlook = "more trials like these would hardly add to it"
+    return (
+        f"Of the volume that the front dominates at the end, 95 % was reached after "
+        f"{reached[0.95]:,.0f} of {spent:,.0f} epochs and 99 % after {reached[0.99]:,.0f}: "
+        f"{outlook}."
     )
 
 
@@ -141,11 +169,21 @@ def _equal_budget(results: Results) -> list[str]:
         on=["trial_id", "round"],
     )
     difference = (own["val_accuracy"] - own["unpruned"]).mean()
+    beside = f"{points(abs(difference))} {'above' if difference > 0 else 'below'} it"
+    if abs(difference) < 5e-4:
+        beside = "as accurate"
     return [
         f"Trained for as many epochs without pruning, the dense network reaches "
-        f"{percent(own['unpruned'].mean())} (mean of {count(len(own), 'seed')}): the pruned one is "
-        f"{points(abs(difference))} {'above' if difference > 0 else 'below'} it at equal budget."
+        f"{percent(own['unpruned'].mean())} (mean of {count(len(own), 'seed')}): "
+        f"{_whose(controls)} is {beside} at equal budget."
     ]
+
+
+def _whose(controls: pd.DataFrame) -> str:
+    pairs = controls[["of", "round"]].drop_duplicates()
+    if len(pairs) > 1:
+        return "the mean of the networks that were pruned"
+    return f"trial {pairs['of'].iloc[0]}, pruned up to round {pairs['round'].iloc[0]},"
 
 
 def _against(accuracy: float, dense: float) -> str:
