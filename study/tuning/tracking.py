@@ -93,5 +93,6 @@ def ray_callbacks(config: StudyConfig) -> list[Callback]:
     if "wandb" in config.study.tracking:
         from ray.air.integrations.wandb import WandbLoggerCallback
 
-        callbacks.append(WandbLoggerCallback(project=config.study.name))
+        own = {name: os.environ.get(f"WANDB_{name.upper()}") for name in ("mode", "dir")}
+        callbacks.append(WandbLoggerCallback(project=config.study.name, **own))
     return callbacks

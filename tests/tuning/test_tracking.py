@@ -87,3 +87,17 @@ def test_mlflow_has_a_run_for_each_trial_with_its_rounds(
         rounds = client.get_metric_history(run.info.run_id, "round")
         assert min(metric.value for metric in rounds) == 0
         assert "val_accuracy" in run.data.metrics
+
+
+@pytest.mark.slow
+def test_wandb_has_a_run_for_each_trial(
+    ray_cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("wandb", reason="the extra wandb is not installed")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    tables = {"name": "tracked", "num_samples": 2, "tracking": ["wandb"]}
+    study.run({**SMALL, "study": tables}, storage_path=tmp_path)
+    runs = sorted(tmp_path.glob("wandb/offline-run-*/run-*.wandb"))
+    assert len(runs) == 2
+    assert all(b"val_accuracy" in run.read_bytes() for run in runs)
