@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from study.commands.options import FORMATS
-from study.errors import UsageError
+from study.errors import NothingToReportError, UsageError
 
 WATCH_INTERVAL_S = 2.0
 
@@ -58,7 +58,10 @@ def table_(directory: str, table: str, format_: str, output: str | None) -> None
 
     if table not in TABLES:
         raise unknown_name("table", table, TABLES)
-    data = render_table(select_table(load(directory), table), format_)
+    frame = select_table(load(directory), table)
+    if frame.empty:
+        raise NothingToReportError(f"the table {table} has no rows in {directory}")
+    data = render_table(frame, format_)
     if output is not None:
         _write(output, data)
     elif format_ == "parquet" and sys.stdout.isatty():
@@ -92,7 +95,10 @@ def compare(
 
         click.echo(write_comparison(results, output, group, baseline))
         return
-    data = render_table(compare_groups(results, group, baseline=baseline), format_)
+    found = compare_groups(results, group, baseline=baseline)
+    if found.empty:
+        raise NothingToReportError(f"no two groups by {group} reached a density that is compared")
+    data = render_table(found, format_)
     if output is not None:
         _write(output, data)
     else:

@@ -93,6 +93,12 @@ def ray_callbacks(config: StudyConfig) -> list[Callback]:
     if "wandb" in config.study.tracking:
         from ray.air.integrations.wandb import WandbLoggerCallback
 
-        own = {name: os.environ.get(f"WANDB_{name.upper()}") for name in ("mode", "dir")}
-        callbacks.append(WandbLoggerCallback(project=config.study.name, **own))
+        # Said here, because Ray's workers may have been started with another environment.
+        callbacks.append(
+            WandbLoggerCallback(
+                project=config.study.name,
+                mode=os.environ.get("WANDB_MODE"),
+                dir=os.environ.get("WANDB_DIR"),
+            )
+        )
     return callbacks
