@@ -108,10 +108,11 @@ class Folder:
         finally:
             beside.unlink(missing_ok=True)
 
-    def append_line(self, line: str, *parts: str) -> None:
+    def append_line(self, line: str, *parts: str, durable: bool = True) -> None:
         """Add one line to a file of which this process is the only writer.
 
         After a crash the last line may be torn; readers skip it, and the next line begins anew.
+        Lines that are not ``durable`` may be lost with the machine's power, and cost less.
         """
         target = self._path(*parts)
         if not self._is_local:
@@ -127,7 +128,8 @@ class Folder:
                     file.write(b"\n")
             file.write(line.encode() + b"\n")
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
 
     def remove(self, *parts: str) -> None:
         """Remove a file, or a folder with all it holds; nothing happens when it is not there."""

@@ -99,6 +99,7 @@ def train(
     losses: list[Tensor] = []
     order: Tensor | None = None
     model.train()
+    forward = torch.compile(model) if recipe.compile else model
     with _own_noise(device) as seed_dropout:
         for step in range(first, segment.steps):
             epoch, batch = divmod(segment.data_step + step, per_epoch)
@@ -112,7 +113,7 @@ def train(
             # index_select copies whole examples; inputs[index] would go element by element.
             inputs = augment(train_split.inputs.index_select(0, index), recipe, noise)
             targets = train_split.targets.index_select(0, index)
-            losses.append(_step(model, update, lr, task, inputs, targets))
+            losses.append(_step(model, forward, update, lr, task, inputs, targets))
             if batch == per_epoch - 1 and after_epoch is not None:
                 after_epoch(step + 1)
     if not losses:
@@ -121,13 +122,19 @@ def train(
 
 
 def _step(
-    model: nn.Module, update: Update, lr: float, task: Task, inputs: Tensor, targets: Tensor
+    model: nn.Module,
+    forward: Callable[[Tensor], Tensor],
+    update: Update,
+    lr: float,
+    task: Task,
+    inputs: Tensor,
+    targets: Tensor,
 ) -> Tensor:
     if task.recipe.amp and inputs.is_cuda:
         with torch.autocast(task.device.type, dtype=torch.bfloat16):
-            loss = task.loss(model(inputs), targets)
+            loss = task.loss(forward(inputs), targets)
     else:
-        loss = task.loss(model(inputs), targets)
+        loss = task.loss(forward(inputs), targets)
     update.zero_grad()
     loss.backward()
     if task.recipe.clip_norm is not None:

@@ -57,6 +57,11 @@ class Recipe(BaseModel):
         description="leave pruned weights out of the arithmetic of training where that is faster; "
         "the results are the same up to rounding",
     )
+    compile: bool = Field(
+        default=False,
+        description="train through torch.compile: pays for large models on a GPU, and takes a "
+        "compiler and a minute of each worker; the results are the same up to rounding",
+    )
     amp: bool = Field(default=False, description="bfloat16 autocast; on a GPU only")
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N")
 

@@ -33,13 +33,20 @@ from study.tuning.history import make_yardstick
 from study.tuning.outcomes import Listener, OutcomeRecorder
 from study.tuning.preparing import Prepared
 from study.tuning.provenance import collect
-from study.tuning.ray_session import ray_session, trial_resources, worker_count
+from study.tuning.ray_session import (
+    asked_now_and_then,
+    ray_session,
+    room_for_trials,
+    trial_resources,
+    worker_count,
+)
 from study.tuning.searcher import PlanSearcher, close_open_trials, make_sampler
 from study.tuning.stopping import make_scheduler
 from study.tuning.tracking import TensorBoardWriter, ray_callbacks
 from study.tuning.trainable import PipelineTrainable
 from study.tuning.trajectories import stored_trajectory
 from study.tuning.warm_start import warm_start_points
+from study.tuning.worker_order import WaitingFirst
 
 RAY_DIR = "ray"
 """Ray Tune's own files within a study folder."""
@@ -103,7 +110,8 @@ def run_study(prepared: Prepared, listener: Listener) -> Finished:
 def _tuner(prepared: Prepared, recorder: OutcomeRecorder, study: optuna.Study) -> tune.Tuner:
     config = prepared.config
     resources, search, shared = config.resources, config.search, shared_runs(config)
-    recorder.early_stopping = make_scheduler(config, prepared.layers)
+    workers = asked_now_and_then(lambda: worker_count(config))
+    recorder.early_stopping = make_scheduler(config, prepared.layers, workers)
     searcher = PlanSearcher(
         study,
         config.space,
@@ -122,14 +130,14 @@ def _tuner(prepared: Prepared, recorder: OutcomeRecorder, study: optuna.Study) -
         exploration=search.exploration,
         num_samples=config.study.num_samples,
         constraints=search.parsed_constraints,
-        room=lambda: worker_count(config) + (resources.max_concurrent is None),
+        room=lambda: room_for_trials(workers(), resources.max_concurrent),
         extensions=_extensions(prepared) if search.extend else None,
     )
     return tune.Tuner(
         tune.with_resources(PipelineTrainable, trial_resources(config)),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            scheduler=recorder.early_stopping,
+            scheduler=recorder.early_stopping or WaitingFirst(workers),
             num_samples=-1,  # the searcher says when it is enough: an extension is no new trial
             max_concurrent_trials=MOST_PENDING,
             time_budget_s=config.study.time_budget_s,

@@ -137,9 +137,9 @@ class OutcomeRecorder(Callback):
 
     def _note(self, event: str, trial: Any, detail: dict[str, Any], result: dict[str, Any]) -> None:
         trial_id = trial.config["id"]
-        self._folder.append_line(
-            Event(event=event, trial_id=trial_id, detail=detail).to_json(), EVENTS_FILE
-        )
+        line = Event(event=event, trial_id=trial_id, detail=detail).to_json()
+        # The round itself is in its trial's file, which waits for the disk.
+        self._folder.append_line(line, EVENTS_FILE, durable=event != "round_finished")
         for listener in self._listeners:
             listener(event, trial_id, result)
 

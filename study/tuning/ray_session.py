@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import optuna
@@ -12,6 +14,9 @@ import ray
 
 from study.config import StudyConfig
 from study.errors import UsageError
+
+ASK_AGAIN_S = 1.0
+"""After this time the size of the cluster may be another."""
 
 
 @contextmanager
@@ -52,6 +57,29 @@ def trial_resources(config: StudyConfig) -> dict[str, float]:
                 f"{available.get(name.upper(), 0):g}; no trial could start."
             )
     return needs
+
+
+def room_for_trials(workers: int, max_concurrent: int | None) -> int:
+    """How many trials may be under way: as many as run at a time, and a few that wait.
+
+    Tune keeps a worker whose trial ended only for a trial that waits, and ends it otherwise; a new
+    one has all its imports before it. But those that wait were drawn with what was known then, so
+    there are few: one for eight workers. A number that the user gave is kept to.
+    """
+    return workers if max_concurrent is not None else workers + math.ceil(workers / 8)
+
+
+def asked_now_and_then(ask: Callable[[], int]) -> Callable[[], int]:
+    """The same number for a second: asking the cluster costs milliseconds, and Tune asks often."""
+    asked_at, answer = -math.inf, 0
+
+    def now() -> int:
+        nonlocal asked_at, answer
+        if time.monotonic() - asked_at > ASK_AGAIN_S:
+            asked_at, answer = time.monotonic(), ask()
+        return answer
+
+    return now
 
 
 def worker_count(config: StudyConfig) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -102,6 +103,7 @@ class PlanSearcher(Searcher):
         self._room = room
         self._extensions = extensions
         self._results: dict[str, list[dict[str, Any]]] = {}
+        self._order = itertools.count()
         self._state = SearcherState()
 
     def set_search_properties(self, *_: Any, **__: Any) -> bool:
@@ -174,7 +176,13 @@ class PlanSearcher(Searcher):
     def _run(self, trial_id: str, asked: Asked) -> dict[str, Any]:
         self._state.running[trial_id] = asked
         plan = asked.plan.model_dump(mode="json")
-        return {**self._trial_config, "id": asked.name, "plan": plan, "first_round": asked.first}
+        return {
+            **self._trial_config,
+            "id": asked.name,
+            "plan": plan,
+            "first_round": asked.first,
+            "order": next(self._order),
+        }
 
     def _add(self, asked: Asked, plan: PruningPlan, result: Mapping[str, Any]) -> None:
         """Tell Optuna of a plan that it did not ask for, if it is one of the space."""

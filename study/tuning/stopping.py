@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import TrialScheduler
 
 from search_spaces import Layer
 from study.config import StudyConfig
@@ -15,6 +15,7 @@ from study.pruning.plan import PruningPlan
 from study.tuning.future_dominated import FutureDominated
 from study.tuning.history import make_yardstick
 from study.tuning.mo_asha import MultiObjectiveHalving
+from study.tuning.worker_order import WaitingFirst
 
 
 class StoppingRule(Protocol):
@@ -29,19 +30,21 @@ class StoppingRule(Protocol):
         """Take note of a trial's own end; of an audited one, whether it reached the front."""
 
 
-class RoundScheduler(FIFOScheduler):
+class RoundScheduler(WaitingFirst):
     """Runs trials in order, and stops those that a rule stops.
 
     Parameters
     ----------
+    workers
+        As of :class:`WaitingFirst`.
     name
         The stop reason that trials are recorded with.
     rule
         Decides after each round.
     """
 
-    def __init__(self, name: str, rule: StoppingRule) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+    def __init__(self, workers: Callable[[], int], name: str, rule: StoppingRule) -> None:
+        super().__init__(workers)
         self.name = name
         self._rule = rule
         self.verdicts: dict[str, dict[str, Any]] = {}
@@ -71,7 +74,9 @@ class RoundScheduler(FIFOScheduler):
                     self.verdicts[trial_id] = {**verdict, "reached_front": reached}
 
 
-def make_scheduler(config: StudyConfig, layers: Sequence[Layer]) -> RoundScheduler | None:
+def make_scheduler(
+    config: StudyConfig, layers: Sequence[Layer], workers: Callable[[], int]
+) -> RoundScheduler | None:
     """The scheduler that a study asks for; None lets every trial run to its end.
 
     Raises
@@ -83,7 +88,7 @@ def make_scheduler(config: StudyConfig, layers: Sequence[Layer]) -> RoundSchedul
     if search.early_stopping == "none":
         return None
     if search.early_stopping == "mo_asha":
-        return RoundScheduler("mo_asha", MultiObjectiveHalving(config.objective_columns))
+        return RoundScheduler(workers, "mo_asha", MultiObjectiveHalving(config.objective_columns))
     rule = FutureDominated(
         make_yardstick(config, "search.early_stopping: future_dominated"),
         layers,
@@ -91,4 +96,4 @@ def make_scheduler(config: StudyConfig, layers: Sequence[Layer]) -> RoundSchedul
         audit_share=search.stopping_audit,
         seed=config.study.seed,
     )
-    return RoundScheduler("future_dominated", rule)
+    return RoundScheduler(workers, "future_dominated", rule)

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from study.pruning import PruningPlan, run_pipeline
 from study.pruning.training import (
     Segment,
     capture,
@@ -13,7 +14,7 @@ from study.pruning.training import (
 )
 from study.tasks import make_task
 from study.tasks.recipe import build_optimizer, lr_at
-from tests.pruning.tiny import Tiny, images, tiny_task
+from tests.pruning.tiny import Deep, Tiny, images, tiny_task
 
 WHOLE = Segment(steps=16, lr_step=0, lr_moves=True, data_step=0)
 
@@ -147,3 +148,14 @@ def test_the_end_of_every_epoch_is_told() -> None:
     segment = Segment(9, 0, True, 2)
     train(model, optimizer, tiny_task(), segment, data_seed=1, after_epoch=ends.append)
     assert ends == [2, 6]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_a_compiled_step_gives_the_same_up_to_rounding() -> None:
+    plan = PruningPlan(sparsity=0.8, rounds=2, retrain_epochs=1)
+    plain = list(run_pipeline(plan, tiny_task(model=Deep, epochs=2)))
+    compiled = list(run_pipeline(plan, tiny_task(model=Deep, epochs=2, compile=True)))
+    for mine, theirs in zip(compiled, plain, strict=True):
+        assert mine.val_loss == pytest.approx(theirs.val_loss, rel=1e-3)
+        assert mine.nonzero_parameters == theirs.nonzero_parameters

@@ -3,7 +3,7 @@
 import pytest
 
 from study.config import load_config
-from study.tuning.ray_session import worker_count
+from study.tuning.ray_session import asked_now_and_then, room_for_trials, worker_count
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,25 @@ def test_as_many_workers_as_fit_on_the_cluster_as_it_is_now(
     monkeypatch.setattr("ray.cluster_resources", lambda: available)
     changes = [f"resources.{name}={value}" for name, value in resources.items()]
     assert worker_count(load_config("digits-mlp", changes)) == expected
+
+
+def test_a_few_trials_wait_unless_a_number_was_given() -> None:
+    assert [room_for_trials(workers, None) for workers in (1, 2, 8, 9, 64)] == [2, 3, 9, 11, 72]
+    assert room_for_trials(3, max_concurrent=3) == 3
+
+
+def test_a_cluster_that_grows_is_noticed_and_not_asked_all_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, asked = [0.0], []
+    monkeypatch.setattr("study.tuning.ray_session.time.monotonic", lambda: clock[0])
+
+    def ask() -> int:
+        asked.append(clock[0])
+        return 2 if clock[0] < 5 else 8
+
+    now = asked_now_and_then(ask)
+    for moment, expected in ((0.0, 2), (0.5, 2), (1.5, 2), (5.1, 8)):
+        clock[0] = moment
+        assert now() == expected
+    assert asked == [0.0, 1.5, 5.1]
