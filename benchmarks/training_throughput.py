@@ -13,6 +13,7 @@ from torch.nn.utils import prune
 from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.measuring import Figure, interleaved_ms, ratios
+from study.pruning.compact import CompactCopy
 from study.pruning.masks import mask_layers
 from study.pruning.training import Segment, train
 from study.pruning.trajectory import build_model
@@ -25,6 +26,13 @@ CASES = {
     "MLP 64-64-32-10, batch 64": ("mlp", (64,), {"batch_size": 64}, 1_280, {"widths": [64, 32]}),
     "LeNet-300-100, batch 60": ("lenet300", (784,), {"batch_size": 60}, 6_000, {}),
     "LeNet-300-100, batch 128": ("lenet300", (784,), {"batch_size": 128}, 6_400, {}),
+    "LeNet-300-100, batch 128, skip_pruned": (
+        "lenet300",
+        (784,),
+        {"batch_size": 128, "skip_pruned": True},
+        6_400,
+        {},
+    ),
     "small CNN, batch 128": ("small_cnn", (1, 28, 28), {"channels_last": True}, 512, {}),
     "small CNN, channels first": ("small_cnn", (1, 28, 28), {}, 512, {}),
 }
@@ -60,6 +68,10 @@ class _Ours:
         masks = {name: torch.rand(mask.shape) < DENSITY for name, mask in masked.masks.items()}
         masked.cut(masks, optimizer=None)
         self._optimizer = build_optimizer(task.recipe, self._model)
+        if task.recipe.skip_pruned:
+            compact = CompactCopy.if_it_pays(masked, self._optimizer, task.recipe)
+            assert compact is not None
+            self._model, self._optimizer = compact.model, compact.optimizer
 
     def epoch(self) -> None:
         steps = -(-len(self._task.data.train) // self._task.recipe.batch_size)

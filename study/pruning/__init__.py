@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from study.pruning.masks import MaskedLayers, mask_layers
+    from study.pruning.packed import run_packed
     from study.pruning.pipeline import run_pipeline
     from study.pruning.plan import PruningPlan
     from study.pruning.trajectory import train_dense
@@ -13,11 +14,19 @@ _HOMES = {
     "MaskedLayers": "masks",
     "PruningPlan": "plan",
     "mask_layers": "masks",
+    "run_packed": "packed",
     "run_pipeline": "pipeline",
     "train_dense": "trajectory",
 }
 
-__all__ = ["MaskedLayers", "PruningPlan", "mask_layers", "run_pipeline", "train_dense"]
+__all__ = [
+    "MaskedLayers",
+    "PruningPlan",
+    "mask_layers",
+    "run_packed",
+    "run_pipeline",
+    "train_dense",
+]
 
 
 def __getattr__(name: str) -> Any:
