@@ -51,9 +51,22 @@ def _panel(ax: Axes, name: str, sizes: Sequence[int], curves: Curves, label: str
     for curve, values in curves.items():
         ax.plot(sizes, values, marker="o", markersize=3, label=curve)
     ax.set(xscale="log", yscale="log", xlabel=name, ylabel=label)
+    ax.minorticks_off()
+    ax.set_xticks(sizes, [_short(size) for size in sizes])
+    ax.yaxis.set_major_formatter("{x:g}")
     ax.spines[["top", "right"]].set_visible(False)
     if len(curves) > 1:
         ax.legend(frameon=False, fontsize="small")
+
+
+def _short(size: int) -> str:
+    return (
+        f"{size:g}"
+        if size < 1_000
+        else f"{size / 1_000:.3g} k"
+        if size < 1e6
+        else f"{size / 1e6:.2g} M"
+    )
 
 
 def _trials(most: int) -> tuple[list[int], Curves]:
@@ -76,7 +89,13 @@ def _trials(most: int) -> tuple[list[int], Curves]:
         drawn = time.perf_counter()
         for round_ in range(5):
             density = 0.02 ** (round_ / 4)
-            result = {"round": round_, "density": density, "val_accuracy": 1 - 0.01 / density}
+            accuracy = 1 - 0.01 / density
+            result = {
+                "round": round_,
+                "density": density,
+                "val_accuracy": accuracy,
+                "val_loss": 1 - accuracy,
+            }
             searcher.on_trial_result(name, result)
         searcher.on_trial_complete(name, result)
         times["draw"].append((drawn - begin) * 1000)
