@@ -27,9 +27,13 @@ class WaitingFirst(FIFOScheduler):
         self._workers = workers
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """The first of those for which no worker is being started."""
+        """The first of those for which no worker is being started.
+
+        Tune asks all the time, and heeds the answer where a worker is free: it is taken that one
+        is, which no trial has now.
+        """
         live = tune_controller.get_live_trials()
         without = [t for t in live if t.status == Trial.PENDING and not t.temporary_state.ray_actor]
         without.sort(key=lambda trial: trial.config["order"])
-        starting = self._workers() - (len(live) - len(without))
-        return without[starting] if 0 <= starting < len(without) else None
+        starting = max(0, self._workers() - (len(live) - len(without)) - 1)
+        return without[starting] if starting < len(without) else None

@@ -16,11 +16,12 @@ def trial(order: int, status: str, worker: bool) -> SimpleNamespace:
 @pytest.mark.parametrize(
     ("running", "resetting", "pending", "chosen"),
     [
-        (2, 0, 1, 2),  # both workers are up: the one that waits
-        (1, 0, 2, 2),  # one worker is starting, for the trial drawn first
-        (0, 0, 3, 2),
-        (1, 1, 2, 2),  # a worker that is being given its next trial is up
-        (1, 0, 1, None),  # nobody waits but for a worker that is starting
+        (1, 0, 2, 1),  # one works and one is free: the trial that was drawn first
+        (0, 0, 3, 1),  # one is starting for the first trial, and one is free
+        (0, 0, 2, 1),
+        (0, 1, 2, 1),  # a worker that is being given its next trial is up
+        (2, 0, 1, 2),  # none is free; nothing comes of it
+        (0, 0, 1, None),  # nobody waits but for a worker that is starting
         (2, 0, 0, None),
     ],
 )
