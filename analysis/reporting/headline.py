@@ -49,8 +49,8 @@ def headline(results: Results) -> Section:
             f"{'Networks' if len(once) > 1 else 'A network'} that ran on one seed "
             f"{'have' if len(once) > 1 else 'has'} no interval, and may owe "
             f"{'their' if len(once) > 1 else 'its'} place to luck: prune-study replicate DIR "
-            f"--seeds 3 with {names}; or controls = true under [report], which runs the first "
-            "controlled_networks of them."
+            f"--seeds 3 with {names}; or controls = true under [report], and a controlled_networks "
+            "of more than were run."
         )
     missing.append("Speedups are of multiply-adds; no latency was measured.")
     return Section("headline", "How far does it prune?", sentences, cards, missing=missing)
