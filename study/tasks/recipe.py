@@ -55,7 +55,8 @@ class Recipe(BaseModel):
     skip_pruned: bool = Field(
         default=False,
         description="leave pruned weights out of the arithmetic of training where that is faster; "
-        "the results are the same up to rounding",
+        "the results are the same up to rounding; a model of your own must then call its Linear "
+        "and Conv2d layers, and not use their weights itself",
     )
     compile: bool = Field(
         default=False,
