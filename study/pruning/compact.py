@@ -97,9 +97,10 @@ class CompactCopy:
     def store(self) -> None:
         """Write weights, statistics and the optimizer's state back into the network."""
         buffers = dict(self._whole.named_buffers())
-        for name, buffer in self.model.named_buffers():
-            if buffer.shape == buffers[name].shape:
-                buffers[name].copy_(buffer)
+        with torch.inference_mode():  # an evaluation may have made a buffer anew in that mode
+            for name, buffer in self.model.named_buffers():
+                if buffer.shape == buffers[name].shape:
+                    buffers[name].copy_(buffer)
         for whole, own, form in self._pairs():
             (whole.copy_ if form is None else partial(form.put, whole))(own)
             state = self._whole_optimizer.state[whole]

@@ -232,3 +232,26 @@ def test_a_compact_round_that_is_cut_anywhere_goes_on_as_if_it_had_not_been() ->
         progress = progress_from_bytes(data)
         rest = [facts(record) for record in run_pipeline(plan, task, start=progress)]
         assert rest == whole[progress.round :]
+
+
+class Counting(nn.Module):
+    """Makes its buffer anew in every forward pass, in evaluations too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(36, 3)
+        self.register_buffer("passes", torch.zeros(()), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.passes = self.passes + 1
+        out: Tensor = self.fc(x.flatten(1))
+        return out
+
+
+def test_a_buffer_that_an_evaluation_made_anew_is_no_trouble() -> None:
+    plan = PruningPlan(sparsity=0.9, rounds=2, retrain_epochs=1)
+    found = [
+        list(run_pipeline(plan, tiny_task(model=Counting, skip_pruned=skip)))
+        for skip in (False, True)
+    ]
+    assert [r.mask_hash for r in found[0]] == [r.mask_hash for r in found[1]]
