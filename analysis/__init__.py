@@ -18,11 +18,9 @@ if TYPE_CHECKING:
     from analysis.comparison_report import write_comparison
     from analysis.cost import cost_data, cost_summary, plot_cost, trial_costs
     from analysis.dead_units import dead_units_summary, plot_dead_units, unit_deaths
-    from analysis.differences import holm
     from analysis.hypervolume_comparison import compare_hypervolumes, hypervolume_scores
     from analysis.hypervolumes import hypervolume, hypervolume_history, reference_point
     from analysis.importance import importances, plot_importance
-    from analysis.intervals import Interval, t_interval, t_intervals
     from analysis.layer_densities import front_layers, layer_density_data, plot_layer_densities
     from analysis.loading import load
     from analysis.objectives import DEFAULT_OBJECTIVES
@@ -31,11 +29,9 @@ if TYPE_CHECKING:
     from analysis.pareto import pareto_front
     from analysis.partial_dependences import partial_dependence, plot_partial_dependence
     from analysis.reading.problems import ProblemWarning
-    from analysis.replicates import networks
     from analysis.report import write_report
     from analysis.results import Results
     from analysis.rounds import plot_rounds, rounds_data
-    from analysis.scoring import scores
     from analysis.search_progress import plot_hypervolume
     from analysis.seed_fronts import plot_attainment
     from analysis.sensitivity import (
@@ -47,6 +43,10 @@ if TYPE_CHECKING:
         sensitivity_thresholds,
     )
     from analysis.spending import round_costs
+    from analysis.statistics.differences import holm
+    from analysis.statistics.intervals import Interval, t_interval, t_intervals
+    from analysis.statistics.replicates import networks
+    from analysis.statistics.scoring import scores
     from analysis.stopping import stopping_audit
     from analysis.trade_off import pareto_data, plot_pareto
     from analysis.validation_gaps import mean_gap, validation_gap
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Check": "checks",
     "DEFAULT_OBJECTIVES": "objectives",
-    "Interval": "intervals",
+    "Interval": "statistics.intervals",
     "ProblemWarning": "reading.problems",
     "Results": "results",
     "attainment_surfaces": "attainment",
@@ -69,7 +69,7 @@ _HOMES = {
     "cost_summary": "cost",
     "dead_units_summary": "dead_units",
     "front_layers": "layer_densities",
-    "holm": "differences",
+    "holm": "statistics.differences",
     "hypervolume": "hypervolumes",
     "hypervolume_history": "hypervolumes",
     "hypervolume_scores": "hypervolume_comparison",
@@ -79,7 +79,7 @@ _HOMES = {
     "load": "loading",
     "mask_overlap": "overlap",
     "mean_gap": "validation_gaps",
-    "networks": "replicates",
+    "networks": "statistics.replicates",
     "operating_points": "choosing",
     "pareto_data": "trade_off",
     "pareto_front": "pareto",
@@ -101,14 +101,14 @@ _HOMES = {
     "reference_point": "hypervolumes",
     "round_costs": "spending",
     "rounds_data": "rounds",
-    "scores": "scoring",
+    "scores": "statistics.scoring",
     "sensitivity_data": "sensitivity",
     "sensitivity_map_data": "sensitivity",
     "sensitivity_thresholds": "sensitivity",
     "smallest_within": "choosing",
     "stopping_audit": "stopping",
-    "t_interval": "intervals",
-    "t_intervals": "intervals",
+    "t_interval": "statistics.intervals",
+    "t_intervals": "statistics.intervals",
     "trial_costs": "cost",
     "unit_deaths": "dead_units",
     "validation_gap": "validation_gaps",

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.choosing import RATIOS, operating_points
-from analysis.replicates import networks
 from analysis.results import Results
+from analysis.statistics.replicates import networks
 from analysis.tasks import differing_keys, differing_settings, task_name, tasks_of
 
 Status = Literal["PASS", "WARN", "FAIL"]

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.intervals import CONFIDENCE
-from analysis.levels import checked_levels
 from analysis.objectives import DEFAULT_OBJECTIVES, Objectives, costs, direction_of
 from analysis.pareto import pareto_front
-from analysis.replicates import MEASURES, networks
 from analysis.results import Results
-from analysis.scoring import DENSITIES
+from analysis.statistics.intervals import CONFIDENCE
+from analysis.statistics.levels import checked_levels
+from analysis.statistics.replicates import MEASURES, networks
+from analysis.statistics.scoring import DENSITIES
 from study.errors import UsageError, unknown_name
 
 RATIOS = (2.0, 4.0, 8.0, 16.0, 32.0)

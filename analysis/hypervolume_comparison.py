@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.differences import paired_table
 from analysis.hypervolumes import hypervolume, reference_point
-from analysis.intervals import CONFIDENCE
-from analysis.levels import checked_levels
 from analysis.objectives import DEFAULT_OBJECTIVES, Objectives
 from analysis.results import Results
-from analysis.scoring import groups_of, runs_of
 from analysis.spending import round_costs
+from analysis.statistics.differences import paired_table
+from analysis.statistics.intervals import CONFIDENCE
+from analysis.statistics.levels import checked_levels
+from analysis.statistics.scoring import groups_of, runs_of
 from analysis.tasks import need_one_task
 
 

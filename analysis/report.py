@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import Literal
 
-from analysis.replicates import searched
 from analysis.reporting.background import appendix, reviewer, task_name, what_was_run
 from analysis.reporting.controls_section import controls, selection
 from analysis.reporting.document import Report, count
@@ -18,6 +17,7 @@ from analysis.reporting.schedule_section import schedule
 from analysis.reporting.summary import to_json
 from analysis.reporting.trade_off_section import budget, points_to_choose, trade_off
 from analysis.results import Results
+from analysis.statistics.replicates import searched
 from analysis.status import study_state
 from study.errors import NothingToReportError, UsageError, unknown_name
 from study.storage import Folder

@@ -9,9 +9,9 @@ from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from analysis.grouping import grouped_by, groups_for_a_legend
 from analysis.objectives import numbers_of
 from analysis.results import Results
+from analysis.statistics.grouping import grouped_by, groups_for_a_legend
 from analysis.style import (
     LOG_AXES,
     axes_or_new,

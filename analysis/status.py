@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.loading import Results
 from analysis.pareto import pareto_front
-from analysis.replicates import searched
+from analysis.statistics.replicates import searched
 from analysis.visible import visible
 
 STATUSES = ("completed", "stopped", "errored", "running", "lost")

@@ -16,11 +16,11 @@ from analysis.comparison import compare
 from analysis.cost import trial_costs
 from analysis.importance import importances
 from analysis.pareto import pareto_front
-from analysis.replicates import searched
 from analysis.reporting.controls_section import control_table
 from analysis.reporting.layers_section import DROP
 from analysis.results import Results
 from analysis.sensitivity import sensitivity_thresholds
+from analysis.statistics.replicates import searched
 from analysis.visible import visible
 from study.errors import UsageError, unknown_name
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.intervals import Interval, t_interval
 from analysis.results import Results
+from analysis.statistics.intervals import Interval, t_interval
 
 
 def validation_gap(results: Results) -> pd.DataFrame:

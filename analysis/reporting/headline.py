@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from analysis.choosing import smallest_within
-from analysis.replicates import networks, searched
 from analysis.reporting.document import Card, Section, count, percent, points
 from analysis.results import Results
+from analysis.statistics.replicates import networks, searched
 from study.records import TRIALS_DIR, round_state_file
 
 TOLERANCES = (0.0, 0.01, 0.02)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from analysis.importance import importances, plot_importance
-from analysis.replicates import searched
 from analysis.reporting.document import Figure, Section
 from analysis.reporting.drawing import figure
 from analysis.results import Results
+from analysis.statistics.replicates import searched
 from analysis.style import label
 from analysis.surrogate import trust
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from analysis.layer_densities import layer_density_data, plot_layer_densities
-from analysis.replicates import searched
 from analysis.reporting.document import Figure, Section, as_table, percent, points
 from analysis.reporting.drawing import figure
 from analysis.results import Results
@@ -14,6 +13,7 @@ from analysis.sensitivity import (
     sensitivity_map_data,
     sensitivity_thresholds,
 )
+from analysis.statistics.replicates import searched
 
 DROP = 0.02
 """Drop in accuracy at which the scan's thresholds are told."""

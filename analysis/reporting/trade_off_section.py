@@ -10,11 +10,11 @@ import pandas as pd
 from analysis.choosing import knee_point, operating_points
 from analysis.hypervolumes import hypervolume_history
 from analysis.objectives import Objectives
-from analysis.replicates import searched
 from analysis.reporting.document import Figure, Section, Table, count, percent, points
 from analysis.reporting.drawing import figure
 from analysis.results import Results
 from analysis.search_progress import plot_hypervolume
+from analysis.statistics.replicates import searched
 from analysis.trade_off import pareto_data, plot_pareto
 
 POINT_COLUMNS = [

@@ -13,7 +13,7 @@ from scipy import stats
 
 import analysis
 from analysis.reading.trials import PLAN_COLUMNS
-from analysis.replicates import MEASURES
+from analysis.statistics.replicates import MEASURES
 from study.errors import UsageError
 from tests.analysis.study_folders import new_study, searched_study
 

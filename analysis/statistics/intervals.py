@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from analysis.levels import checked_confidence
+from analysis.statistics.levels import checked_confidence
 
 CONFIDENCE = 0.95
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.grouping import grouped_by
-from analysis.levels import checked_levels
 from analysis.objectives import direction_of, numbers_of
-from analysis.replicates import searched
 from analysis.results import Results
+from analysis.statistics.grouping import grouped_by
+from analysis.statistics.levels import checked_levels
+from analysis.statistics.replicates import searched
 from study.errors import UsageError
 
 DENSITIES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import special, stats
 
 import analysis
-from analysis.differences import paired_difference
+from analysis.statistics.differences import paired_difference
 
 
 @pytest.mark.parametrize("n", [3, 4, 8, 20])

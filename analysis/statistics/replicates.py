@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.intervals import CONFIDENCE, t_intervals
 from analysis.reading.trials import PLAN_COLUMNS
 from analysis.results import Results
+from analysis.statistics.intervals import CONFIDENCE, t_intervals
 
 MEASURES = ("density", "compression_ratio", "theoretical_speedup", "train_epochs")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtr
 
-from analysis.intervals import t_interval
+from analysis.statistics.intervals import t_interval
 from study.errors import unknown_name
 
 LEAST_SEEDS = 6
