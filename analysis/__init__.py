@@ -11,29 +11,35 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analysis.attainment import attainment_surfaces
     from analysis.checks import Check, checklist, checklist_frame
-    from analysis.choosing import best_at_density, knee_point, operating_points, smallest_within
     from analysis.comparison import compare, comparison_data, plot_comparison
     from analysis.comparison_report import write_comparison
     from analysis.cost import cost_data, cost_summary, plot_cost, trial_costs
     from analysis.dead_units import dead_units_summary, plot_dead_units, unit_deaths
+    from analysis.fronts.attainment import attainment_surfaces
+    from analysis.fronts.choosing import (
+        best_at_density,
+        knee_point,
+        operating_points,
+        smallest_within,
+    )
+    from analysis.fronts.hypervolumes import hypervolume, hypervolume_history, reference_point
+    from analysis.fronts.pareto import pareto_front
+    from analysis.fronts.search_progress import plot_hypervolume
+    from analysis.fronts.seed_fronts import plot_attainment
+    from analysis.fronts.trade_off import pareto_data, plot_pareto
     from analysis.hypervolume_comparison import compare_hypervolumes, hypervolume_scores
-    from analysis.hypervolumes import hypervolume, hypervolume_history, reference_point
     from analysis.importance import importances, plot_importance
     from analysis.layer_densities import front_layers, layer_density_data, plot_layer_densities
     from analysis.loading import load
     from analysis.objectives import DEFAULT_OBJECTIVES
     from analysis.overlap import mask_overlap, plot_mask_overlap
     from analysis.parameters import plan_parameters
-    from analysis.pareto import pareto_front
     from analysis.partial_dependences import partial_dependence, plot_partial_dependence
     from analysis.reading.problems import ProblemWarning
     from analysis.report import write_report
     from analysis.results import Results
     from analysis.rounds import plot_rounds, rounds_data
-    from analysis.search_progress import plot_hypervolume
-    from analysis.seed_fronts import plot_attainment
     from analysis.sensitivity import (
         conditional_sensitivity,
         plot_sensitivity,
@@ -48,7 +54,6 @@ if TYPE_CHECKING:
     from analysis.statistics.replicates import networks
     from analysis.statistics.scoring import scores
     from analysis.stopping import stopping_audit
-    from analysis.trade_off import pareto_data, plot_pareto
     from analysis.validation_gaps import mean_gap, validation_gap
 
 _HOMES = {
@@ -57,8 +62,8 @@ _HOMES = {
     "Interval": "statistics.intervals",
     "ProblemWarning": "reading.problems",
     "Results": "results",
-    "attainment_surfaces": "attainment",
-    "best_at_density": "choosing",
+    "attainment_surfaces": "fronts.attainment",
+    "best_at_density": "fronts.choosing",
     "checklist": "checks",
     "checklist_frame": "checks",
     "compare": "comparison",
@@ -70,42 +75,42 @@ _HOMES = {
     "dead_units_summary": "dead_units",
     "front_layers": "layer_densities",
     "holm": "statistics.differences",
-    "hypervolume": "hypervolumes",
-    "hypervolume_history": "hypervolumes",
+    "hypervolume": "fronts.hypervolumes",
+    "hypervolume_history": "fronts.hypervolumes",
     "hypervolume_scores": "hypervolume_comparison",
     "importances": "importance",
-    "knee_point": "choosing",
+    "knee_point": "fronts.choosing",
     "layer_density_data": "layer_densities",
     "load": "loading",
     "mask_overlap": "overlap",
     "mean_gap": "validation_gaps",
     "networks": "statistics.replicates",
-    "operating_points": "choosing",
-    "pareto_data": "trade_off",
-    "pareto_front": "pareto",
+    "operating_points": "fronts.choosing",
+    "pareto_data": "fronts.trade_off",
+    "pareto_front": "fronts.pareto",
     "partial_dependence": "partial_dependences",
     "plan_parameters": "parameters",
-    "plot_attainment": "seed_fronts",
+    "plot_attainment": "fronts.seed_fronts",
     "plot_comparison": "comparison",
     "plot_cost": "cost",
     "plot_dead_units": "dead_units",
-    "plot_hypervolume": "search_progress",
+    "plot_hypervolume": "fronts.search_progress",
     "plot_importance": "importance",
     "plot_layer_densities": "layer_densities",
     "plot_mask_overlap": "overlap",
-    "plot_pareto": "trade_off",
+    "plot_pareto": "fronts.trade_off",
     "plot_partial_dependence": "partial_dependences",
     "plot_rounds": "rounds",
     "plot_sensitivity": "sensitivity",
     "plot_sensitivity_map": "sensitivity",
-    "reference_point": "hypervolumes",
+    "reference_point": "fronts.hypervolumes",
     "round_costs": "spending",
     "rounds_data": "rounds",
     "scores": "statistics.scoring",
     "sensitivity_data": "sensitivity",
     "sensitivity_map_data": "sensitivity",
     "sensitivity_thresholds": "sensitivity",
-    "smallest_within": "choosing",
+    "smallest_within": "fronts.choosing",
     "stopping_audit": "stopping",
     "t_interval": "statistics.intervals",
     "t_intervals": "statistics.intervals",

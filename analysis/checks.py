@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from analysis.choosing import RATIOS, operating_points
+from analysis.fronts.choosing import RATIOS, operating_points
 from analysis.results import Results
 from analysis.statistics.replicates import networks
 from analysis.tasks import differing_keys, differing_settings, task_name, tasks_of

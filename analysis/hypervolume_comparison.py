@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.hypervolumes import hypervolume, reference_point
+from analysis.fronts.hypervolumes import hypervolume, reference_point
 from analysis.objectives import DEFAULT_OBJECTIVES, Objectives
 from analysis.results import Results
 from analysis.spending import round_costs

@@ -6,8 +6,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
+from analysis.fronts.pareto import pareto_front
 from analysis.objectives import DEFAULT_OBJECTIVES, Objectives
-from analysis.pareto import pareto_front
 from analysis.results import Results
 from analysis.style import axes_or_new, entitle, say, short
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.choosing import operating_points, smallest_within
+from analysis.fronts.choosing import operating_points, smallest_within
 from analysis.results import Results
 
 Network = tuple[str, int]

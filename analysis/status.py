@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.fronts.pareto import pareto_front
 from analysis.loading import Results
-from analysis.pareto import pareto_front
 from analysis.statistics.replicates import searched
 from analysis.visible import visible
 

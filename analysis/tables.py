@@ -11,11 +11,11 @@ from typing import Any
 import pandas as pd
 
 from analysis.checks import checklist_frame
-from analysis.choosing import best_at_density, operating_points, smallest_within
 from analysis.comparison import compare
 from analysis.cost import trial_costs
+from analysis.fronts.choosing import best_at_density, operating_points, smallest_within
+from analysis.fronts.pareto import pareto_front
 from analysis.importance import importances
-from analysis.pareto import pareto_front
 from analysis.reporting.controls_section import control_table
 from analysis.reporting.layers_section import DROP
 from analysis.results import Results

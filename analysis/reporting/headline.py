@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.choosing import smallest_within
+from analysis.fronts.choosing import smallest_within
 from analysis.reporting.document import Card, Section, count, percent, points
 from analysis.results import Results
 from analysis.statistics.replicates import networks, searched

@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 
 from analysis.checks import checklist_frame
-from analysis.choosing import operating_points
 from analysis.cost import cost_summary
+from analysis.fronts.choosing import operating_points
+from analysis.fronts.trade_off import pareto_data
 from analysis.reporting.controls_section import control_table
 from analysis.reporting.headline import summary
 from analysis.reporting.layers_section import DROP
@@ -19,7 +20,6 @@ from analysis.sensitivity import sensitivity_thresholds
 from analysis.statistics.replicates import searched
 from analysis.status import study_state
 from analysis.stopping import stopping_audit
-from analysis.trade_off import pareto_data
 from analysis.validation_gaps import validation_gap
 
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.choosing import knee_point, operating_points
-from analysis.hypervolumes import hypervolume_history
+from analysis.fronts.choosing import knee_point, operating_points
+from analysis.fronts.hypervolumes import hypervolume_history
+from analysis.fronts.search_progress import plot_hypervolume
+from analysis.fronts.trade_off import pareto_data, plot_pareto
 from analysis.objectives import Objectives
 from analysis.reporting.document import Figure, Section, Table, count, percent, points
 from analysis.reporting.drawing import figure
 from analysis.results import Results
-from analysis.search_progress import plot_hypervolume
 from analysis.statistics.replicates import searched
-from analysis.trade_off import pareto_data, plot_pareto
 
 POINT_COLUMNS = [
     "near", "compression", "speedup", "density", "accuracy (95 % interval)", "drop (points)",

@@ -15,7 +15,8 @@ from matplotlib.collections import LineCollection, PathCollection, QuadMesh
 from matplotlib.figure import Figure
 
 import analysis
-from analysis import rounds, style, trade_off
+from analysis import rounds, style
+from analysis.fronts import trade_off
 from study.errors import UsageError
 from tests.analysis.study_folders import new_study, searched_study
 

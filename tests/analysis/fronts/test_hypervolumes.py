@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import analysis
-from analysis.hypervolumes import _volume_history
-from analysis.staircase import area_history
+from analysis.fronts.hypervolumes import _volume_history
+from analysis.fronts.staircase import area_history
 from study.errors import UsageError
 from tests.analysis.study_folders import new_study, searched_study
 

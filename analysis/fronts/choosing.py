@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
+from analysis.fronts.pareto import pareto_front
 from analysis.objectives import DEFAULT_OBJECTIVES, Objectives, costs, direction_of
-from analysis.pareto import pareto_front
 from analysis.results import Results
 from analysis.statistics.intervals import CONFIDENCE
 from analysis.statistics.levels import checked_levels

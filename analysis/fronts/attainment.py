@@ -8,8 +8,8 @@ import moocore
 import numpy as np
 import pandas as pd
 
+from analysis.fronts.pareto import pareto_front
 from analysis.objectives import DEFAULT_OBJECTIVES, Objectives, check_objectives, costs
-from analysis.pareto import pareto_front
 from analysis.statistics.levels import checked_levels
 from study.errors import UsageError, unknown_name
 

@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
+from analysis.fronts.pareto import pareto_front
 from analysis.objectives import DEFAULT_OBJECTIVES, Objectives, check_objectives, costs
-from analysis.pareto import pareto_front
 from analysis.results import Results
 from analysis.style import (
     BESIDE,

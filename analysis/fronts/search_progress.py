@@ -7,7 +7,7 @@ from typing import Literal
 
 from matplotlib.axes import Axes
 
-from analysis.hypervolumes import hypervolume_history
+from analysis.fronts.hypervolumes import hypervolume_history
 from analysis.objectives import DEFAULT_OBJECTIVES, Objectives
 from analysis.results import Results
 from analysis.style import MANY, axes_or_new, counted, entitle, label, legend, looks, say, tidy

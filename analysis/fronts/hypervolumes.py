@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.cost import elapsed_s
+from analysis.fronts.staircase import area_history
 from analysis.objectives import DEFAULT_OBJECTIVES, Objectives, costs
 from analysis.results import Results
 from analysis.spending import AMOUNTS, round_costs
-from analysis.staircase import area_history
 from study.errors import UsageError
 
 WORST = {

@@ -7,7 +7,7 @@ from typing import Literal
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.attainment import attainment_surfaces
+from analysis.fronts.attainment import attainment_surfaces
 from analysis.objectives import DEFAULT_OBJECTIVES, Objectives, check_objectives
 from analysis.results import Results
 from analysis.style import LOG_AXES, axes_or_new, entitle, label, legend, log_axis, looks, say, tidy

@@ -1,0 +1,1 @@
+"""How far, and what did finding it cost?"""
