@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from analysis.hypervolume_comparison import compare_hypervolumes, hypervolume_scores
     from analysis.importance import importances, plot_importance
     from analysis.layer_densities import front_layers, layer_density_data, plot_layer_densities
-    from analysis.loading import load
-    from analysis.objectives import DEFAULT_OBJECTIVES
     from analysis.overlap import mask_overlap, plot_mask_overlap
     from analysis.parameters import plan_parameters
     from analysis.partial_dependences import partial_dependence, plot_partial_dependence
+    from analysis.reading.loading import load
+    from analysis.reading.objectives import DEFAULT_OBJECTIVES
     from analysis.reading.problems import ProblemWarning
+    from analysis.reading.results import Results
     from analysis.report import write_report
-    from analysis.results import Results
     from analysis.rounds import plot_rounds, rounds_data
     from analysis.sensitivity import (
         conditional_sensitivity,
@@ -58,10 +58,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Check": "checks",
-    "DEFAULT_OBJECTIVES": "objectives",
+    "DEFAULT_OBJECTIVES": "reading.objectives",
     "Interval": "statistics.intervals",
     "ProblemWarning": "reading.problems",
-    "Results": "results",
+    "Results": "reading.results",
     "attainment_surfaces": "fronts.attainment",
     "best_at_density": "fronts.choosing",
     "checklist": "checks",
@@ -81,7 +81,7 @@ _HOMES = {
     "importances": "importance",
     "knee_point": "fronts.choosing",
     "layer_density_data": "layer_densities",
-    "load": "loading",
+    "load": "reading.loading",
     "mask_overlap": "overlap",
     "mean_gap": "validation_gaps",
     "networks": "statistics.replicates",

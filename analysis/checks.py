@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.fronts.choosing import RATIOS, operating_points
-from analysis.results import Results
+from analysis.reading.results import Results
+from analysis.reading.tasks import differing_keys, differing_settings, task_name, tasks_of
 from analysis.statistics.replicates import networks
-from analysis.tasks import differing_keys, differing_settings, task_name, tasks_of
 
 Status = Literal["PASS", "WARN", "FAIL"]
 

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.objectives import direction_of
-from analysis.results import Results
+from analysis.reading.objectives import direction_of
+from analysis.reading.results import Results
+from analysis.reading.tasks import need_one_task
 from analysis.statistics.differences import paired_table
 from analysis.statistics.intervals import CONFIDENCE, t_intervals
 from analysis.statistics.scoring import DENSITIES, runs_of, scores
 from analysis.style import Look, axes_or_new, entitle, label, legend, log_axis, looks, say, tidy
-from analysis.tasks import need_one_task
 from study.errors import UsageError
 
 _ACROSS_TASKS = "Compare ways of pruning within each of them, by 'retrain' for example."

@@ -11,10 +11,10 @@ from analysis.cost import cost_summary
 from analysis.fronts.choosing import smallest_within
 from analysis.fronts.search_progress import plot_hypervolume
 from analysis.hypervolume_comparison import compare_hypervolumes
+from analysis.reading.results import Results
 from analysis.reporting.document import Report, Section, as_table, count, percent, points
 from analysis.reporting.drawing import figure
 from analysis.reporting.rendering import to_html, to_markdown
-from analysis.results import Results
 from analysis.statistics.replicates import searched
 from analysis.statistics.scoring import DENSITIES
 from study.errors import NothingToReportError, UsageError

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.results import Results
+from analysis.reading.results import Results
 from analysis.spending import AMOUNTS, round_costs
 from analysis.style import COLOURS, axes_or_new, counted, entitle, legend, say, tidy
 

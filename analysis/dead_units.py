@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.results import Results
+from analysis.reading.results import Results
 from analysis.style import MANY, axes_or_new, entitle, legend, log_axis, look, say, short, tidy
 
 MOST_LAYERS = 7

@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from analysis.fronts.hypervolumes import hypervolume, reference_point
-from analysis.objectives import DEFAULT_OBJECTIVES, Objectives
-from analysis.results import Results
+from analysis.reading.objectives import DEFAULT_OBJECTIVES, Objectives
+from analysis.reading.results import Results
+from analysis.reading.tasks import need_one_task
 from analysis.spending import round_costs
 from analysis.statistics.differences import paired_table
 from analysis.statistics.intervals import CONFIDENCE
 from analysis.statistics.levels import checked_levels
 from analysis.statistics.scoring import groups_of, runs_of
-from analysis.tasks import need_one_task
 
 
 def hypervolume_scores(

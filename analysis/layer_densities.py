@@ -7,8 +7,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from analysis.fronts.pareto import pareto_front
-from analysis.objectives import DEFAULT_OBJECTIVES, Objectives
-from analysis.results import Results
+from analysis.reading.objectives import DEFAULT_OBJECTIVES, Objectives
+from analysis.reading.results import Results
 from analysis.style import axes_or_new, entitle, say, short
 
 MOST_POINTS = 12

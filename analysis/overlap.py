@@ -11,9 +11,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from analysis.fronts.pareto import pareto_front
-from analysis.objectives import DEFAULT_OBJECTIVES, Objectives
 from analysis.reading.masks import read_masks
-from analysis.results import Results
+from analysis.reading.objectives import DEFAULT_OBJECTIVES, Objectives
+from analysis.reading.results import Results
 from analysis.style import axes_or_new, entitle, say
 from study.errors import UsageError, unknown_name
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from analysis.reading.results import Results
 from analysis.reading.trials import PLAN_COLUMNS
-from analysis.results import Results
 
 
 def plan_parameters(results: Results) -> pd.DataFrame:

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.objectives import numbers_of
-from analysis.results import Results
+from analysis.reading.objectives import numbers_of
+from analysis.reading.results import Results
+from analysis.reading.tasks import need_one_task
 from analysis.style import axes_or_new, entitle, label, legend, log_axis, look, say, short, tidy
 from analysis.surrogate import LEAST_GROUPS, Surrogate, as_numbers, fit_surrogate, trust
-from analysis.tasks import need_one_task
 
 GRID = 12
 MOST_CURVES = 8

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Literal
 
+from analysis.reading.results import Results
 from analysis.reporting.background import appendix, reviewer, task_name, what_was_run
 from analysis.reporting.controls_section import controls, selection
 from analysis.reporting.document import Report, count
@@ -16,7 +17,6 @@ from analysis.reporting.rendering import to_html, to_markdown
 from analysis.reporting.schedule_section import schedule
 from analysis.reporting.summary import to_json
 from analysis.reporting.trade_off_section import budget, points_to_choose, trade_off
-from analysis.results import Results
 from analysis.statistics.replicates import searched
 from analysis.status import study_state
 from study.errors import NothingToReportError, UsageError, unknown_name

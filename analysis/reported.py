@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.fronts.choosing import operating_points, smallest_within
-from analysis.results import Results
+from analysis.reading.results import Results
 
 Network = tuple[str, int]
 """A trial and one of its rounds."""

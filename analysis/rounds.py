@@ -9,8 +9,9 @@ from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from analysis.objectives import numbers_of
-from analysis.results import Results
+from analysis.reading.objectives import numbers_of
+from analysis.reading.results import Results
+from analysis.reading.tasks import need_one_task
 from analysis.statistics.grouping import grouped_by, groups_for_a_legend
 from analysis.style import (
     LOG_AXES,
@@ -24,7 +25,6 @@ from analysis.style import (
     say,
     tidy,
 )
-from analysis.tasks import need_one_task
 
 MOST_LINES = 80
 """Trials drawn one by one; of more, the middle and the spread of each group."""

@@ -10,8 +10,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from analysis.reading.results import Results
 from analysis.reading.sensitivity import read_conditional
-from analysis.results import Results
 from analysis.statistics.intervals import CONFIDENCE, t_intervals
 from analysis.style import axes_or_new, entitle, label, legend, look, say, short, tidy
 from study.errors import UsageError, unknown_name

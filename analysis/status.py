@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.fronts.pareto import pareto_front
-from analysis.loading import Results
+from analysis.reading.loading import Results
+from analysis.reading.visible import visible
 from analysis.statistics.replicates import searched
-from analysis.visible import visible
 
 STATUSES = ("completed", "stopped", "errored", "running", "lost")
 

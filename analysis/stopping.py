@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scipy.special import betaincinv
 
-from analysis.results import Results
+from analysis.reading.results import Results
 
 
 def stopping_audit(results: Results) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.results import Results
+from analysis.reading.results import Results
 from analysis.statistics.intervals import Interval, t_interval
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.fronts.pareto import pareto_front
-from analysis.objectives import DEFAULT_OBJECTIVES, Objectives, check_objectives, costs
+from analysis.reading.objectives import DEFAULT_OBJECTIVES, Objectives, check_objectives, costs
 from analysis.statistics.levels import checked_levels
 from study.errors import UsageError, unknown_name
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.fronts.pareto import pareto_front
-from analysis.objectives import DEFAULT_OBJECTIVES, Objectives, costs, direction_of
-from analysis.results import Results
+from analysis.reading.objectives import DEFAULT_OBJECTIVES, Objectives, costs, direction_of
+from analysis.reading.results import Results
 from analysis.statistics.intervals import CONFIDENCE
 from analysis.statistics.levels import checked_levels
 from analysis.statistics.replicates import MEASURES, networks

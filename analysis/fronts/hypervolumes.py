@@ -11,8 +11,8 @@ import pandas as pd
 
 from analysis.cost import elapsed_s
 from analysis.fronts.staircase import area_history
-from analysis.objectives import DEFAULT_OBJECTIVES, Objectives, costs
-from analysis.results import Results
+from analysis.reading.objectives import DEFAULT_OBJECTIVES, Objectives, costs
+from analysis.reading.results import Results
 from analysis.spending import AMOUNTS, round_costs
 from study.errors import UsageError
 

@@ -8,7 +8,7 @@ import moocore
 import numpy as np
 import pandas as pd
 
-from analysis.objectives import DEFAULT_OBJECTIVES, Objectives, costs
+from analysis.reading.objectives import DEFAULT_OBJECTIVES, Objectives, costs
 from study.errors import unknown_name
 
 __all__ = ["DEFAULT_OBJECTIVES", "Objectives", "costs", "pareto_front"]

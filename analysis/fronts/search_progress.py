@@ -8,8 +8,8 @@ from typing import Literal
 from matplotlib.axes import Axes
 
 from analysis.fronts.hypervolumes import hypervolume_history
-from analysis.objectives import DEFAULT_OBJECTIVES, Objectives
-from analysis.results import Results
+from analysis.reading.objectives import DEFAULT_OBJECTIVES, Objectives
+from analysis.reading.results import Results
 from analysis.style import MANY, axes_or_new, counted, entitle, label, legend, looks, say, tidy
 from study.errors import unknown_name
 

@@ -8,10 +8,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.fronts.attainment import attainment_surfaces
-from analysis.objectives import DEFAULT_OBJECTIVES, Objectives, check_objectives
-from analysis.results import Results
+from analysis.reading.objectives import DEFAULT_OBJECTIVES, Objectives, check_objectives
+from analysis.reading.results import Results
+from analysis.reading.tasks import need_one_task
 from analysis.style import LOG_AXES, axes_or_new, entitle, label, legend, log_axis, looks, say, tidy
-from analysis.tasks import need_one_task
 from study.errors import UsageError, unknown_name
 
 _NAMES = {0.0: ("best of the seeds", ":"), 0.5: ("median", "-"), 1.0: ("worst of the seeds", "--")}

@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
 from analysis.fronts.pareto import pareto_front
-from analysis.objectives import DEFAULT_OBJECTIVES, Objectives, check_objectives, costs
-from analysis.results import Results
+from analysis.reading.objectives import DEFAULT_OBJECTIVES, Objectives, check_objectives, costs
+from analysis.reading.results import Results
+from analysis.reading.tasks import need_one_task
 from analysis.style import (
     BESIDE,
     LOG_AXES,
@@ -28,7 +29,6 @@ from analysis.style import (
     say,
     tidy,
 )
-from analysis.tasks import need_one_task
 from study.errors import UsageError
 
 MOST_CIRCLES = 60

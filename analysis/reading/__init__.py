@@ -1,1 +1,1 @@
-"""From the files of a study folder to Arrow tables. Private to the analysis."""
+"""From files to frames: every fault of a file is met here and nowhere else."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from analysis.checks import checklist_frame
+from analysis.reading.results import Results
 from analysis.reporting.document import Section, Table, as_table, count
-from analysis.results import Results
 from analysis.statistics.replicates import searched
 from analysis.status import study_state
 from study.records import STUDY_FILE

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.reading.results import Results
 from analysis.reporting.document import Section, as_table, count, percent, points
-from analysis.results import Results
 from analysis.statistics.intervals import t_interval
 from analysis.validation_gaps import mean_gap, validation_gap
 

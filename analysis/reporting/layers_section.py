@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from analysis.layer_densities import layer_density_data, plot_layer_densities
+from analysis.reading.results import Results
 from analysis.reporting.document import Figure, Section, as_table, percent, points
 from analysis.reporting.drawing import figure
-from analysis.results import Results
 from analysis.sensitivity import (
     MOST_CURVES,
     plot_sensitivity,

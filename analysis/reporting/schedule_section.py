@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.comparison import compare, plot_comparison
+from analysis.reading.results import Results
 from analysis.reporting.document import Figure, Section, Table, as_table, percent, points
 from analysis.reporting.drawing import figure
-from analysis.results import Results
 from analysis.rounds import plot_rounds
 from analysis.statistics.replicates import searched
 from analysis.statistics.scoring import scores

@@ -12,10 +12,10 @@ from analysis.checks import checklist_frame
 from analysis.cost import cost_summary
 from analysis.fronts.choosing import operating_points
 from analysis.fronts.trade_off import pareto_data
+from analysis.reading.results import Results
 from analysis.reporting.controls_section import control_table
 from analysis.reporting.headline import summary
 from analysis.reporting.layers_section import DROP
-from analysis.results import Results
 from analysis.sensitivity import sensitivity_thresholds
 from analysis.statistics.replicates import searched
 from analysis.status import study_state

@@ -11,10 +11,10 @@ from analysis.fronts.choosing import knee_point, operating_points
 from analysis.fronts.hypervolumes import hypervolume_history
 from analysis.fronts.search_progress import plot_hypervolume
 from analysis.fronts.trade_off import pareto_data, plot_pareto
-from analysis.objectives import Objectives
+from analysis.reading.objectives import Objectives
+from analysis.reading.results import Results
 from analysis.reporting.document import Figure, Section, Table, count, percent, points
 from analysis.reporting.drawing import figure
-from analysis.results import Results
 from analysis.statistics.replicates import searched
 
 POINT_COLUMNS = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.results import Results
+from analysis.reading.results import Results
 from study.errors import unknown_name
 
 MOST_GROUPS = 8

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.reading.results import Results
 from analysis.reading.trials import PLAN_COLUMNS
-from analysis.results import Results
 from analysis.statistics.intervals import CONFIDENCE, t_intervals
 
 MEASURES = ("density", "compression_ratio", "theoretical_speedup", "train_epochs")

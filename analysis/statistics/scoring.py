@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.objectives import direction_of, numbers_of
-from analysis.results import Results
+from analysis.reading.objectives import direction_of, numbers_of
+from analysis.reading.results import Results
 from analysis.statistics.grouping import grouped_by
 from analysis.statistics.levels import checked_levels
 from analysis.statistics.replicates import searched

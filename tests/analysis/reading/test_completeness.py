@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import analysis
-from analysis.names import distinct_names
+from analysis.reading.names import distinct_names
 from study.errors import UsageError
 from tests.analysis.study_folders import new_study
 

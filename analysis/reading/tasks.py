@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.results import Results
+from analysis.reading.results import Results
 from study.errors import UsageError
 
 _IDENTITY = ("object", "dataset", "model", "model_options")
