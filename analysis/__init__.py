@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from analysis.comparison import compare, comparison_data, plot_comparison
     from analysis.comparison_report import write_comparison
     from analysis.cost import cost_data, cost_summary, plot_cost, trial_costs
-    from analysis.dead_units import dead_units_summary, plot_dead_units, unit_deaths
     from analysis.fronts.attainment import attainment_surfaces
     from analysis.fronts.choosing import (
         best_at_density,
@@ -30,8 +29,21 @@ if TYPE_CHECKING:
     from analysis.fronts.trade_off import pareto_data, plot_pareto
     from analysis.hypervolume_comparison import compare_hypervolumes, hypervolume_scores
     from analysis.importance import importances, plot_importance
-    from analysis.layer_densities import front_layers, layer_density_data, plot_layer_densities
-    from analysis.overlap import mask_overlap, plot_mask_overlap
+    from analysis.layers.dead_units import dead_units_summary, plot_dead_units, unit_deaths
+    from analysis.layers.layer_densities import (
+        front_layers,
+        layer_density_data,
+        plot_layer_densities,
+    )
+    from analysis.layers.overlap import mask_overlap, plot_mask_overlap
+    from analysis.layers.sensitivity import (
+        conditional_sensitivity,
+        plot_sensitivity,
+        plot_sensitivity_map,
+        sensitivity_data,
+        sensitivity_map_data,
+        sensitivity_thresholds,
+    )
     from analysis.parameters import plan_parameters
     from analysis.partial_dependences import partial_dependence, plot_partial_dependence
     from analysis.reading.loading import load
@@ -40,14 +52,6 @@ if TYPE_CHECKING:
     from analysis.reading.results import Results
     from analysis.report import write_report
     from analysis.rounds import plot_rounds, rounds_data
-    from analysis.sensitivity import (
-        conditional_sensitivity,
-        plot_sensitivity,
-        plot_sensitivity_map,
-        sensitivity_data,
-        sensitivity_map_data,
-        sensitivity_thresholds,
-    )
     from analysis.spending import round_costs
     from analysis.statistics.differences import holm
     from analysis.statistics.intervals import Interval, t_interval, t_intervals
@@ -69,20 +73,20 @@ _HOMES = {
     "compare": "comparison",
     "compare_hypervolumes": "hypervolume_comparison",
     "comparison_data": "comparison",
-    "conditional_sensitivity": "sensitivity",
+    "conditional_sensitivity": "layers.sensitivity",
     "cost_data": "cost",
     "cost_summary": "cost",
-    "dead_units_summary": "dead_units",
-    "front_layers": "layer_densities",
+    "dead_units_summary": "layers.dead_units",
+    "front_layers": "layers.layer_densities",
     "holm": "statistics.differences",
     "hypervolume": "fronts.hypervolumes",
     "hypervolume_history": "fronts.hypervolumes",
     "hypervolume_scores": "hypervolume_comparison",
     "importances": "importance",
     "knee_point": "fronts.choosing",
-    "layer_density_data": "layer_densities",
+    "layer_density_data": "layers.layer_densities",
     "load": "reading.loading",
-    "mask_overlap": "overlap",
+    "mask_overlap": "layers.overlap",
     "mean_gap": "validation_gaps",
     "networks": "statistics.replicates",
     "operating_points": "fronts.choosing",
@@ -93,29 +97,29 @@ _HOMES = {
     "plot_attainment": "fronts.seed_fronts",
     "plot_comparison": "comparison",
     "plot_cost": "cost",
-    "plot_dead_units": "dead_units",
+    "plot_dead_units": "layers.dead_units",
     "plot_hypervolume": "fronts.search_progress",
     "plot_importance": "importance",
-    "plot_layer_densities": "layer_densities",
-    "plot_mask_overlap": "overlap",
+    "plot_layer_densities": "layers.layer_densities",
+    "plot_mask_overlap": "layers.overlap",
     "plot_pareto": "fronts.trade_off",
     "plot_partial_dependence": "partial_dependences",
     "plot_rounds": "rounds",
-    "plot_sensitivity": "sensitivity",
-    "plot_sensitivity_map": "sensitivity",
+    "plot_sensitivity": "layers.sensitivity",
+    "plot_sensitivity_map": "layers.sensitivity",
     "reference_point": "fronts.hypervolumes",
     "round_costs": "spending",
     "rounds_data": "rounds",
     "scores": "statistics.scoring",
-    "sensitivity_data": "sensitivity",
-    "sensitivity_map_data": "sensitivity",
-    "sensitivity_thresholds": "sensitivity",
+    "sensitivity_data": "layers.sensitivity",
+    "sensitivity_map_data": "layers.sensitivity",
+    "sensitivity_thresholds": "layers.sensitivity",
     "smallest_within": "fronts.choosing",
     "stopping_audit": "stopping",
     "t_interval": "statistics.intervals",
     "t_intervals": "statistics.intervals",
     "trial_costs": "cost",
-    "unit_deaths": "dead_units",
+    "unit_deaths": "layers.dead_units",
     "validation_gap": "validation_gaps",
     "write_comparison": "comparison_report",
     "write_report": "report",

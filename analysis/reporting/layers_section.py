@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from analysis.layer_densities import layer_density_data, plot_layer_densities
-from analysis.reading.results import Results
-from analysis.reporting.document import Figure, Section, as_table, percent, points
-from analysis.reporting.drawing import figure
-from analysis.sensitivity import (
+from analysis.layers.layer_densities import layer_density_data, plot_layer_densities
+from analysis.layers.sensitivity import (
     MOST_CURVES,
     plot_sensitivity,
     plot_sensitivity_map,
     sensitivity_map_data,
     sensitivity_thresholds,
 )
+from analysis.reading.results import Results
+from analysis.reporting.document import Figure, Section, as_table, percent, points
+from analysis.reporting.drawing import figure
 from analysis.statistics.replicates import searched
 
 DROP = 0.02

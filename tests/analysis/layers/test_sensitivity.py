@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import analysis
-from analysis.sensitivity import first_crossing
+from analysis.layers.sensitivity import first_crossing
 from study.errors import UsageError
 from study.records import SensitivityRecord
 from tests.analysis.study_folders import FRAGILITY, new_study, searched_study
