@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from analysis.fronts.seed_fronts import plot_attainment
     from analysis.fronts.trade_off import pareto_data, plot_pareto
     from analysis.hypervolume_comparison import compare_hypervolumes, hypervolume_scores
-    from analysis.importance import importances, plot_importance
     from analysis.layers.dead_units import dead_units_summary, plot_dead_units, unit_deaths
     from analysis.layers.layer_densities import (
         front_layers,
@@ -44,14 +43,15 @@ if TYPE_CHECKING:
         sensitivity_map_data,
         sensitivity_thresholds,
     )
-    from analysis.parameters import plan_parameters
-    from analysis.partial_dependences import partial_dependence, plot_partial_dependence
     from analysis.reading.loading import load
     from analysis.reading.objectives import DEFAULT_OBJECTIVES
     from analysis.reading.problems import ProblemWarning
     from analysis.reading.results import Results
     from analysis.report import write_report
     from analysis.rounds import plot_rounds, rounds_data
+    from analysis.settings.importance import importances, plot_importance
+    from analysis.settings.parameters import plan_parameters
+    from analysis.settings.partial_dependences import partial_dependence, plot_partial_dependence
     from analysis.spending import round_costs
     from analysis.statistics.differences import holm
     from analysis.statistics.intervals import Interval, t_interval, t_intervals
@@ -82,7 +82,7 @@ _HOMES = {
     "hypervolume": "fronts.hypervolumes",
     "hypervolume_history": "fronts.hypervolumes",
     "hypervolume_scores": "hypervolume_comparison",
-    "importances": "importance",
+    "importances": "settings.importance",
     "knee_point": "fronts.choosing",
     "layer_density_data": "layers.layer_densities",
     "load": "reading.loading",
@@ -92,18 +92,18 @@ _HOMES = {
     "operating_points": "fronts.choosing",
     "pareto_data": "fronts.trade_off",
     "pareto_front": "fronts.pareto",
-    "partial_dependence": "partial_dependences",
-    "plan_parameters": "parameters",
+    "partial_dependence": "settings.partial_dependences",
+    "plan_parameters": "settings.parameters",
     "plot_attainment": "fronts.seed_fronts",
     "plot_comparison": "comparison",
     "plot_cost": "cost",
     "plot_dead_units": "layers.dead_units",
     "plot_hypervolume": "fronts.search_progress",
-    "plot_importance": "importance",
+    "plot_importance": "settings.importance",
     "plot_layer_densities": "layers.layer_densities",
     "plot_mask_overlap": "layers.overlap",
     "plot_pareto": "fronts.trade_off",
-    "plot_partial_dependence": "partial_dependences",
+    "plot_partial_dependence": "settings.partial_dependences",
     "plot_rounds": "rounds",
     "plot_sensitivity": "layers.sensitivity",
     "plot_sensitivity_map": "layers.sensitivity",

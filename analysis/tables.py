@@ -15,12 +15,12 @@ from analysis.comparison import compare
 from analysis.cost import trial_costs
 from analysis.fronts.choosing import best_at_density, operating_points, smallest_within
 from analysis.fronts.pareto import pareto_front
-from analysis.importance import importances
 from analysis.layers.sensitivity import sensitivity_thresholds
 from analysis.reading.results import Results
 from analysis.reading.visible import visible
 from analysis.reporting.controls_section import control_table
 from analysis.reporting.layers_section import DROP
+from analysis.settings.importance import importances
 from analysis.statistics.replicates import searched
 from study.errors import UsageError, unknown_name
 

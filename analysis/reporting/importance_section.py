@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from analysis.importance import importances, plot_importance
 from analysis.reading.results import Results
 from analysis.reporting.document import Figure, Section
 from analysis.reporting.drawing import figure
+from analysis.settings.importance import importances, plot_importance
+from analysis.settings.surrogate import trust
 from analysis.statistics.replicates import searched
 from analysis.style import label
-from analysis.surrogate import trust
 
 
 def importance(results: Results) -> Section:

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from analysis.reading.objectives import numbers_of
 from analysis.reading.results import Results
 from analysis.reading.tasks import need_one_task
+from analysis.settings.surrogate import LEAST_GROUPS, Surrogate, as_numbers, fit_surrogate, trust
 from analysis.style import axes_or_new, entitle, label, legend, log_axis, look, say, short, tidy
-from analysis.surrogate import LEAST_GROUPS, Surrogate, as_numbers, fit_surrogate, trust
 
 GRID = 12
 MOST_CURVES = 8

@@ -15,12 +15,12 @@ from optuna.importance import (
     PedAnovaImportanceEvaluator,
 )
 
-from analysis.parameters import plan_parameters
 from analysis.reading.objectives import direction_of
 from analysis.reading.results import Results
 from analysis.reading.tasks import need_one_task
+from analysis.settings.parameters import plan_parameters
+from analysis.settings.surrogate import LEAST_GROUPS, as_numbers, fit_surrogate, trust
 from analysis.style import axes_or_new, entitle, label, say, short, tidy
-from analysis.surrogate import LEAST_GROUPS, as_numbers, fit_surrogate, trust
 from study.errors import UsageError, unknown_name
 
 Method = Literal["permutation", "fanova", "ped_anova"]
