@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from analysis.checks import Check, checklist, checklist_frame
     from analysis.comparison import compare, comparison_data, plot_comparison
     from analysis.comparison_report import write_comparison
-    from analysis.cost import cost_data, cost_summary, plot_cost, trial_costs
     from analysis.fronts.attainment import attainment_surfaces
     from analysis.fronts.choosing import (
         best_at_density,
@@ -52,12 +51,13 @@ if TYPE_CHECKING:
     from analysis.settings.importance import importances, plot_importance
     from analysis.settings.parameters import plan_parameters
     from analysis.settings.partial_dependences import partial_dependence, plot_partial_dependence
-    from analysis.spending import round_costs
+    from analysis.spending.cost import cost_data, cost_summary, plot_cost, trial_costs
+    from analysis.spending.spending import round_costs
+    from analysis.spending.stopping import stopping_audit
     from analysis.statistics.differences import holm
     from analysis.statistics.intervals import Interval, t_interval, t_intervals
     from analysis.statistics.replicates import networks
     from analysis.statistics.scoring import scores
-    from analysis.stopping import stopping_audit
     from analysis.validation_gaps import mean_gap, validation_gap
 
 _HOMES = {
@@ -74,8 +74,8 @@ _HOMES = {
     "compare_hypervolumes": "hypervolume_comparison",
     "comparison_data": "comparison",
     "conditional_sensitivity": "layers.sensitivity",
-    "cost_data": "cost",
-    "cost_summary": "cost",
+    "cost_data": "spending.cost",
+    "cost_summary": "spending.cost",
     "dead_units_summary": "layers.dead_units",
     "front_layers": "layers.layer_densities",
     "holm": "statistics.differences",
@@ -96,7 +96,7 @@ _HOMES = {
     "plan_parameters": "settings.parameters",
     "plot_attainment": "fronts.seed_fronts",
     "plot_comparison": "comparison",
-    "plot_cost": "cost",
+    "plot_cost": "spending.cost",
     "plot_dead_units": "layers.dead_units",
     "plot_hypervolume": "fronts.search_progress",
     "plot_importance": "settings.importance",
@@ -108,17 +108,17 @@ _HOMES = {
     "plot_sensitivity": "layers.sensitivity",
     "plot_sensitivity_map": "layers.sensitivity",
     "reference_point": "fronts.hypervolumes",
-    "round_costs": "spending",
+    "round_costs": "spending.spending",
     "rounds_data": "rounds",
     "scores": "statistics.scoring",
     "sensitivity_data": "layers.sensitivity",
     "sensitivity_map_data": "layers.sensitivity",
     "sensitivity_thresholds": "layers.sensitivity",
     "smallest_within": "fronts.choosing",
-    "stopping_audit": "stopping",
+    "stopping_audit": "spending.stopping",
     "t_interval": "statistics.intervals",
     "t_intervals": "statistics.intervals",
-    "trial_costs": "cost",
+    "trial_costs": "spending.cost",
     "unit_deaths": "layers.dead_units",
     "validation_gap": "validation_gaps",
     "write_comparison": "comparison_report",

@@ -7,7 +7,6 @@ import os
 import pandas as pd
 
 from analysis.comparison import compare, plot_comparison
-from analysis.cost import cost_summary
 from analysis.fronts.choosing import smallest_within
 from analysis.fronts.search_progress import plot_hypervolume
 from analysis.hypervolume_comparison import compare_hypervolumes
@@ -15,6 +14,7 @@ from analysis.reading.results import Results
 from analysis.reporting.document import Report, Section, as_table, count, percent, points
 from analysis.reporting.drawing import figure
 from analysis.reporting.rendering import to_html, to_markdown
+from analysis.spending.cost import cost_summary
 from analysis.statistics.replicates import searched
 from analysis.statistics.scoring import DENSITIES
 from study.errors import NothingToReportError, UsageError

@@ -11,7 +11,7 @@ from analysis.fronts.hypervolumes import hypervolume, reference_point
 from analysis.reading.objectives import DEFAULT_OBJECTIVES, Objectives
 from analysis.reading.results import Results
 from analysis.reading.tasks import need_one_task
-from analysis.spending import round_costs
+from analysis.spending.spending import round_costs
 from analysis.statistics.differences import paired_table
 from analysis.statistics.intervals import CONFIDENCE
 from analysis.statistics.levels import checked_levels

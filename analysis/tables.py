@@ -12,7 +12,6 @@ import pandas as pd
 
 from analysis.checks import checklist_frame
 from analysis.comparison import compare
-from analysis.cost import trial_costs
 from analysis.fronts.choosing import best_at_density, operating_points, smallest_within
 from analysis.fronts.pareto import pareto_front
 from analysis.layers.sensitivity import sensitivity_thresholds
@@ -21,6 +20,7 @@ from analysis.reading.visible import visible
 from analysis.reporting.controls_section import control_table
 from analysis.reporting.layers_section import DROP
 from analysis.settings.importance import importances
+from analysis.spending.cost import trial_costs
 from analysis.statistics.replicates import searched
 from study.errors import UsageError, unknown_name
 

@@ -9,11 +9,11 @@ import moocore
 import numpy as np
 import pandas as pd
 
-from analysis.cost import elapsed_s
 from analysis.fronts.staircase import area_history
 from analysis.reading.objectives import DEFAULT_OBJECTIVES, Objectives, costs
 from analysis.reading.results import Results
-from analysis.spending import AMOUNTS, round_costs
+from analysis.spending.cost import elapsed_s
+from analysis.spending.spending import AMOUNTS, round_costs
 from study.errors import UsageError
 
 WORST = {

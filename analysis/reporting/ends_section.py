@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from analysis.cost import cost_data, cost_summary, plot_cost
 from analysis.reading.results import Results
 from analysis.reporting.document import Section, as_table, count, percent
 from analysis.reporting.drawing import figure
+from analysis.spending.cost import cost_data, cost_summary, plot_cost
+from analysis.spending.stopping import stopping_audit
 from analysis.statistics.replicates import searched
-from analysis.stopping import stopping_audit
 
 
 def ends(results: Results) -> Section:

@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 
 from analysis.checks import checklist_frame
-from analysis.cost import cost_summary
 from analysis.fronts.choosing import operating_points
 from analysis.fronts.trade_off import pareto_data
 from analysis.layers.sensitivity import sensitivity_thresholds
@@ -17,9 +16,10 @@ from analysis.reading.results import Results
 from analysis.reporting.controls_section import control_table
 from analysis.reporting.headline import summary
 from analysis.reporting.layers_section import DROP
+from analysis.spending.cost import cost_summary
+from analysis.spending.stopping import stopping_audit
 from analysis.statistics.replicates import searched
 from analysis.status import study_state
-from analysis.stopping import stopping_audit
 from analysis.validation_gaps import validation_gap
 
 

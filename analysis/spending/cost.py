@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.reading.results import Results
-from analysis.spending import AMOUNTS, round_costs
+from analysis.spending.spending import AMOUNTS, round_costs
 from analysis.style import COLOURS, axes_or_new, counted, entitle, legend, say, tidy
 
 CUT_OFF = ("time_budget", "interrupted")

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
-from analysis.stopping import stopping_audit
+from analysis.spending.stopping import stopping_audit
 
 
 def study(reasons: list[str | None], audits: list[bool | None], reached: list[bool | None]) -> Any:
