@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from analysis.checks import Check, checklist, checklist_frame
-    from analysis.comparison import compare, comparison_data, plot_comparison
+    from analysis.comparing.comparison import compare, comparison_data, plot_comparison
+    from analysis.comparing.hypervolume_comparison import compare_hypervolumes, hypervolume_scores
     from analysis.comparison_report import write_comparison
     from analysis.fronts.attainment import attainment_surfaces
     from analysis.fronts.choosing import (
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from analysis.fronts.search_progress import plot_hypervolume
     from analysis.fronts.seed_fronts import plot_attainment
     from analysis.fronts.trade_off import pareto_data, plot_pareto
-    from analysis.hypervolume_comparison import compare_hypervolumes, hypervolume_scores
     from analysis.layers.dead_units import dead_units_summary, plot_dead_units, unit_deaths
     from analysis.layers.layer_densities import (
         front_layers,
@@ -70,9 +70,9 @@ _HOMES = {
     "best_at_density": "fronts.choosing",
     "checklist": "checks",
     "checklist_frame": "checks",
-    "compare": "comparison",
-    "compare_hypervolumes": "hypervolume_comparison",
-    "comparison_data": "comparison",
+    "compare": "comparing.comparison",
+    "compare_hypervolumes": "comparing.hypervolume_comparison",
+    "comparison_data": "comparing.comparison",
     "conditional_sensitivity": "layers.sensitivity",
     "cost_data": "spending.cost",
     "cost_summary": "spending.cost",
@@ -81,7 +81,7 @@ _HOMES = {
     "holm": "statistics.differences",
     "hypervolume": "fronts.hypervolumes",
     "hypervolume_history": "fronts.hypervolumes",
-    "hypervolume_scores": "hypervolume_comparison",
+    "hypervolume_scores": "comparing.hypervolume_comparison",
     "importances": "settings.importance",
     "knee_point": "fronts.choosing",
     "layer_density_data": "layers.layer_densities",
@@ -95,7 +95,7 @@ _HOMES = {
     "partial_dependence": "settings.partial_dependences",
     "plan_parameters": "settings.parameters",
     "plot_attainment": "fronts.seed_fronts",
-    "plot_comparison": "comparison",
+    "plot_comparison": "comparing.comparison",
     "plot_cost": "spending.cost",
     "plot_dead_units": "layers.dead_units",
     "plot_hypervolume": "fronts.search_progress",

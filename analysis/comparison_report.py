@@ -6,10 +6,10 @@ import os
 
 import pandas as pd
 
-from analysis.comparison import compare, plot_comparison
+from analysis.comparing.comparison import compare, plot_comparison
+from analysis.comparing.hypervolume_comparison import compare_hypervolumes
 from analysis.fronts.choosing import smallest_within
 from analysis.fronts.search_progress import plot_hypervolume
-from analysis.hypervolume_comparison import compare_hypervolumes
 from analysis.reading.results import Results
 from analysis.reporting.document import Report, Section, as_table, count, percent, points
 from analysis.reporting.drawing import figure

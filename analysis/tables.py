@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.checks import checklist_frame
-from analysis.comparison import compare
+from analysis.comparing.comparison import compare
 from analysis.fronts.choosing import best_at_density, operating_points, smallest_within
 from analysis.fronts.pareto import pareto_front
 from analysis.layers.sensitivity import sensitivity_thresholds

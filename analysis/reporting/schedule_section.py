@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.comparison import compare, plot_comparison
+from analysis.comparing.comparison import compare, plot_comparison
 from analysis.reading.results import Results
 from analysis.reporting.document import Figure, Section, Table, as_table, percent, points
 from analysis.reporting.drawing import figure
