@@ -11,10 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analysis.checks import Check, checklist, checklist_frame
     from analysis.comparing.comparison import compare, comparison_data, plot_comparison
     from analysis.comparing.hypervolume_comparison import compare_hypervolumes, hypervolume_scores
-    from analysis.comparison_report import write_comparison
     from analysis.fronts.attainment import attainment_surfaces
     from analysis.fronts.choosing import (
         best_at_density,
@@ -47,6 +45,9 @@ if TYPE_CHECKING:
     from analysis.reading.problems import ProblemWarning
     from analysis.reading.results import Results
     from analysis.report import write_report
+    from analysis.reporting.checks import Check, checklist, checklist_frame
+    from analysis.reporting.comparison_report import write_comparison
+    from analysis.reporting.validation_gaps import mean_gap, validation_gap
     from analysis.rounds import plot_rounds, rounds_data
     from analysis.settings.importance import importances, plot_importance
     from analysis.settings.parameters import plan_parameters
@@ -58,18 +59,17 @@ if TYPE_CHECKING:
     from analysis.statistics.intervals import Interval, t_interval, t_intervals
     from analysis.statistics.replicates import networks
     from analysis.statistics.scoring import scores
-    from analysis.validation_gaps import mean_gap, validation_gap
 
 _HOMES = {
-    "Check": "checks",
+    "Check": "reporting.checks",
     "DEFAULT_OBJECTIVES": "reading.objectives",
     "Interval": "statistics.intervals",
     "ProblemWarning": "reading.problems",
     "Results": "reading.results",
     "attainment_surfaces": "fronts.attainment",
     "best_at_density": "fronts.choosing",
-    "checklist": "checks",
-    "checklist_frame": "checks",
+    "checklist": "reporting.checks",
+    "checklist_frame": "reporting.checks",
     "compare": "comparing.comparison",
     "compare_hypervolumes": "comparing.hypervolume_comparison",
     "comparison_data": "comparing.comparison",
@@ -87,7 +87,7 @@ _HOMES = {
     "layer_density_data": "layers.layer_densities",
     "load": "reading.loading",
     "mask_overlap": "layers.overlap",
-    "mean_gap": "validation_gaps",
+    "mean_gap": "reporting.validation_gaps",
     "networks": "statistics.replicates",
     "operating_points": "fronts.choosing",
     "pareto_data": "fronts.trade_off",
@@ -120,8 +120,8 @@ _HOMES = {
     "t_intervals": "statistics.intervals",
     "trial_costs": "spending.cost",
     "unit_deaths": "layers.dead_units",
-    "validation_gap": "validation_gaps",
-    "write_comparison": "comparison_report",
+    "validation_gap": "reporting.validation_gaps",
+    "write_comparison": "reporting.comparison_report",
     "write_report": "report",
 }
 

@@ -15,10 +15,10 @@ from analysis.reporting.importance_section import importance
 from analysis.reporting.layers_section import layers
 from analysis.reporting.rendering import to_html, to_markdown
 from analysis.reporting.schedule_section import schedule
+from analysis.reporting.status import study_state
 from analysis.reporting.summary import to_json
 from analysis.reporting.trade_off_section import budget, points_to_choose, trade_off
 from analysis.statistics.replicates import searched
-from analysis.status import study_state
 from study.errors import NothingToReportError, UsageError, unknown_name
 from study.storage import Folder
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.checks import checklist_frame
 from analysis.comparing.comparison import compare
 from analysis.fronts.choosing import best_at_density, operating_points, smallest_within
 from analysis.fronts.pareto import pareto_front
 from analysis.layers.sensitivity import sensitivity_thresholds
 from analysis.reading.results import Results
 from analysis.reading.visible import visible
+from analysis.reporting.checks import checklist_frame
 from analysis.reporting.controls_section import control_table
 from analysis.reporting.layers_section import DROP
 from analysis.settings.importance import importances

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from analysis import load
-from analysis.reported import headline_networks, reported_networks
+from analysis.reporting.reported import headline_networks, reported_networks
 from study.config import load_config
 from study.finishing import finish
 from study.pruning import PruningPlan, run_pipeline

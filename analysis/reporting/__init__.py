@@ -1,1 +1,1 @@
-"""The report: what it says, section by section, and how it is written out."""
+"""How is it told?"""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from analysis.checks import checklist_frame
 from analysis.reading.results import Results
+from analysis.reporting.checks import checklist_frame
 from analysis.reporting.document import Section, Table, as_table, count
+from analysis.reporting.status import study_state
 from analysis.statistics.replicates import searched
-from analysis.status import study_state
 from study.records import STUDY_FILE
 
 

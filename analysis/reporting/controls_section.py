@@ -8,8 +8,8 @@ import pandas as pd
 
 from analysis.reading.results import Results
 from analysis.reporting.document import Section, as_table, count, percent, points
+from analysis.reporting.validation_gaps import mean_gap, validation_gap
 from analysis.statistics.intervals import t_interval
-from analysis.validation_gaps import mean_gap, validation_gap
 
 ROLES = {
     "reinit": "the same mask on new weights, trained as long as the dense network",

@@ -20,7 +20,7 @@ WATCH_INTERVAL_S = 2.0
 def status(directory: str, format_: str, watch: bool) -> None:
     """Say how far a running or ended study is."""
     from analysis import load
-    from analysis.status import status_text, study_status
+    from analysis.reporting.status import status_text, study_status
 
     def text() -> tuple[str, bool]:
         found = study_status(load(directory))
@@ -91,7 +91,7 @@ def compare(
     results = load(directories[0] if len(directories) == 1 else list(directories))
     group = by or ("study" if len(directories) > 1 else "retrain")
     if output is not None and output.endswith((".html", ".md")):
-        from analysis.comparison_report import write_comparison
+        from analysis.reporting.comparison_report import write_comparison
 
         click.echo(write_comparison(results, output, group, baseline))
         return

@@ -9,7 +9,7 @@ import pytest
 
 import analysis
 from analysis.report import SECTIONS, render_report
-from analysis.status import status_text, study_status
+from analysis.reporting.status import status_text, study_status
 from study.errors import NothingToReportError, UsageError
 from tests.analysis.study_folders import new_study, searched_study
 
