@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from benchmarks.measuring import Figure, interleaved_ms, ratios
 from study.pruning import PruningPlan, run_pipeline
 from study.pruning.compact import CompactCopy, Limits, smaller_forms
-from study.pruning.masks import MaskedLayers, mask_layers
+from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.updates import Update
 from study.tasks import load_task
 from study.tasks.models import MODELS

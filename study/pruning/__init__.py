@@ -4,16 +4,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from study.pruning.masks import MaskedLayers, mask_layers
+    from study.pruning.masking.masks import MaskedLayers, mask_layers
     from study.pruning.packed import run_packed
     from study.pruning.pipeline import run_pipeline
     from study.pruning.plan import PruningPlan
     from study.pruning.trajectory import train_dense
 
 _HOMES = {
-    "MaskedLayers": "masks",
+    "MaskedLayers": "masking.masks",
     "PruningPlan": "plan",
-    "mask_layers": "masks",
+    "mask_layers": "masking.masks",
     "run_packed": "packed",
     "run_pipeline": "pipeline",
     "train_dense": "trajectory",

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from study.errors import UsageError, unknown_name
-from study.pruning.patterns import resolve_patterns
+from study.pruning.masking.patterns import resolve_patterns
 from study.pruning.ranking import apportion, keep_best, pruned_count
 from study.pruning.seeds import derive_seed
 

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from study.pruning.compact_layers import Form, KeptWeights, Layer, LiveUnits, memory_format
-from study.pruning.masks import MaskedLayers, mask_layers
+from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.tasks.recipe import Recipe, build_optimizer
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from study.pruning.masks import MaskedLayers
+from study.pruning.masking.masks import MaskedLayers
 
 
 @dataclass(frozen=True)

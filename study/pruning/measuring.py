@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from study.pruning.cost import DenseCost, dead_outputs, masked_cost
-from study.pruning.masks import MaskedLayers
+from study.pruning.masking.masks import MaskedLayers
 from study.pruning.plan import PruningPlan
 from study.records import LayerRecord, RoundRecord, utc_now
 from study.tasks.evaluation import evaluate

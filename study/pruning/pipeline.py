@@ -14,9 +14,9 @@ from study.plugins import resolve
 from study.pruning.allocation import Request, allocate
 from study.pruning.compact import CompactCopy
 from study.pruning.cost import DenseCost, dense_cost
-from study.pruning.masks import MaskedLayers, mask_layers
+from study.pruning.masking.masks import MaskedLayers, mask_layers
+from study.pruning.masking.patterns import resolve_patterns
 from study.pruning.measuring import Spent, measure
-from study.pruning.patterns import resolve_patterns
 from study.pruning.plan import PruningPlan
 from study.pruning.progress import Observer, Progress
 from study.pruning.retraining import go_back, retrain_optimizer, retrain_segment, rewind_steps

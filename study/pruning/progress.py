@@ -8,7 +8,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from study.pruning.masks import MaskedLayers
+from study.pruning.masking.masks import MaskedLayers
 from study.pruning.measuring import Spent
 from study.pruning.training import Segment, TrainState
 from study.pruning.trajectory import Trajectory

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import torch
 
-from study.pruning.masks import MaskedLayers
+from study.pruning.masking.masks import MaskedLayers
 from study.pruning.plan import PruningPlan
 from study.pruning.seeds import derive_seed
 from study.pruning.training import Segment, TrainState, load_model, load_optimizer

@@ -10,7 +10,7 @@ from torch import nn
 
 from study.errors import UsageError
 from study.pruning.allocation import Request, allocate
-from study.pruning.masks import MaskedLayers, mask_layers
+from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.saliency import SaliencyInputs, score
 from study.pruning.seeds import Seeds
 from study.pruning.training import Segment, TrainState, load_model, train

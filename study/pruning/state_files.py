@@ -12,7 +12,7 @@ from torch import Tensor
 
 from study.errors import UsageError
 from study.pruning.fingerprint import Fingerprint
-from study.pruning.masks import MaskedLayers
+from study.pruning.masking.masks import MaskedLayers
 from study.pruning.measuring import Spent
 from study.pruning.progress import Progress
 from study.pruning.training import Segment, TrainState

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from study.config import StudyConfig
-from study.pruning.masks import mask_layers
+from study.pruning.masking.masks import mask_layers
 from study.pruning.plan import PruningPlan
 from study.pruning.sensitivity import scan
 from study.pruning.state_files import load_weights

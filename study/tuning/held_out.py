@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from study.config import StudyConfig
-from study.pruning.masks import mask_layers
+from study.pruning.masking.masks import mask_layers
 from study.pruning.plan import PruningPlan
 from study.pruning.state_files import load_weights
 from study.pruning.training import load_model

@@ -14,7 +14,7 @@ from search_spaces.values import options
 from study.config import StudyConfig
 from study.errors import UsageError
 from study.plugins import resolve
-from study.pruning.masks import mask_layers
+from study.pruning.masking.masks import mask_layers
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
 from study.pruning.saliency import SALIENCIES

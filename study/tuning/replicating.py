@@ -11,7 +11,7 @@ from traceback import format_exc
 import ray
 
 from study.errors import UsageError
-from study.pruning.masks import MaskedLayers
+from study.pruning.masking.masks import MaskedLayers
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
 from study.pruning.progress import Progress

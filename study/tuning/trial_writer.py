@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
-from study.pruning.masks import MaskedLayers
+from study.pruning.masking.masks import MaskedLayers
 from study.pruning.plan import PruningPlan
 from study.pruning.progress import Progress
 from study.pruning.state_files import progress_from_bytes, progress_to_bytes, weights_to_bytes

@@ -10,7 +10,7 @@ from search_spaces.values import options
 from study.errors import UsageError
 from study.pruning.additive_optimum import additive_optimum
 from study.pruning.allocation import Request, allocate
-from study.pruning.masks import mask_layers
+from study.pruning.masking.masks import mask_layers
 from study.pruning.training import load_model
 from study.pruning.trajectory import Trajectory, build_model, dense_steps
 from study.records import SensitivityRecord

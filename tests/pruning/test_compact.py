@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from study.pruning import PruningPlan, run_pipeline
 from study.pruning.compact import CompactCopy, Limits, smaller_forms
 from study.pruning.compact_layers import KeptWeights
-from study.pruning.masks import MaskedLayers, mask_layers
+from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.state_files import progress_from_bytes
 from study.pruning.training import capture
 from study.tasks.recipe import Recipe, build_optimizer

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor, nn
 
 from study.pruning.cost import dead_outputs, dense_cost, masked_cost
-from study.pruning.masks import mask_layers
+from study.pruning.masking.masks import mask_layers
 
 
 class Convolutions(nn.Module):

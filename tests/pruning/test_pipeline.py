@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from study.errors import UsageError
 from study.pruning import run_pipeline
-from study.pruning.masks import MaskedLayers
+from study.pruning.masking.masks import MaskedLayers
 from study.pruning.plan import PruningPlan
 from study.pruning.progress import Progress
 from study.pruning.ranking import pruned_count

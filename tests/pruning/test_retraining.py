@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from study.pruning.masks import MaskedLayers, mask_layers
+from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.plan import PruningPlan
 from study.pruning.retraining import go_back, retrain_optimizer, retrain_segment
 from study.pruning.training import Segment, TrainState, load_model, load_optimizer

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from study.pruning.masks import MaskedLayers
+from study.pruning.masking.masks import MaskedLayers
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
 from study.pruning.progress import Progress

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from study.errors import UsageError
-from study.pruning.masks import MaskedLayers, mask_layers
+from study.pruning.masking.masks import MaskedLayers, mask_layers
 
 
 class HadamardLinear(nn.Module):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from study.errors import UsageError, unknown_name
-from study.pruning.gradient_masks import Places, attach, forget, guards_of
+from study.pruning.masking.gradient_masks import Places, attach, forget, guards_of
 
 _NORMS = (
     nn.modules.batchnorm._NormBase,

@@ -1,4 +1,4 @@
-from study.pruning.patterns import resolve_patterns
+from study.pruning.masking.patterns import resolve_patterns
 
 
 def test_an_exact_name_wins_over_a_pattern_and_an_earlier_one_over_a_later() -> None:
