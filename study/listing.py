@@ -8,9 +8,9 @@ from typing import Any
 from study.config import presets
 from study.errors import UsageError
 from study.plugins import names
-from study.pruning.allocation import ALLOCATIONS
-from study.pruning.saliency import SALIENCIES
-from study.pruning.schedule import SCHEDULES
+from study.pruning.selection.allocation import ALLOCATIONS
+from study.pruning.selection.saliency import SALIENCIES
+from study.pruning.selection.schedule import SCHEDULES
 from study.records import STUDY_FILE
 from study.storage import Folder
 from study.tasks.datasets import DATASETS

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from study.plugins import resolve
-from study.pruning.allocation import Request, allocate
 from study.pruning.compact import CompactCopy
 from study.pruning.cost import DenseCost, dense_cost
 from study.pruning.masking.masks import MaskedLayers, mask_layers
@@ -20,9 +19,10 @@ from study.pruning.measuring import Spent, measure
 from study.pruning.plan import PruningPlan
 from study.pruning.progress import Observer, Progress
 from study.pruning.retraining import go_back, retrain_optimizer, retrain_segment, rewind_steps
-from study.pruning.saliency import SALIENCIES, SaliencyInputs, score
-from study.pruning.schedule import SCHEDULES
 from study.pruning.seeds import derive_seed
+from study.pruning.selection.allocation import Request, allocate
+from study.pruning.selection.saliency import SALIENCIES, SaliencyInputs, score
+from study.pruning.selection.schedule import SCHEDULES
 from study.pruning.training import (
     Segment,
     TrainState,

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from study.errors import UsageError
 from study.plugins import reference_to
-from study.pruning.schedule import sparsity_at
 from study.pruning.seeds import Seeds, derive_seed
+from study.pruning.selection.schedule import sparsity_at
 
 Retrain = Literal["finetune", "lr_rewind", "weight_rewind", "reinit"]
 Allocation = Literal["per_layer", "uniform", "uniform_plus", "global", "erk", "lamp", "threshold"]

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from study.errors import UsageError
-from study.pruning.allocation import Request, allocate
 from study.pruning.masking.masks import MaskedLayers, mask_layers
-from study.pruning.saliency import SaliencyInputs, score
 from study.pruning.seeds import Seeds
+from study.pruning.selection.allocation import Request, allocate
+from study.pruning.selection.saliency import SaliencyInputs, score
 from study.pruning.training import Segment, TrainState, load_model, train
 from study.pruning.trajectory import build_model, dense_steps
 from study.records import SensitivityRecord

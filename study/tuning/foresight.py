@@ -8,7 +8,7 @@ from typing import Any
 from search_spaces import Layer
 from search_spaces.layers import look_up
 from study.pruning.plan import PruningPlan
-from study.pruning.ranking import pruned_count
+from study.pruning.selection.ranking import pruned_count
 
 
 def coming_weights(plan: PruningPlan, round_: int, layers: Sequence[Layer]) -> int | None:

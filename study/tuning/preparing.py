@@ -17,8 +17,8 @@ from study.plugins import resolve
 from study.pruning.masking.masks import mask_layers
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
-from study.pruning.saliency import SALIENCIES
-from study.pruning.schedule import SCHEDULES
+from study.pruning.selection.saliency import SALIENCIES
+from study.pruning.selection.schedule import SCHEDULES
 from study.pruning.trajectory import build_model, step_of_epoch
 from study.storage import Folder
 from study.tasks.loading import load_task

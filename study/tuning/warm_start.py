@@ -8,9 +8,9 @@ from typing import Any
 from search_spaces import Layer, SearchSpace
 from search_spaces.values import options
 from study.errors import UsageError
-from study.pruning.additive_optimum import additive_optimum
-from study.pruning.allocation import Request, allocate
 from study.pruning.masking.masks import mask_layers
+from study.pruning.selection.additive_optimum import additive_optimum
+from study.pruning.selection.allocation import Request, allocate
 from study.pruning.training import load_model
 from study.pruning.trajectory import Trajectory, build_model, dense_steps
 from study.records import SensitivityRecord

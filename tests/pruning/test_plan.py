@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from study.pruning.plan import PruningPlan
-from study.pruning.ranking import pruned_count
+from study.pruning.selection.ranking import pruned_count
 
 CLOSED_SCHEDULES = ("geometric", "constant")
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from search_spaces import SearchSpace
 from study.pruning.plan import PruningPlan
-from study.pruning.schedule import sparsity_at
+from study.pruning.selection.schedule import sparsity_at
 from tests.search_spaces.networks import FORMS, LENET300, RESNET, played, prunable
 
 every_form = pytest.mark.parametrize("name", FORMS)

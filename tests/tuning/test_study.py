@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import study
 from study.config import load_config
 from study.pruning import PruningPlan, run_pipeline
-from study.pruning.saliency import SaliencyInputs
+from study.pruning.selection.saliency import SaliencyInputs
 from study.records import Event, Provenance, RoundRecord, TrialOutcome
 from study.tasks import Task, load_task, make_task
 from study.tuning.launching import run_study

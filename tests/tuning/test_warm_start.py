@@ -2,8 +2,8 @@ import pytest
 
 from search_spaces import SearchSpace
 from study.pruning import PruningPlan, train_dense
-from study.pruning.additive_optimum import additive_optimum
-from study.pruning.allocation import Request, allocate
+from study.pruning.selection.additive_optimum import additive_optimum
+from study.pruning.selection.allocation import Request, allocate
 from study.records import SensitivityRecord
 from study.tuning.preparing import prunable_layers
 from study.tuning.warm_start import warm_start_points

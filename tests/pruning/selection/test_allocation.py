@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, prune
 
 from study.errors import UsageError
-from study.pruning.allocation import (
+from study.pruning.selection.allocation import (
     ALLOCATIONS,
     Request,
     allocate,
     lamp_scores,
 )
-from study.pruning.ranking import pruned_count
+from study.pruning.selection.ranking import pruned_count
 
 SHAPES = {"conv1": (4, 3, 3, 3), "conv2": (8, 4, 3, 3), "fc1": (30, 40), "fc2": (10, 30)}
 TOTAL = sum(math.prod(shape) for shape in SHAPES.values())

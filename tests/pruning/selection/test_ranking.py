@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.pruning.ranking import apportion, keep_best, pruned_count
+from study.pruning.selection.ranking import apportion, keep_best, pruned_count
 
 scores = st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0, -1.0]), min_size=1, max_size=40)
 

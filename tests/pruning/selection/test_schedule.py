@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study.errors import UsageError
-from study.pruning.schedule import SCHEDULES, sparsity_at
+from study.pruning.selection.schedule import SCHEDULES, sparsity_at
 
 finals = st.floats(0.0, 0.999)
 names = st.sampled_from(sorted(SCHEDULES))

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from study.errors import UsageError
-from study.pruning.saliency import SaliencyInputs, score
+from study.pruning.selection.saliency import SaliencyInputs, score
 
 WEIGHTS = {"a": torch.tensor([[1.0, -2.0], [0.5, 0.0]]), "b": torch.tensor([[3.0, -1.0]])}
 GRADIENTS = {"a": torch.tensor([[-1.0, 0.1], [4.0, 9.0]]), "b": torch.tensor([[0.0, 2.0]])}

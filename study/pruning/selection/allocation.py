@@ -14,8 +14,8 @@ from torch import Tensor
 
 from study.errors import UsageError, unknown_name
 from study.pruning.masking.patterns import resolve_patterns
-from study.pruning.ranking import apportion, keep_best, pruned_count
 from study.pruning.seeds import derive_seed
+from study.pruning.selection.ranking import apportion, keep_best, pruned_count
 
 LAST_LAYER_DENSITY = 0.2
 """Least density of the last layer under uniform_plus (Gale et al. 2019, section 4.2)."""

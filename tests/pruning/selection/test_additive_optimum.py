@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from study.errors import UsageError
-from study.pruning.additive_optimum import additive_optimum
+from study.pruning.selection.additive_optimum import additive_optimum
 from study.records import SensitivityRecord
 
 
