@@ -17,7 +17,7 @@ from benchmarks.measuring import Figure, interleaved_ms, ratios
 from study.pruning import PruningPlan, run_pipeline
 from study.pruning.compact import CompactCopy, Limits, smaller_forms
 from study.pruning.masking.masks import MaskedLayers, mask_layers
-from study.pruning.updates import Update
+from study.pruning.training.updates import Update
 from study.tasks import load_task
 from study.tasks.models import MODELS
 from study.tasks.recipe import Recipe, build_optimizer

@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from benchmarks.measuring import Figure, interleaved_ms, ratios
 from study.pruning.compact import CompactCopy
 from study.pruning.masking.masks import mask_layers
-from study.pruning.training import Segment, train
-from study.pruning.trajectory import build_model
+from study.pruning.training.steps import Segment, train
+from study.pruning.training.trajectory import build_model
 from study.tasks import Task, make_task
 from study.tasks.models import MODELS
 from study.tasks.recipe import build_optimizer

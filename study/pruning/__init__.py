@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from study.pruning.packed import run_packed
     from study.pruning.pipeline import run_pipeline
     from study.pruning.plan import PruningPlan
-    from study.pruning.trajectory import train_dense
+    from study.pruning.training.trajectory import train_dense
 
 _HOMES = {
     "MaskedLayers": "masking.masks",
@@ -16,7 +16,7 @@ _HOMES = {
     "mask_layers": "masking.masks",
     "run_packed": "packed",
     "run_pipeline": "pipeline",
-    "train_dense": "trajectory",
+    "train_dense": "training.trajectory",
 }
 
 __all__ = [

@@ -21,8 +21,8 @@ from study.pruning.pipeline import Pipeline
 from study.pruning.plan import PruningPlan
 from study.pruning.progress import Progress
 from study.pruning.seeds import derive_seed
-from study.pruning.training import epoch_order
-from study.pruning.trajectory import Trajectory, train_dense
+from study.pruning.training.steps import epoch_order
+from study.pruning.training.trajectory import Trajectory, train_dense
 from study.records import RoundRecord
 from study.tasks.augmentation import augment
 from study.tasks.recipe import lr_at, steps_per_epoch

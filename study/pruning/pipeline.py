@@ -18,12 +18,17 @@ from study.pruning.masking.patterns import resolve_patterns
 from study.pruning.measuring import Spent, measure
 from study.pruning.plan import PruningPlan
 from study.pruning.progress import Observer, Progress
-from study.pruning.retraining import go_back, retrain_optimizer, retrain_segment, rewind_steps
 from study.pruning.seeds import derive_seed
 from study.pruning.selection.allocation import Request, allocate
 from study.pruning.selection.saliency import SALIENCIES, SaliencyInputs, score
 from study.pruning.selection.schedule import SCHEDULES
-from study.pruning.training import (
+from study.pruning.training.retraining import (
+    go_back,
+    retrain_optimizer,
+    retrain_segment,
+    rewind_steps,
+)
+from study.pruning.training.steps import (
     Segment,
     TrainState,
     capture,
@@ -33,7 +38,7 @@ from study.pruning.training import (
     samples_in,
     train,
 )
-from study.pruning.trajectory import Trajectory, build_model, dense_steps, train_dense
+from study.pruning.training.trajectory import Trajectory, build_model, dense_steps, train_dense
 from study.records import RoundRecord
 from study.tasks.recipe import build_optimizer
 from study.tasks.task import Task

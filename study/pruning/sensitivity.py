@@ -13,8 +13,8 @@ from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.seeds import Seeds
 from study.pruning.selection.allocation import Request, allocate
 from study.pruning.selection.saliency import SaliencyInputs, score
-from study.pruning.training import Segment, TrainState, load_model, train
-from study.pruning.trajectory import build_model, dense_steps
+from study.pruning.training.steps import Segment, TrainState, load_model, train
+from study.pruning.training.trajectory import build_model, dense_steps
 from study.records import SensitivityRecord
 from study.tasks.data import Split
 from study.tasks.evaluation import BATCH_SIZE, Evaluation, evaluate

@@ -11,12 +11,12 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from study.errors import UsageError
-from study.pruning.fingerprint import Fingerprint
 from study.pruning.masking.masks import MaskedLayers
 from study.pruning.measuring import Spent
 from study.pruning.progress import Progress
-from study.pruning.training import Segment, TrainState
-from study.pruning.trajectory import Trajectory
+from study.pruning.training.fingerprint import Fingerprint
+from study.pruning.training.steps import Segment, TrainState
+from study.pruning.training.trajectory import Trajectory
 
 SCHEMA_VERSION = 1
 

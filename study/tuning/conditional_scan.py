@@ -7,8 +7,8 @@ from study.pruning.masking.masks import mask_layers
 from study.pruning.plan import PruningPlan
 from study.pruning.sensitivity import scan
 from study.pruning.state_files import load_weights
-from study.pruning.training import capture
-from study.pruning.trajectory import build_model
+from study.pruning.training.steps import capture
+from study.pruning.training.trajectory import build_model
 from study.records import (
     TRIALS_DIR,
     SensitivityRecord,

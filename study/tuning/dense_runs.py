@@ -14,7 +14,7 @@ from study.config import StudyConfig
 from study.pruning.plan import PruningPlan
 from study.pruning.seeds import Seeds
 from study.pruning.sensitivity import scan
-from study.pruning.trajectory import dense_steps
+from study.pruning.training.trajectory import dense_steps
 from study.records import SENSITIVITY_FILE, SensitivityRecord
 from study.storage import Folder
 from study.tasks.loading import load_task

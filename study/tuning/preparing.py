@@ -19,7 +19,7 @@ from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
 from study.pruning.selection.saliency import SALIENCIES
 from study.pruning.selection.schedule import SCHEDULES
-from study.pruning.trajectory import build_model, step_of_epoch
+from study.pruning.training.trajectory import build_model, step_of_epoch
 from study.storage import Folder
 from study.tasks.loading import load_task
 from study.tasks.task import Task

@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 
-from study.pruning.fingerprint import fingerprint, hash_tensors
 from study.pruning.seeds import Seeds
 from study.pruning.state_files import trajectory_from_bytes, trajectory_to_bytes
-from study.pruning.training import Segment, train
-from study.pruning.trajectory import (
+from study.pruning.training.fingerprint import fingerprint, hash_tensors
+from study.pruning.training.steps import Segment, train
+from study.pruning.training.trajectory import (
     Trajectory,
     build_model,
     dense_steps,

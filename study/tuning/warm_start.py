@@ -11,8 +11,8 @@ from study.errors import UsageError
 from study.pruning.masking.masks import mask_layers
 from study.pruning.selection.additive_optimum import additive_optimum
 from study.pruning.selection.allocation import Request, allocate
-from study.pruning.training import load_model
-from study.pruning.trajectory import Trajectory, build_model, dense_steps
+from study.pruning.training.steps import load_model
+from study.pruning.training.trajectory import Trajectory, build_model, dense_steps
 from study.records import SensitivityRecord
 from study.tasks.task import Task
 

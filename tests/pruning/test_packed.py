@@ -8,7 +8,7 @@ from study.errors import UsageError
 from study.pruning.packed import run_packed
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
-from study.pruning.trajectory import train_dense
+from study.pruning.training.trajectory import train_dense
 from study.records import RoundRecord
 from tests.pruning.tiny import Deep, Tiny, tiny_task
 
@@ -62,7 +62,7 @@ def test_dense_runs_that_are_given_are_not_trained_again(monkeypatch: pytest.Mon
     task = tiny_task(model=Deep, epochs=1)
     plans = [PruningPlan(sparsity=0.5, retrain_epochs=0, seed=seed) for seed in (0, 1)]
     starts = [train_dense(task, plan.seeds) for plan in plans]
-    monkeypatch.setattr("study.pruning.trajectory.train", None)
+    monkeypatch.setattr("study.pruning.training.trajectory.train", None)
     found = [(index, record.round) for index, record in run_packed(plans, task, starts)]
     assert sorted(found) == [(0, 0), (0, 1), (1, 0), (1, 1)]
 

@@ -14,7 +14,7 @@ from study.pruning.plan import PruningPlan
 from study.pruning.progress import Progress
 from study.pruning.selection.ranking import pruned_count
 from study.pruning.state_files import progress_from_bytes, progress_to_bytes
-from study.pruning.trajectory import train_dense
+from study.pruning.training.trajectory import train_dense
 from study.records import RoundRecord
 from study.tasks import make_task
 from tests.pruning.tiny import Deep, Tiny, forbidden_test, images, tiny_task

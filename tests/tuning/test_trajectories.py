@@ -7,8 +7,8 @@ from torch import nn
 
 import study
 from study.pruning import PruningPlan, train_dense
-from study.pruning.training import Segment, train
-from study.pruning.trajectory import Trajectory
+from study.pruning.training.steps import Segment, train
+from study.pruning.training.trajectory import Trajectory
 from study.records import RoundRecord
 from study.storage import Folder
 from study.tasks import Task, make_task
@@ -83,7 +83,9 @@ def test_a_second_study_finds_what_the_first_trained(
     shared = SharedRuns(Folder(str(tmp_path / ".trajectories")), 10**9)
     tiny = tiny_task()
     first = ensure_trajectory(Folder(str(tmp_path / "a")), "x", tiny, SEEDS, [0.0], shared)
-    monkeypatch.setattr("study.pruning.trajectory.train", None)  # nothing may be trained again
+    monkeypatch.setattr(
+        "study.pruning.training.trajectory.train", None
+    )  # nothing may be trained again
     second = ensure_trajectory(Folder(str(tmp_path / "b")), "x", tiny, SEEDS, [0.0], shared)
     assert same(first, second)
 
@@ -126,10 +128,10 @@ def test_who_takes_over_from_the_dead_goes_on_where_they_stood(
         taken.append(segment.steps)
         return train(model, optimizer, task, segment, *rest, **more)
 
-    monkeypatch.setattr("study.pruning.trajectory.train", dies_at_the_third)
+    monkeypatch.setattr("study.pruning.training.trajectory.train", dies_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         ensure_trajectory(Folder(str(tmp_path / "a")), "x", tiny, SEEDS, [], shared)
-    monkeypatch.setattr("study.pruning.trajectory.train", noted)
+    monkeypatch.setattr("study.pruning.training.trajectory.train", noted)
     found = ensure_trajectory(Folder(str(tmp_path / "b")), "x", tiny, SEEDS, [], shared)
     assert taken == [4]
     monkeypatch.undo()

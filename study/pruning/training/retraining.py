@@ -27,8 +27,8 @@ import torch
 from study.pruning.masking.masks import MaskedLayers
 from study.pruning.plan import PruningPlan
 from study.pruning.seeds import derive_seed
-from study.pruning.training import Segment, TrainState, load_model, load_optimizer
-from study.pruning.trajectory import Trajectory, build_model, dense_steps, step_of_epoch
+from study.pruning.training.steps import Segment, TrainState, load_model, load_optimizer
+from study.pruning.training.trajectory import Trajectory, build_model, dense_steps, step_of_epoch
 from study.tasks.recipe import build_optimizer, steps_per_epoch
 from study.tasks.task import Task
 

@@ -10,9 +10,16 @@ import torch
 from torch import nn
 
 from study.errors import UsageError
-from study.pruning.fingerprint import Fingerprint, fingerprint
 from study.pruning.seeds import Seeds
-from study.pruning.training import Segment, TrainState, capture, load_model, load_optimizer, train
+from study.pruning.training.fingerprint import Fingerprint, fingerprint
+from study.pruning.training.steps import (
+    Segment,
+    TrainState,
+    capture,
+    load_model,
+    load_optimizer,
+    train,
+)
 from study.tasks.recipe import build_optimizer, steps_per_epoch
 from study.tasks.task import Task
 

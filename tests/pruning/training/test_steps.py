@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from study.pruning import PruningPlan, run_pipeline
-from study.pruning.training import (
+from study.pruning.training.steps import (
     Segment,
     capture,
     epoch_order,

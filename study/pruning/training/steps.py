@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from study.pruning.seeds import derive_seed
-from study.pruning.updates import Update
+from study.pruning.training.updates import Update
 from study.tasks.augmentation import augment
 from study.tasks.recipe import lr_at, steps_per_epoch
 from study.tasks.task import Task

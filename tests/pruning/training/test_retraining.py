@@ -4,9 +4,9 @@ from torch import nn
 
 from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.plan import PruningPlan
-from study.pruning.retraining import go_back, retrain_optimizer, retrain_segment
-from study.pruning.training import Segment, TrainState, load_model, load_optimizer
-from study.pruning.trajectory import Trajectory, build_model, train_dense
+from study.pruning.training.retraining import go_back, retrain_optimizer, retrain_segment
+from study.pruning.training.steps import Segment, TrainState, load_model, load_optimizer
+from study.pruning.training.trajectory import Trajectory, build_model, train_dense
 from study.tasks.recipe import build_optimizer
 from tests.pruning.tiny import tiny_task
 

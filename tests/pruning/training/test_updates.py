@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from study.pruning.updates import Update
+from study.pruning.training.updates import Update
 from study.tasks.recipe import Recipe, build_optimizer
 
 

@@ -7,8 +7,8 @@ from study.errors import UsageError
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
 from study.pruning.seeds import Seeds
-from study.pruning.training import TrainState
-from study.pruning.trajectory import (
+from study.pruning.training.steps import TrainState
+from study.pruning.training.trajectory import (
     Trajectory,
     build_model,
     dense_steps,
@@ -76,7 +76,7 @@ def test_a_run_of_something_else_is_refused(task: Task, seeds: Seeds, words: str
 
 def test_a_complete_run_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     dense = train_dense(tiny_task(), SEEDS, [0.5, 2])
-    monkeypatch.setattr("study.pruning.trajectory.build_model", None)
+    monkeypatch.setattr("study.pruning.training.trajectory.build_model", None)
     again = train_dense(tiny_task(), SEEDS, [2], resume=dense)
     assert sorted(again.states) == [0, 8, 16]
     assert again.states[8] is dense.states[8]

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from study.pruning.fingerprint import fingerprint
 from study.pruning.seeds import Seeds
+from study.pruning.training.fingerprint import fingerprint
 from study.tasks import make_task
 from study.tasks.task import Task
 from tests.pruning.tiny import images

@@ -1,0 +1,1 @@
+"""From which state, by which steps?"""
