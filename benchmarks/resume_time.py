@@ -10,8 +10,8 @@ import torch
 
 from benchmarks.measuring import Figure
 from study.pruning import PruningPlan, run_pipeline
-from study.pruning.progress import Progress
-from study.pruning.state_files import progress_from_bytes, progress_to_bytes
+from study.pruning.states.progress import Progress
+from study.pruning.states.state_files import progress_from_bytes, progress_to_bytes
 from study.tasks import Task, make_task
 from study.tasks.models import MODELS
 

@@ -19,8 +19,8 @@ from torch import Tensor
 from study.pruning.packed_state import Stack
 from study.pruning.pipeline import Pipeline
 from study.pruning.plan import PruningPlan
-from study.pruning.progress import Progress
 from study.pruning.seeds import derive_seed
+from study.pruning.states.progress import Progress
 from study.pruning.training.steps import epoch_order
 from study.pruning.training.trajectory import Trajectory, train_dense
 from study.records import RoundRecord

@@ -17,11 +17,11 @@ from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.masking.patterns import resolve_patterns
 from study.pruning.measuring import Spent, measure
 from study.pruning.plan import PruningPlan
-from study.pruning.progress import Observer, Progress
 from study.pruning.seeds import derive_seed
 from study.pruning.selection.allocation import Request, allocate
 from study.pruning.selection.saliency import SALIENCIES, SaliencyInputs, score
 from study.pruning.selection.schedule import SCHEDULES
+from study.pruning.states.progress import Observer, Progress
 from study.pruning.training.retraining import (
     go_back,
     retrain_optimizer,

@@ -6,7 +6,7 @@ from study.config import StudyConfig
 from study.pruning.masking.masks import mask_layers
 from study.pruning.plan import PruningPlan
 from study.pruning.sensitivity import scan
-from study.pruning.state_files import load_weights
+from study.pruning.states.state_files import load_weights
 from study.pruning.training.steps import capture
 from study.pruning.training.trajectory import build_model
 from study.records import (

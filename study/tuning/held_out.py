@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from study.config import StudyConfig
 from study.pruning.masking.masks import mask_layers
 from study.pruning.plan import PruningPlan
-from study.pruning.state_files import load_weights
+from study.pruning.states.state_files import load_weights
 from study.pruning.training.steps import load_model
 from study.pruning.training.trajectory import build_model, dense_steps
 from study.records import (

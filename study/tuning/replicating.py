@@ -14,7 +14,7 @@ from study.errors import UsageError
 from study.pruning.masking.masks import MaskedLayers
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
-from study.pruning.progress import Progress
+from study.pruning.states.progress import Progress
 from study.pruning.training.trajectory import Trajectory
 from study.records import (
     CONTROLS_DIR,

@@ -12,7 +12,7 @@ from ray import tune
 
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
-from study.pruning.progress import Progress
+from study.pruning.states.progress import Progress
 from study.pruning.training.trajectory import Trajectory
 from study.records import RoundRecord
 from study.storage import Folder

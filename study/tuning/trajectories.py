@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from study.pruning.seeds import Seeds
-from study.pruning.state_files import trajectory_from_bytes, trajectory_to_bytes
+from study.pruning.states.state_files import trajectory_from_bytes, trajectory_to_bytes
 from study.pruning.training.fingerprint import fingerprint, hash_tensors
 from study.pruning.training.steps import Segment, train
 from study.pruning.training.trajectory import (

@@ -7,8 +7,12 @@ from collections.abc import Callable, Iterable
 
 from study.pruning.masking.masks import MaskedLayers
 from study.pruning.plan import PruningPlan
-from study.pruning.progress import Progress
-from study.pruning.state_files import progress_from_bytes, progress_to_bytes, weights_to_bytes
+from study.pruning.states.progress import Progress
+from study.pruning.states.state_files import (
+    progress_from_bytes,
+    progress_to_bytes,
+    weights_to_bytes,
+)
 from study.records import (
     ERROR_FILE,
     PLAN_FILE,

@@ -11,7 +11,7 @@ from study.pruning import PruningPlan, run_pipeline
 from study.pruning.compact import CompactCopy, Limits, smaller_forms
 from study.pruning.compact_layers import KeptWeights
 from study.pruning.masking.masks import MaskedLayers, mask_layers
-from study.pruning.state_files import progress_from_bytes
+from study.pruning.states.state_files import progress_from_bytes
 from study.pruning.training.steps import capture
 from study.tasks.recipe import Recipe, build_optimizer
 from tests.pruning.test_pipeline import Keeper, facts

@@ -11,9 +11,9 @@ from study.errors import UsageError
 from study.pruning import run_pipeline
 from study.pruning.masking.masks import MaskedLayers
 from study.pruning.plan import PruningPlan
-from study.pruning.progress import Progress
 from study.pruning.selection.ranking import pruned_count
-from study.pruning.state_files import progress_from_bytes, progress_to_bytes
+from study.pruning.states.progress import Progress
+from study.pruning.states.state_files import progress_from_bytes, progress_to_bytes
 from study.pruning.training.trajectory import train_dense
 from study.records import RoundRecord
 from study.tasks import make_task

@@ -7,7 +7,7 @@ import torch
 from study.config import load_config
 from study.errors import UsageError
 from study.pruning import mask_layers
-from study.pruning.state_files import load_weights
+from study.pruning.states.state_files import load_weights
 from study.pruning.training.trajectory import build_model
 from study.records import RoundRecord
 from study.storage import Folder

@@ -8,7 +8,7 @@ import pytest
 from study.pruning.masking.masks import MaskedLayers
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
-from study.pruning.progress import Progress
+from study.pruning.states.progress import Progress
 from study.records import RoundRecord
 from study.storage import Folder
 from study.tuning.trial_writer import TrialWriter

@@ -13,7 +13,7 @@ from torch import Tensor
 from study.errors import UsageError
 from study.pruning.masking.masks import MaskedLayers
 from study.pruning.measuring import Spent
-from study.pruning.progress import Progress
+from study.pruning.states.progress import Progress
 from study.pruning.training.fingerprint import Fingerprint
 from study.pruning.training.steps import Segment, TrainState
 from study.pruning.training.trajectory import Trajectory

@@ -1,0 +1,1 @@
+"""Where does a pipeline stand, and how is that kept?"""
