@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from benchmarks.measuring import Figure, interleaved_ms, ratios
 from study.pruning import PruningPlan, run_pipeline
-from study.pruning.compact import CompactCopy, Limits, smaller_forms
+from study.pruning.compact.network import CompactCopy, Limits, smaller_forms
 from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.training.updates import Update
 from study.tasks import load_task

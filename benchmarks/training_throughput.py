@@ -13,7 +13,7 @@ from torch.nn.utils import prune
 from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.measuring import Figure, interleaved_ms, ratios
-from study.pruning.compact import CompactCopy
+from study.pruning.compact.network import CompactCopy
 from study.pruning.masking.masks import mask_layers
 from study.pruning.training.steps import Segment, train
 from study.pruning.training.trajectory import build_model

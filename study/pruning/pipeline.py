@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from study.plugins import resolve
-from study.pruning.compact import CompactCopy
+from study.pruning.compact.network import CompactCopy
 from study.pruning.cost import DenseCost, dense_cost
 from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.masking.patterns import resolve_patterns

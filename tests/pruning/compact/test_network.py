@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from study.pruning import PruningPlan, run_pipeline
-from study.pruning.compact import CompactCopy, Limits, smaller_forms
-from study.pruning.compact_layers import KeptWeights
+from study.pruning.compact.layers import KeptWeights
+from study.pruning.compact.network import CompactCopy, Limits, smaller_forms
 from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.states.state_files import progress_from_bytes
 from study.pruning.training.steps import capture

@@ -15,7 +15,7 @@ from typing import Self
 import torch
 from torch import nn
 
-from study.pruning.compact_layers import Form, KeptWeights, Layer, LiveUnits, memory_format
+from study.pruning.compact.layers import Form, KeptWeights, Layer, LiveUnits, memory_format
 from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.tasks.recipe import Recipe, build_optimizer
 
