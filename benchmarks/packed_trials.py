@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.measuring import Figure, interleaved_ms, ratios
 from study.pruning import PruningPlan, run_pipeline, train_dense
-from study.pruning.packed import run_packed
+from study.pruning.packed.pipelines import run_packed
 from study.pruning.training.trajectory import Trajectory
 from study.tasks import Task, make_task
 from study.tasks.models import MODELS

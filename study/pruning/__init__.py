@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from study.pruning.masking.masks import MaskedLayers, mask_layers
-    from study.pruning.packed import run_packed
+    from study.pruning.packed.pipelines import run_packed
     from study.pruning.pipeline import run_pipeline
     from study.pruning.plan import PruningPlan
     from study.pruning.training.trajectory import train_dense
@@ -14,7 +14,7 @@ _HOMES = {
     "MaskedLayers": "masking.masks",
     "PruningPlan": "plan",
     "mask_layers": "masking.masks",
-    "run_packed": "packed",
+    "run_packed": "packed.pipelines",
     "run_pipeline": "pipeline",
     "train_dense": "training.trajectory",
 }

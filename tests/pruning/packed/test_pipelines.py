@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from study.errors import UsageError
-from study.pruning.packed import run_packed
+from study.pruning.packed.pipelines import run_packed
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
 from study.pruning.training.trajectory import train_dense

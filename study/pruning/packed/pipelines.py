@@ -16,7 +16,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from study.pruning.packed_state import Stack
+from study.pruning.packed.state import Stack
 from study.pruning.pipeline import Pipeline
 from study.pruning.plan import PruningPlan
 from study.pruning.seeds import derive_seed
