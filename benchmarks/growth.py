@@ -23,7 +23,7 @@ from search_spaces import Layer, SearchSpace
 from study.pruning import PruningPlan, mask_layers, run_pipeline, train_dense
 from study.tasks import Task, make_task
 from study.tasks.models import MODELS
-from study.tuning.searcher import PlanSearcher
+from study.tuning.search.searcher import PlanSearcher
 
 Curves = dict[str, list[float]]
 

@@ -24,7 +24,7 @@ from study.storage import Folder
 from study.tasks.loading import load_task
 from study.tasks.task import Task
 from study.tuning.history import make_yardstick
-from study.tuning.searcher import draw_plan
+from study.tuning.search.searcher import draw_plan
 from study.tuning.tracking import check_tracking
 
 KINDS = {

@@ -6,7 +6,7 @@ from study.pruning.selection.additive_optimum import additive_optimum
 from study.pruning.selection.allocation import Request, allocate
 from study.records import SensitivityRecord
 from study.tuning.preparing import prunable_layers
-from study.tuning.warm_start import warm_start_points
+from study.tuning.search.warm_start import warm_start_points
 from tests.pruning.tiny import tiny_task
 
 TASK = tiny_task()

@@ -19,7 +19,7 @@ from search_spaces import Layer, SearchSpace
 from study.objectives import Constraint
 from study.plugins import import_string
 from study.pruning.plan import PruningPlan
-from study.tuning.extension import Extensions
+from study.tuning.search.extension import Extensions
 
 
 class Asked(BaseModel):

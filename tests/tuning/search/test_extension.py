@@ -3,8 +3,8 @@ import pytest
 
 from search_spaces import Layer, SearchSpace
 from study.pruning import PruningPlan
-from study.tuning.extension import Extensions
 from study.tuning.history import Yardstick
+from study.tuning.search.extension import Extensions
 from tests.tuning.rounds import halving_plan, run_of
 
 LAYERS = (Layer("a", 4096),)

@@ -10,7 +10,7 @@ import pytest
 from search_spaces import Layer, SearchSpace
 from study.objectives import Constraint
 from study.pruning import PruningPlan
-from study.tuning.searcher import PlanSearcher, close_open_trials, make_sampler
+from study.tuning.search.searcher import PlanSearcher, close_open_trials, make_sampler
 
 LAYERS = (Layer("fc1", 100, "linear"), Layer("fc2", 50, "linear"))
 NAN = float("nan")
