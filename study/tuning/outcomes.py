@@ -18,7 +18,7 @@ from study.records import (
     utc_now,
 )
 from study.storage import Folder
-from study.tuning.stopping import RoundScheduler
+from study.tuning.early_stopping.scheduler import RoundScheduler
 
 Listener = Callable[[str, str, dict[str, Any]], None]
 """Told of every event: its name, the trial and its last result; no trial, but the detail, of those

@@ -23,7 +23,7 @@ from study.pruning.training.trajectory import build_model, step_of_epoch
 from study.storage import Folder
 from study.tasks.loading import load_task
 from study.tasks.task import Task
-from study.tuning.history import make_yardstick
+from study.tuning.early_stopping.history import make_yardstick
 from study.tuning.search.searcher import draw_plan
 from study.tuning.tracking import check_tracking
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from search_spaces import Layer, SearchSpace
 from study.pruning.plan import PruningPlan
-from study.tuning.foresight import coming_costs
-from study.tuning.history import History, Yardstick
+from study.tuning.early_stopping.foresight import coming_costs
+from study.tuning.early_stopping.history import History, Yardstick
 
 RECENT_TRIALS = 8
 """Trials whose gain says what a new one may bring."""

@@ -3,7 +3,7 @@ import pytest
 
 from search_spaces import Layer, SearchSpace
 from study.pruning import PruningPlan
-from study.tuning.history import Yardstick
+from study.tuning.early_stopping.history import Yardstick
 from study.tuning.search.extension import Extensions
 from tests.tuning.rounds import halving_plan, run_of
 

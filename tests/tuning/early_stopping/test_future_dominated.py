@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from search_spaces import Layer
 from study.pruning import PruningPlan
-from study.tuning.future_dominated import FutureDominated, conformal_bound
-from study.tuning.history import Yardstick
+from study.tuning.early_stopping.future_dominated import FutureDominated, conformal_bound
+from study.tuning.early_stopping.history import Yardstick
 from tests.tuning.rounds import halving_plan, run_of
 
 LAYERS = (Layer("a", 4096),)

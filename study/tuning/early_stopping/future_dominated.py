@@ -11,8 +11,8 @@ from typing import Any
 from search_spaces import Layer
 from study.pruning.plan import PruningPlan
 from study.pruning.seeds import derive_seed
-from study.tuning.foresight import coming_costs
-from study.tuning.history import History, Yardstick
+from study.tuning.early_stopping.foresight import coming_costs
+from study.tuning.early_stopping.history import History, Yardstick
 
 
 @dataclass(frozen=True)

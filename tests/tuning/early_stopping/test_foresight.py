@@ -2,7 +2,7 @@ import pytest
 
 from search_spaces import Layer
 from study.pruning import PruningPlan, run_pipeline
-from study.tuning.foresight import coming_costs, coming_weights
+from study.tuning.early_stopping.foresight import coming_costs, coming_weights
 from study.tuning.preparing import prunable_layers
 from tests.pruning.tiny import tiny_task
 from tests.tuning.rounds import halving_plan, result

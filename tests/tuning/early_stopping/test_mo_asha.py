@@ -1,6 +1,6 @@
 from typing import Any
 
-from study.tuning.mo_asha import MultiObjectiveHalving
+from study.tuning.early_stopping.mo_asha import MultiObjectiveHalving
 from tests.tuning.rounds import halving_plan, result
 
 OBJECTIVES: dict[str, Any] = {"val_accuracy": "max", "density": "min"}

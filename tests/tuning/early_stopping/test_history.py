@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study.objectives import Constraint
-from study.tuning.history import History, Yardstick
+from study.tuning.early_stopping.history import History, Yardstick
 from tests.tuning.rounds import result
 
 AT_DENSITY = Yardstick("val_accuracy", True, ("density",))

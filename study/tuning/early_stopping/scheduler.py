@@ -12,9 +12,9 @@ from ray.tune.schedulers import TrialScheduler
 from search_spaces import Layer
 from study.config import StudyConfig
 from study.pruning.plan import PruningPlan
-from study.tuning.future_dominated import FutureDominated
-from study.tuning.history import make_yardstick
-from study.tuning.mo_asha import MultiObjectiveHalving
+from study.tuning.early_stopping.future_dominated import FutureDominated
+from study.tuning.early_stopping.history import make_yardstick
+from study.tuning.early_stopping.mo_asha import MultiObjectiveHalving
 from study.tuning.worker_order import WaitingFirst
 
 

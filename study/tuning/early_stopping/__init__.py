@@ -1,0 +1,1 @@
+"""Which trial has no future?"""
