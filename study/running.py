@@ -9,8 +9,8 @@ from typing import Any
 
 from study.config import StudyConfig, load_config
 from study.tuning.launching import run_study
-from study.tuning.outcomes import Listener
 from study.tuning.preparing import prepare
+from study.tuning.trials.outcomes import Listener
 
 
 def run(

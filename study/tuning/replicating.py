@@ -35,7 +35,7 @@ from study.tuning.dense_runs import shared_runs, task_on_worker
 from study.tuning.points import Point
 from study.tuning.ray_session import ray_session, trial_resources
 from study.tuning.trajectories import ensure_trajectory, trajectory_hash
-from study.tuning.trial_writer import TrialWriter
+from study.tuning.trials.trial_writer import TrialWriter
 
 Done = Callable[[str], None]
 """Told of each trial that ended."""

@@ -11,7 +11,7 @@ from study.pruning.plan import PruningPlan
 from study.pruning.states.progress import Progress
 from study.records import RoundRecord
 from study.storage import Folder
-from study.tuning.trial_writer import TrialWriter
+from study.tuning.trials.trial_writer import TrialWriter
 from tests.pruning.tiny import tiny_task
 
 PLAN = PruningPlan(

@@ -20,7 +20,7 @@ from study.tasks.loading import load_task
 from study.tasks.task import Task
 from study.tuning.shared_runs import SharedRuns
 from study.tuning.trajectories import ensure_trajectory, stored_trajectory, trajectory_hash
-from study.tuning.trial_writer import TrialWriter
+from study.tuning.trials.trial_writer import TrialWriter
 
 RESULT_FIELDS = (
     "round",
