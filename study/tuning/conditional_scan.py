@@ -18,7 +18,7 @@ from study.records import (
 from study.storage import Folder
 from study.tasks.loading import load_task
 from study.tasks.recipe import build_optimizer
-from study.tuning.dense_runs import to_parquet
+from study.tuning.dense_runs.on_workers import to_parquet
 from study.tuning.points import find_point
 
 

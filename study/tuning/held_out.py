@@ -20,7 +20,7 @@ from study.records import (
 from study.storage import Folder
 from study.tasks.evaluation import evaluate
 from study.tasks.loading import load_task
-from study.tuning.trajectories import stored_trajectory, trajectory_hash
+from study.tuning.dense_runs.trajectories import stored_trajectory, trajectory_hash
 
 
 def read_test(

@@ -27,7 +27,8 @@ from study.records import (
     SensitivityRecord,
 )
 from study.storage import Folder
-from study.tuning.dense_runs import scan_layers, shared_runs, train_dense_run
+from study.tuning.dense_runs.on_workers import scan_layers, shared_runs, train_dense_run
+from study.tuning.dense_runs.trajectories import stored_trajectory
 from study.tuning.early_stopping.history import make_yardstick
 from study.tuning.early_stopping.scheduler import make_scheduler
 from study.tuning.preparing import Prepared
@@ -43,7 +44,6 @@ from study.tuning.search.extension import Extensions
 from study.tuning.search.searcher import PlanSearcher, close_open_trials, make_sampler
 from study.tuning.search.warm_start import warm_start_points
 from study.tuning.tracking import TensorBoardWriter, ray_callbacks
-from study.tuning.trajectories import stored_trajectory
 from study.tuning.trials.outcomes import Listener, OutcomeRecorder
 from study.tuning.trials.trainable import PipelineTrainable
 from study.tuning.worker_order import WaitingFirst

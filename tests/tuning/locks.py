@@ -11,7 +11,7 @@ def lock_of_a_dead_process(lock: Path) -> None:
     program = (
         "import os, signal\n"
         "from pathlib import Path\n"
-        "from study.tuning.lock_files import held\n"
+        "from study.tuning.dense_runs.lock_files import held\n"
         f"with held(Path({str(lock)!r})):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )

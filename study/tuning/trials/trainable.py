@@ -18,8 +18,12 @@ from study.records import RoundRecord
 from study.storage import Folder
 from study.tasks.loading import load_task
 from study.tasks.task import Task
-from study.tuning.shared_runs import SharedRuns
-from study.tuning.trajectories import ensure_trajectory, stored_trajectory, trajectory_hash
+from study.tuning.dense_runs.shared_runs import SharedRuns
+from study.tuning.dense_runs.trajectories import (
+    ensure_trajectory,
+    stored_trajectory,
+    trajectory_hash,
+)
 from study.tuning.trials.trial_writer import TrialWriter
 
 RESULT_FIELDS = (

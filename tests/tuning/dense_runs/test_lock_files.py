@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from study.tuning.lock_files import held, is_held
+from study.tuning.dense_runs.lock_files import held, is_held
 from tests.tuning.locks import lock_of_a_dead_process
 
 ELSEWHERE = "another-machine 1 abc"
@@ -46,7 +46,7 @@ def test_the_lock_of_a_dead_process_here_is_free_at_once(tmp_path: Path) -> None
 def test_the_lock_of_a_silent_process_elsewhere_is_free_after_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("study.tuning.lock_files.SILENCE_S", 0.3)
+    monkeypatch.setattr("study.tuning.dense_runs.lock_files.SILENCE_S", 0.3)
     lock = tmp_path / "lock"
     lock.write_text(ELSEWHERE)
     assert is_held(lock)
@@ -58,7 +58,7 @@ def test_the_lock_of_a_silent_process_elsewhere_is_free_after_a_while(
 def test_a_process_elsewhere_that_gives_signs_of_life_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("study.tuning.lock_files.SILENCE_S", 0.4)
+    monkeypatch.setattr("study.tuning.dense_runs.lock_files.SILENCE_S", 0.4)
     lock, over = tmp_path / "lock", threading.Event()
     lock.write_text(ELSEWHERE)
 
@@ -75,7 +75,7 @@ def test_a_process_elsewhere_that_gives_signs_of_life_is_waited_for(
 
 
 def test_an_owner_touches_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("study.tuning.lock_files.HEARTBEAT_S", 0.02)
+    monkeypatch.setattr("study.tuning.dense_runs.lock_files.HEARTBEAT_S", 0.02)
     lock, times = tmp_path / "lock", set()
     with held(lock):
         for _ in range(20):

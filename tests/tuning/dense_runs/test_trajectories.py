@@ -12,8 +12,8 @@ from study.pruning.training.trajectory import Trajectory
 from study.records import RoundRecord
 from study.storage import Folder
 from study.tasks import Task, make_task
-from study.tuning.shared_runs import SharedRuns
-from study.tuning.trajectories import (
+from study.tuning.dense_runs.shared_runs import SharedRuns
+from study.tuning.dense_runs.trajectories import (
     behaviour_fingerprint,
     ensure_trajectory,
     environment_hash,
@@ -108,7 +108,7 @@ def test_a_study_that_needs_fewer_states_takes_none_from_the_others(tmp_path: Pa
 def test_who_takes_over_from_the_dead_goes_on_where_they_stood(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("study.tuning.trajectories.CHECKPOINT_INTERVAL_S", 0.0)
+    monkeypatch.setattr("study.tuning.dense_runs.trajectories.CHECKPOINT_INTERVAL_S", 0.0)
     shared = SharedRuns(Folder(str(tmp_path / ".trajectories")), 10**9)
     tiny, taken = tiny_task(), []
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from study.records import TRAJECTORY_FILE
 from study.storage import Folder
-from study.tuning.lock_files import held, is_held
+from study.tuning.dense_runs.lock_files import held, is_held
 
 SHARED_DIR = ".trajectories"
 """Beside the studies of a storage path."""

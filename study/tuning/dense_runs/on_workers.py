@@ -19,9 +19,9 @@ from study.records import SENSITIVITY_FILE, SensitivityRecord
 from study.storage import Folder
 from study.tasks.loading import load_task
 from study.tasks.task import Task
+from study.tuning.dense_runs.shared_runs import SHARED_DIR, SharedRuns
+from study.tuning.dense_runs.trajectories import ensure_trajectory, trajectory_hash
 from study.tuning.preparing import Prepared
-from study.tuning.shared_runs import SHARED_DIR, SharedRuns
-from study.tuning.trajectories import ensure_trajectory, trajectory_hash
 
 
 def seeds_of(seed: int) -> Seeds:

@@ -31,7 +31,7 @@ from study.storage import Folder
 from study.tasks.data import Split
 from study.tasks.recipe import build_optimizer
 from study.tasks.task import Task
-from study.tuning.shared_runs import SharedRuns
+from study.tuning.dense_runs.shared_runs import SharedRuns
 
 FEW_EXAMPLES = 16
 """Examples of the training step by which models and losses are told apart."""

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from study.storage import Folder
-from study.tuning.shared_runs import LOCK_FILE, SharedRuns
+from study.tuning.dense_runs.shared_runs import LOCK_FILE, SharedRuns
 from tests.tuning.locks import lock_of_a_dead_process
 
 
