@@ -71,7 +71,7 @@ def run(ctx: click.Context, /, study: str, changes: tuple[str, ...], **options: 
     from study.errors import NothingToReportError
     from study.progress import Progress
     from study.tuning.launching import run_study
-    from study.tuning.ray_session import ray_session
+    from study.tuning.ray.ray_session import ray_session
 
     quiet, written = options["quiet"], None
     with Progress(config, quiet=quiet) as progress, ray_session():

@@ -33,20 +33,20 @@ from study.tuning.early_stopping.history import make_yardstick
 from study.tuning.early_stopping.scheduler import make_scheduler
 from study.tuning.preparing import Prepared
 from study.tuning.provenance import collect
-from study.tuning.ray_session import (
+from study.tuning.ray.ray_session import (
     asked_now_and_then,
     ray_session,
     room_for_trials,
     trial_resources,
     worker_count,
 )
+from study.tuning.ray.worker_order import WaitingFirst
 from study.tuning.search.extension import Extensions
 from study.tuning.search.searcher import PlanSearcher, close_open_trials, make_sampler
 from study.tuning.search.warm_start import warm_start_points
 from study.tuning.tracking import TensorBoardWriter, ray_callbacks
 from study.tuning.trials.outcomes import Listener, OutcomeRecorder
 from study.tuning.trials.trainable import PipelineTrainable
-from study.tuning.worker_order import WaitingFirst
 
 RAY_DIR = "ray"
 """Ray Tune's own files within a study folder."""

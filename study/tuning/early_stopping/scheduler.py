@@ -15,7 +15,7 @@ from study.pruning.plan import PruningPlan
 from study.tuning.early_stopping.future_dominated import FutureDominated
 from study.tuning.early_stopping.history import make_yardstick
 from study.tuning.early_stopping.mo_asha import MultiObjectiveHalving
-from study.tuning.worker_order import WaitingFirst
+from study.tuning.ray.worker_order import WaitingFirst
 
 
 class StoppingRule(Protocol):

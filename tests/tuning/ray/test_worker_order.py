@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from ray.tune.experiment import Trial
 
-from study.tuning.worker_order import WaitingFirst
+from study.tuning.ray.worker_order import WaitingFirst
 
 
 def trial(order: int, status: str, worker: bool) -> SimpleNamespace:

@@ -3,7 +3,7 @@
 import pytest
 
 from study.config import load_config
-from study.tuning.ray_session import asked_now_and_then, room_for_trials, worker_count
+from study.tuning.ray.ray_session import asked_now_and_then, room_for_trials, worker_count
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_a_cluster_that_grows_is_noticed_and_not_asked_all_the_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock, asked = [0.0], []
-    monkeypatch.setattr("study.tuning.ray_session.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("study.tuning.ray.ray_session.time.monotonic", lambda: clock[0])
 
     def ask() -> int:
         asked.append(clock[0])

@@ -1,0 +1,1 @@
+"""Which machines, which worker? (``import ray`` is Ray itself, never this folder.)"""
