@@ -10,9 +10,9 @@ from study.config import StudyConfig
 from study.errors import NothingToReportError, UsageError
 from study.records import REPORT_FILE
 from study.storage import Folder
-from study.tuning.held_out import read_test
-from study.tuning.points import find_point
-from study.tuning.replicating import replicate
+from study.tuning.afterwards.held_out import read_test
+from study.tuning.afterwards.points import find_point
+from study.tuning.afterwards.replicating import replicate
 
 Say = Callable[[str], None]
 """Takes a line for the user."""

@@ -13,7 +13,7 @@ from study.finishing import finish
 from study.pruning import PruningPlan, run_pipeline
 from study.storage import Folder
 from study.tasks import evaluate, load_task
-from study.tuning.held_out import read_test
+from study.tuning.afterwards.held_out import read_test
 from tests.conftest import SMALL
 
 pytestmark = pytest.mark.slow

@@ -37,8 +37,8 @@ def replicate(
     from analysis import load
     from analysis.tables import render_table, select_table
     from study.storage import Folder
-    from study.tuning.points import find_point
-    from study.tuning.replicating import replicate as run_again
+    from study.tuning.afterwards.points import find_point
+    from study.tuning.afterwards.replicating import replicate as run_again
 
     folder = Folder(directory)
     point = find_point(folder, trial_id, round_)

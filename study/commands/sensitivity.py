@@ -40,7 +40,7 @@ def sensitivity(
 
     if trial_id is not None:
         from study.storage import Folder
-        from study.tuning.conditional_scan import scan_round
+        from study.tuning.afterwards.conditional_scan import scan_round
 
         records = scan_round(Folder(study), trial_id, round_)
         found = pd.DataFrame([record.model_dump() for record in records])

@@ -31,9 +31,9 @@ from study.records import (
 )
 from study.storage import Folder
 from study.tasks.task import Task
+from study.tuning.afterwards.points import Point
 from study.tuning.dense_runs.on_workers import shared_runs, task_on_worker
 from study.tuning.dense_runs.trajectories import ensure_trajectory, trajectory_hash
-from study.tuning.points import Point
 from study.tuning.ray.ray_session import ray_session, trial_resources
 from study.tuning.trials.trial_writer import TrialWriter
 

@@ -15,8 +15,8 @@ from study.pruning import PruningPlan, run_pipeline
 from study.records import Origin, RoundRecord, TrialOutcome
 from study.storage import Folder
 from study.tasks import load_task
-from study.tuning.points import find_point
-from study.tuning.replicating import _run_seed, replicate, unpruned
+from study.tuning.afterwards.points import find_point
+from study.tuning.afterwards.replicating import _run_seed, replicate, unpruned
 from tests.conftest import SMALL
 
 
@@ -118,7 +118,7 @@ def test_a_control_that_fails_is_on_record_and_its_seed_is_given_up(
             raise ValueError("no such luck")
         return run_pipeline(plan, *rest)
 
-    monkeypatch.setattr("study.tuning.replicating.run_pipeline", fail_when_shuffled)
+    monkeypatch.setattr("study.tuning.afterwards.replicating.run_pipeline", fail_when_shuffled)
     ended = _run_seed(str(folder), find_point(study, trial, 1), 7)
     name = f"{trial}-round-1-seed-7"
     assert ended == [(name, True), (f"{name}-reinit", True), (f"{name}-shuffled", False)]

@@ -12,7 +12,7 @@ from study.pruning.training.trajectory import build_model
 from study.records import RoundRecord
 from study.storage import Folder
 from study.tasks import evaluate, load_task
-from study.tuning.conditional_scan import scan_round
+from study.tuning.afterwards.conditional_scan import scan_round
 from tests.conftest import SMALL
 
 pytestmark = pytest.mark.slow

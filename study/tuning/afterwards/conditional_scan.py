@@ -18,8 +18,8 @@ from study.records import (
 from study.storage import Folder
 from study.tasks.loading import load_task
 from study.tasks.recipe import build_optimizer
+from study.tuning.afterwards.points import find_point
 from study.tuning.dense_runs.on_workers import to_parquet
-from study.tuning.points import find_point
 
 
 def scan_round(study: Folder, trial_id: str, round_: int | None = None) -> list[SensitivityRecord]:

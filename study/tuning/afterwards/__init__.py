@@ -1,0 +1,1 @@
+"""What is measured again when the search is over?"""
