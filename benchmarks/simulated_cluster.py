@@ -19,7 +19,7 @@ from ray import tune
 
 from benchmarks.measuring import Figure
 from benchmarks.study_events import times_of
-from study.config import load_config
+from study.configuration.loading import load_config
 from study.tuning import launching
 from study.tuning.preparing import prepare
 

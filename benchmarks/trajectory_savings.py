@@ -7,7 +7,7 @@ import time
 import torch
 
 from benchmarks.measuring import Figure
-from study.config import load_config
+from study.configuration.loading import load_config
 from study.pruning import PruningPlan, run_pipeline, train_dense
 from study.tasks import load_task
 

@@ -17,7 +17,7 @@ import torch
 import study
 from benchmarks.measuring import Figure
 from benchmarks.study_events import times_of
-from study.config import load_config
+from study.configuration.loading import load_config
 from study.pruning import PruningPlan, run_pipeline
 from study.tasks import load_task
 

@@ -4,15 +4,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from study.config import StudyConfig, load_config
+    from study.configuration.loading import StudyConfig, load_config
     from study.errors import NothingToReportError, UsageError
     from study.running import run
 
 _HOMES = {
     "NothingToReportError": "errors",
-    "StudyConfig": "config",
+    "StudyConfig": "configuration.loading",
     "UsageError": "errors",
-    "load_config": "config",
+    "load_config": "configuration.loading",
     "run": "running",
 }
 

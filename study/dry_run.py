@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from study.config import StudyConfig, to_toml
+from study.configuration.loading import StudyConfig, to_toml
 from study.tuning.preparing import Prepared
 
 

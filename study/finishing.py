@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from analysis import load, write_report
 from analysis.reporting.reported import headline_networks, reported_networks
-from study.config import StudyConfig
+from study.configuration.loading import StudyConfig
 from study.errors import NothingToReportError, UsageError
 from study.records import REPORT_FILE
 from study.storage import Folder

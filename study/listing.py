@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from study.config import presets
+from study.configuration.loading import presets
 from study.errors import UsageError
 from study.plugins import names
 from study.pruning.selection.allocation import ALLOCATIONS

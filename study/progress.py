@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from study.config import StudyConfig
+from study.configuration.loading import StudyConfig
 from study.front_plot import front_plot
 from study.standing import PHASES, Standing
 

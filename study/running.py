@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from study.config import StudyConfig, load_config
+from study.configuration.loading import StudyConfig, load_config
 from study.tuning.launching import run_study
 from study.tuning.preparing import prepare
 from study.tuning.trials.outcomes import Listener
@@ -28,7 +28,7 @@ def run(
     ----------
     config
         Name of a preset, path of a study file, a mapping of the same shape, or a
-        :class:`~study.config.StudyConfig`.
+        :class:`~study.configuration.loading.StudyConfig`.
     name, storage_path, num_samples, seed
         Fields of the ``[study]`` table to change.
     listener

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from study.config import StudyConfig
+from study.configuration.loading import StudyConfig
 from study.front_plot import Network, front_of
 
 PHASES = {

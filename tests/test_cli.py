@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from study.config import load_config, to_toml
+from study.configuration.loading import load_config, to_toml
 from tests.conftest import SMALL, environment
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")

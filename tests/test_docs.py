@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from study.cli import main as cli
-from study.config import load_config
+from study.configuration.loading import load_config
 from tests.conftest import environment
 
 ROOT = Path(__file__).parent.parent

@@ -8,7 +8,7 @@ import pytest
 
 from analysis import load
 from analysis.reporting.reported import headline_networks, reported_networks
-from study.config import load_config
+from study.configuration.loading import load_config
 from study.finishing import finish
 from study.pruning import PruningPlan, run_pipeline
 from study.storage import Folder

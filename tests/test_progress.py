@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from study.config import load_config
+from study.configuration.loading import load_config
 from study.progress import Progress
 from tests.conftest import SMALL
 

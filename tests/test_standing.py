@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from study.config import load_config
+from study.configuration.loading import load_config
 from study.standing import Standing, duration
 from tests.conftest import SMALL
 

@@ -12,7 +12,7 @@ from study.commands.options import as_seconds, changes_option, settings
 
 def _show_config_help(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
-        from study.config_help import config_help
+        from study.configuration.help import config_help
 
         click.echo(config_help())
         ctx.exit()
@@ -44,7 +44,7 @@ def _show_config_help(ctx: click.Context, _: click.Parameter, wanted: bool) -> N
 @click.pass_context
 def run(ctx: click.Context, /, study: str, changes: tuple[str, ...], **options: Any) -> None:
     """Run a study: a study file, or a preset (default: digits-mlp)."""
-    from study.config import load_config
+    from study.configuration.loading import load_config
 
     own = settings(
         {

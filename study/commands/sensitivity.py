@@ -63,7 +63,7 @@ def _scan_dense(
     study: str, name: str | None, storage_path: str | None, seed: int | None,
     changes: tuple[str, ...],
 ) -> str:  # fmt: skip
-    from study.config import load_config
+    from study.configuration.loading import load_config
     from study.tuning.launching import scan_only
     from study.tuning.preparing import prepare
 

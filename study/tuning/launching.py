@@ -16,7 +16,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from ray import tune
 
-from study.config import StudyConfig, to_toml
+from study.configuration.loading import StudyConfig, to_toml
 from study.pruning.sensitivity import sparsity_thresholds
 from study.records import (
     JOURNAL_FILE,

@@ -11,7 +11,7 @@ from torch import nn
 
 from search_spaces import Layer
 from search_spaces.values import options
-from study.config import StudyConfig
+from study.configuration.loading import StudyConfig
 from study.errors import UsageError
 from study.plugins import resolve
 from study.pruning.masking.masks import mask_layers

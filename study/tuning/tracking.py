@@ -11,7 +11,7 @@ from typing import Any
 from ray.tune import Callback
 from tensorboardX import SummaryWriter
 
-from study.config import StudyConfig
+from study.configuration.loading import StudyConfig
 from study.errors import UsageError
 from study.storage import Folder
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import study
-from study.config import load_config
+from study.configuration.loading import load_config
 from study.pruning import PruningPlan, run_pipeline
 from study.pruning.selection.saliency import SaliencyInputs
 from study.records import Event, Provenance, RoundRecord, TrialOutcome

@@ -6,7 +6,7 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event
 
 import study
-from study.config import load_config
+from study.configuration.loading import load_config
 from study.errors import UsageError
 from study.tuning.preparing import prepare
 from study.tuning.tracking import SCALARS, TensorBoardWriter

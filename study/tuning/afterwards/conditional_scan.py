@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from study.config import StudyConfig
+from study.configuration.loading import StudyConfig
 from study.pruning.masking.masks import mask_layers
 from study.pruning.plan import PruningPlan
 from study.pruning.sensitivity import scan

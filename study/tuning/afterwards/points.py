@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 
-from study.config import StudyConfig, load_config
+from study.configuration.loading import StudyConfig, load_config
 from study.errors import UsageError, unknown_name
 from study.pruning.plan import PruningPlan
 from study.records import PLAN_FILE, STUDY_FILE, TRIALS_DIR, round_state_file

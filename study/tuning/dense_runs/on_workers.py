@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import ray
 import torch
 
-from study.config import StudyConfig
+from study.configuration.loading import StudyConfig
 from study.pruning.plan import PruningPlan
 from study.pruning.seeds import Seeds
 from study.pruning.sensitivity import scan

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from study.config import StudyConfig
+from study.configuration.loading import StudyConfig
 from study.errors import UsageError
 from study.objectives import QUALITIES, Constraint
 

@@ -10,7 +10,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from search_spaces import Layer
-from study.config import StudyConfig
+from study.configuration.loading import StudyConfig
 from study.pruning.plan import PruningPlan
 from study.tuning.early_stopping.future_dominated import FutureDominated
 from study.tuning.early_stopping.history import make_yardstick

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import optuna
 import ray
 
-from study.config import StudyConfig
+from study.configuration.loading import StudyConfig
 from study.errors import UsageError
 
 ASK_AGAIN_S = 1.0

@@ -4,7 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from study.config import load_config
+from study.configuration.loading import load_config
 from study.errors import UsageError
 from study.pruning import mask_layers
 from study.pruning.states.state_files import load_weights

@@ -9,7 +9,7 @@ import pytest
 from safetensors.torch import load_file
 
 from analysis import load
-from study.config import load_config
+from study.configuration.loading import load_config
 from study.errors import UsageError
 from study.pruning import PruningPlan, run_pipeline
 from study.records import Origin, RoundRecord, TrialOutcome

@@ -9,7 +9,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 import study
-from study.config import load_config
+from study.configuration.loading import load_config
 from study.errors import UsageError
 from study.pruning import PruningPlan, run_pipeline
 from study.records import RoundRecord, TrialOutcome

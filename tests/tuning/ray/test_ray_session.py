@@ -2,7 +2,7 @@
 
 import pytest
 
-from study.config import load_config
+from study.configuration.loading import load_config
 from study.tuning.ray.ray_session import asked_now_and_then, room_for_trials, worker_count
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from study.config_keys import config_tables
+from study.configuration.keys import config_tables
 
 
 def config_help() -> str:

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from search_spaces.values import Integers, Names, Numbers
-from study.config import StudyConfig
+from study.configuration.loading import StudyConfig
 
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 _VALUES = {

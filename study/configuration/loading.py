@@ -14,7 +14,7 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from study.config_models import StudyConfig
+from study.configuration.models import StudyConfig
 from study.errors import UsageError, unknown_name
 
 __all__ = ["StudyConfig", "explain", "load_config", "presets", "to_toml"]

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from search_spaces import Range
-from study.config import load_config, presets, to_toml
-from study.config_help import config_help
+from study.configuration.help import config_help
+from study.configuration.loading import load_config, presets, to_toml
 from study.errors import UsageError
 
 MINIMAL: dict[str, Any] = {"task": {"dataset": "digits", "model": "mlp"}}

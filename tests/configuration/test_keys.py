@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from study.config import load_config
-from study.config_help import config_help
-from study.config_keys import ConfigKey, config_tables
+from study.configuration.help import config_help
+from study.configuration.keys import ConfigKey, config_tables
+from study.configuration.loading import load_config
 
 KEYS = [(table.name, key) for table in config_tables() for key in table.keys]
 TASK: dict[str, Any] = {"dataset": "digits", "model": "mlp"}
