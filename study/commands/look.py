@@ -34,7 +34,7 @@ def status(directory: str, format_: str, watch: bool) -> None:
     if not watch:
         click.echo(text()[0])
         return
-    from study.watching import watch as watch_until_over
+    from study.terminal.watching import watch as watch_until_over
 
     watch_until_over(text, WATCH_INTERVAL_S, redraw=format_ == "table" and sys.stdout.isatty())
 

@@ -69,7 +69,7 @@ def run(ctx: click.Context, /, study: str, changes: tuple[str, ...], **options: 
         return
 
     from study.errors import NothingToReportError
-    from study.progress import Progress
+    from study.terminal.progress import Progress
     from study.tuning.launching import run_study
     from study.tuning.ray.ray_session import ray_session
 

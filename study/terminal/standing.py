@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from study.configuration.loading import StudyConfig
-from study.front_plot import Network, front_of
+from study.terminal.front_plot import Network, front_of
 
 PHASES = {
     "training_dense_run": "training the dense network",

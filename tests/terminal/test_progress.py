@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from study.configuration.loading import load_config
-from study.progress import Progress
+from study.terminal.progress import Progress
 from tests.conftest import SMALL
 
 CONFIG = load_config({**SMALL, "study": {"name": "small", "num_samples": 4}})

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.front_plot import front_of, front_plot
+from study.terminal.front_plot import front_of, front_plot
 
 NETWORKS = st.lists(
     st.tuples(st.floats(1e-6, 1.0), st.floats(0, 1) | st.just(float("nan"))), max_size=60

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from study.configuration.loading import load_config
-from study.standing import Standing, duration
+from study.terminal.standing import Standing, duration
 from tests.conftest import SMALL
 
 

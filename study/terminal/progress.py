@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from study.configuration.loading import StudyConfig
-from study.front_plot import front_plot
-from study.standing import PHASES, Standing
+from study.terminal.front_plot import front_plot
+from study.terminal.standing import PHASES, Standing
 
 LINE_INTERVAL_S = 10.0
 """Least time between two lines where there is no terminal."""
