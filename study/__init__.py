@@ -4,16 +4,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from study.commands.running import run
     from study.configuration.loading import StudyConfig, load_config
     from study.errors import NothingToReportError, UsageError
-    from study.running import run
 
 _HOMES = {
     "NothingToReportError": "errors",
     "StudyConfig": "configuration.loading",
     "UsageError": "errors",
     "load_config": "configuration.loading",
-    "run": "running",
+    "run": "commands.running",
 }
 
 __all__ = ["NothingToReportError", "StudyConfig", "UsageError", "load_config", "run"]

@@ -1,1 +1,1 @@
-"""The commands of ``prune-study``, a module each; they import what they need when they run."""
+"""What does the terminal's user ask for? Modules here import what they need when they run."""

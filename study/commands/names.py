@@ -18,7 +18,7 @@ from study.commands.exit_codes import CRASH
 @click.option("--storage-path", default="studies", metavar="DIR", help="Where studies are.")
 def list_(what: str, storage_path: str) -> None:
     """List the names that a study file or a command may use."""
-    from study.listing import names_of
+    from study.commands.listing import names_of
 
     for line in names_of(what, storage_path):
         click.echo(line)
@@ -29,7 +29,7 @@ def list_(what: str, storage_path: str) -> None:
 @click.pass_context
 def doctor(ctx: click.Context, storage_path: str) -> None:
     """Check the environment, and say what is wrong and how to mend it."""
-    from study.doctor import examine
+    from study.commands.doctor import examine
 
     findings = examine(storage_path)
     for finding in findings:

@@ -63,7 +63,7 @@ def run(ctx: click.Context, /, study: str, changes: tuple[str, ...], **options: 
 
     prepared = prepare(config)
     if options["dry_run"]:
-        from study.dry_run import describe
+        from study.commands.dry_run import describe
 
         click.echo(describe(prepared))
         return
@@ -77,7 +77,7 @@ def run(ctx: click.Context, /, study: str, changes: tuple[str, ...], **options: 
     with Progress(config, quiet=quiet) as progress, ray_session():
         finished = run_study(prepared, progress.listen)
         if not options["no_report"]:
-            from study.finishing import finish
+            from study.commands.finishing import finish
 
             interrupted = finished.interrupted
             written = finish(finished.folder, config, progress.say, train=not interrupted)

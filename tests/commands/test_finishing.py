@@ -8,8 +8,8 @@ import pytest
 
 from analysis import load
 from analysis.reporting.reported import headline_networks, reported_networks
+from study.commands.finishing import finish
 from study.configuration.loading import load_config
-from study.finishing import finish
 from study.pruning import PruningPlan, run_pipeline
 from study.storage import Folder
 from study.tasks import evaluate, load_task
