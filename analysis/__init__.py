@@ -40,9 +40,9 @@ if TYPE_CHECKING:
         sensitivity_map_data,
         sensitivity_thresholds,
     )
+    from analysis.reading.files.problems import ProblemWarning
     from analysis.reading.loading import load
     from analysis.reading.objectives import DEFAULT_OBJECTIVES
-    from analysis.reading.problems import ProblemWarning
     from analysis.reading.results import Results
     from analysis.report import write_report
     from analysis.reporting.checks import Check, checklist, checklist_frame
@@ -64,7 +64,7 @@ _HOMES = {
     "Check": "reporting.checks",
     "DEFAULT_OBJECTIVES": "reading.objectives",
     "Interval": "statistics.intervals",
-    "ProblemWarning": "reading.problems",
+    "ProblemWarning": "reading.files.problems",
     "Results": "reading.results",
     "attainment_surfaces": "fronts.attainment",
     "best_at_density": "fronts.choosing",

@@ -11,7 +11,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from analysis.fronts.pareto import pareto_front
-from analysis.reading.masks import read_masks
+from analysis.reading.files.masks import read_masks
 from analysis.reading.objectives import DEFAULT_OBJECTIVES, Objectives
 from analysis.reading.results import Results
 from analysis.style import axes_or_new, entitle, say

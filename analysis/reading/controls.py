@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.reading.lines import whole_lines
-from analysis.reading.problems import refuse_newer
+from analysis.reading.files.lines import whole_lines
+from analysis.reading.files.problems import refuse_newer
 from study.records import (
     CONTROLS_DIR,
     ORIGIN_FILE,

@@ -7,8 +7,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.reading.schema import layer_schema, round_layers_schema
-from analysis.reading.trial_lines import read_trials
+from analysis.reading.files.schema import layer_schema, round_layers_schema
+from analysis.reading.files.trial_lines import read_trials
 from study.storage import Folder
 
 

@@ -13,13 +13,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.reading.completeness import compare_with_outcomes, is_trial
 from analysis.reading.controls import add_test_figures, replicates_among
-from analysis.reading.documents import is_over, read_document, read_documents, read_events
+from analysis.reading.files.completeness import compare_with_outcomes, is_trial
+from analysis.reading.files.documents import is_over, read_document, read_documents, read_events
+from analysis.reading.files.problems import ProblemWarning
+from analysis.reading.files.trial_lines import read_rounds
 from analysis.reading.names import distinct_names
-from analysis.reading.problems import ProblemWarning
 from analysis.reading.results import Results, name_study
-from analysis.reading.trial_lines import read_rounds
 from analysis.reading.trials import last_rows, trials_frame
 from study.errors import UsageError
 from study.records import (

@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 
 from analysis.reading.controls import read_controls, read_held_out
+from analysis.reading.files.problems import told_problems
 from analysis.reading.layers import read_layers
 from analysis.reading.objectives import Objectives, objectives_of
-from analysis.reading.problems import told_problems
 from analysis.reading.sensitivity import read_sensitivity
 from study.storage import Folder
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.reading.problems import refuse_newer
-from analysis.reading.schema import sensitivity_schema
+from analysis.reading.files.problems import refuse_newer
+from analysis.reading.files.schema import sensitivity_schema
 from study.records import SENSITIVITY_FILE, TRIALS_DIR, round_sensitivity_file
 from study.storage import Folder
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from analysis.reading.documents import Document
+from analysis.reading.files.documents import Document
 
 PLAN_COLUMNS = {
     "sparsity": "float64",

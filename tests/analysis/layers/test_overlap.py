@@ -9,7 +9,7 @@ from safetensors.numpy import save
 from safetensors.torch import save as save_torch
 
 import analysis
-from analysis.reading.masks import masks_from, read_masks
+from analysis.reading.files.masks import masks_from, read_masks
 from study.errors import UsageError
 from study.storage import Folder
 from tests.analysis.study_folders import new_study

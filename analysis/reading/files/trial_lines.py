@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pyarrow as pa
 
-from analysis.reading.cache import read_cache, write_cache
-from analysis.reading.files import read_batches, stamps
-from analysis.reading.lines import parse_batches
-from analysis.reading.schema import round_schema
+from analysis.reading.files.cache import read_cache, write_cache
+from analysis.reading.files.lines import parse_batches
+from analysis.reading.files.schema import round_schema
+from analysis.reading.files.trial_files import read_batches, stamps
 from study.records import ROUNDS_FILE
 from study.storage import Folder
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
-from analysis.reading.problems import refuse_newer
+from analysis.reading.files.problems import refuse_newer
 
 _BLOCK_BYTES = 1 << 20
 """Text parsed at a time; more where a file is longer, as no line may straddle."""

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.reading.files import read_batches
-from analysis.reading.lines import whole_lines
-from analysis.reading.problems import refuse_newer
+from analysis.reading.files.lines import whole_lines
+from analysis.reading.files.problems import refuse_newer
+from analysis.reading.files.trial_files import read_batches
 from study.records import EVENTS_FILE, TRIALS_DIR
 from study.storage import Folder
 

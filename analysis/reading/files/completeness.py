@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analysis.reading.documents import Document
+from analysis.reading.files.documents import Document
 from study.records import PLAN_FILE, ROUNDS_FILE, TRIALS_DIR
 from study.storage import Folder
 

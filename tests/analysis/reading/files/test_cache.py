@@ -8,7 +8,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import analysis
-from analysis.reading import trial_lines
+from analysis.reading.files import trial_lines
 from tests.analysis.study_folders import new_study, searched_study
 
 
