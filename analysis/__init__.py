@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from analysis.fronts.search_progress import plot_hypervolume
     from analysis.fronts.seed_fronts import plot_attainment
     from analysis.fronts.trade_off import pareto_data, plot_pareto
+    from analysis.judging.checks import Check, checklist, checklist_frame
+    from analysis.judging.validation_gaps import mean_gap, validation_gap
     from analysis.layers.dead_units import dead_units_summary, plot_dead_units, unit_deaths
     from analysis.layers.layer_densities import (
         front_layers,
@@ -45,9 +47,7 @@ if TYPE_CHECKING:
     from analysis.reading.objectives import DEFAULT_OBJECTIVES
     from analysis.reading.results import Results
     from analysis.report import write_report
-    from analysis.reporting.checks import Check, checklist, checklist_frame
     from analysis.reporting.comparison_report import write_comparison
-    from analysis.reporting.validation_gaps import mean_gap, validation_gap
     from analysis.rounds import plot_rounds, rounds_data
     from analysis.settings.importance import importances, plot_importance
     from analysis.settings.parameters import plan_parameters
@@ -61,15 +61,15 @@ if TYPE_CHECKING:
     from analysis.statistics.scoring import scores
 
 _HOMES = {
-    "Check": "reporting.checks",
+    "Check": "judging.checks",
     "DEFAULT_OBJECTIVES": "reading.objectives",
     "Interval": "statistics.intervals",
     "ProblemWarning": "reading.files.problems",
     "Results": "reading.results",
     "attainment_surfaces": "fronts.attainment",
     "best_at_density": "fronts.choosing",
-    "checklist": "reporting.checks",
-    "checklist_frame": "reporting.checks",
+    "checklist": "judging.checks",
+    "checklist_frame": "judging.checks",
     "compare": "comparing.comparison",
     "compare_hypervolumes": "comparing.hypervolume_comparison",
     "comparison_data": "comparing.comparison",
@@ -87,7 +87,7 @@ _HOMES = {
     "layer_density_data": "layers.layer_densities",
     "load": "reading.loading",
     "mask_overlap": "layers.overlap",
-    "mean_gap": "reporting.validation_gaps",
+    "mean_gap": "judging.validation_gaps",
     "networks": "statistics.replicates",
     "operating_points": "fronts.choosing",
     "pareto_data": "fronts.trade_off",
@@ -120,7 +120,7 @@ _HOMES = {
     "t_intervals": "statistics.intervals",
     "trial_costs": "spending.cost",
     "unit_deaths": "layers.dead_units",
-    "validation_gap": "reporting.validation_gaps",
+    "validation_gap": "judging.validation_gaps",
     "write_comparison": "reporting.comparison_report",
     "write_report": "report",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Literal
 
+from analysis.judging.status import study_state
 from analysis.reading.results import Results
 from analysis.reporting.background import appendix, reviewer, task_name, what_was_run
 from analysis.reporting.controls_section import controls, selection
@@ -15,7 +16,6 @@ from analysis.reporting.importance_section import importance
 from analysis.reporting.layers_section import layers
 from analysis.reporting.rendering import to_html, to_markdown
 from analysis.reporting.schedule_section import schedule
-from analysis.reporting.status import study_state
 from analysis.reporting.summary import to_json
 from analysis.reporting.trade_off_section import budget, points_to_choose, trade_off
 from analysis.statistics.replicates import searched

@@ -13,10 +13,10 @@ import pandas as pd
 from analysis.comparing.comparison import compare
 from analysis.fronts.choosing import best_at_density, operating_points, smallest_within
 from analysis.fronts.pareto import pareto_front
+from analysis.judging.checks import checklist_frame
 from analysis.layers.sensitivity import sensitivity_thresholds
 from analysis.reading.results import Results
 from analysis.reading.visible import visible
-from analysis.reporting.checks import checklist_frame
 from analysis.reporting.controls_section import control_table
 from analysis.reporting.layers_section import DROP
 from analysis.settings.importance import importances

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from analysis.judging.checks import checklist_frame
+from analysis.judging.status import study_state
 from analysis.reading.results import Results
-from analysis.reporting.checks import checklist_frame
 from analysis.reporting.document import Section, Table, as_table, count
-from analysis.reporting.status import study_state
 from analysis.statistics.replicates import searched
 from study.records import STUDY_FILE
 

@@ -10,14 +10,14 @@ import pandas as pd
 
 from analysis.fronts.choosing import operating_points
 from analysis.fronts.trade_off import pareto_data
+from analysis.judging.checks import checklist_frame
+from analysis.judging.status import study_state
+from analysis.judging.validation_gaps import validation_gap
 from analysis.layers.sensitivity import sensitivity_thresholds
 from analysis.reading.results import Results
-from analysis.reporting.checks import checklist_frame
 from analysis.reporting.controls_section import control_table
 from analysis.reporting.headline import summary
 from analysis.reporting.layers_section import DROP
-from analysis.reporting.status import study_state
-from analysis.reporting.validation_gaps import validation_gap
 from analysis.spending.cost import cost_summary
 from analysis.spending.stopping import stopping_audit
 from analysis.statistics.replicates import searched

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from analysis import load, write_report
-from analysis.reporting.reported import headline_networks, reported_networks
+from analysis.judging.reported import headline_networks, reported_networks
 from study.configuration.loading import StudyConfig
 from study.errors import NothingToReportError, UsageError
 from study.records import REPORT_FILE

@@ -20,7 +20,7 @@ WATCH_INTERVAL_S = 2.0
 def status(directory: str, format_: str, watch: bool) -> None:
     """Say how far a running or ended study is."""
     from analysis import load
-    from analysis.reporting.status import status_text, study_status
+    from analysis.judging.status import status_text, study_status
 
     def text() -> tuple[str, bool]:
         found = study_status(load(directory))

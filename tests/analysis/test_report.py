@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import analysis
+from analysis.judging.status import status_text, study_status
 from analysis.report import SECTIONS, render_report
-from analysis.reporting.status import status_text, study_status
 from study.errors import NothingToReportError, UsageError
 from tests.analysis.study_folders import new_study, searched_study
 

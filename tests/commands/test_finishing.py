@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from analysis import load
-from analysis.reporting.reported import headline_networks, reported_networks
+from analysis.judging.reported import headline_networks, reported_networks
 from study.commands.finishing import finish
 from study.configuration.loading import load_config
 from study.pruning import PruningPlan, run_pipeline

@@ -1,0 +1,1 @@
+"""Would a reviewer accept it, and how far is it?"""
