@@ -9,12 +9,12 @@ from analysis.judging.status import study_state
 from analysis.reading.results import Results
 from analysis.reporting.background import appendix, reviewer, task_name, what_was_run
 from analysis.reporting.controls_section import controls, selection
-from analysis.reporting.document import Report, count
 from analysis.reporting.ends_section import ends
 from analysis.reporting.headline import headline
 from analysis.reporting.importance_section import importance
 from analysis.reporting.layers_section import layers
-from analysis.reporting.rendering import to_html, to_markdown
+from analysis.reporting.page.document import Report, count
+from analysis.reporting.page.rendering import to_html, to_markdown
 from analysis.reporting.schedule_section import schedule
 from analysis.reporting.summary import to_json
 from analysis.reporting.trade_off_section import budget, points_to_choose, trade_off

@@ -7,7 +7,7 @@ from typing import Any
 from analysis.judging.checks import checklist_frame
 from analysis.judging.status import study_state
 from analysis.reading.results import Results
-from analysis.reporting.document import Section, Table, as_table, count
+from analysis.reporting.page.document import Section, Table, as_table, count
 from analysis.statistics.replicates import searched
 from study.records import STUDY_FILE
 

@@ -11,9 +11,9 @@ from analysis.comparing.hypervolume_comparison import compare_hypervolumes
 from analysis.fronts.choosing import smallest_within
 from analysis.fronts.search_progress import plot_hypervolume
 from analysis.reading.results import Results
-from analysis.reporting.document import Report, Section, as_table, count, percent, points
-from analysis.reporting.drawing import figure
-from analysis.reporting.rendering import to_html, to_markdown
+from analysis.reporting.page.document import Report, Section, as_table, count, percent, points
+from analysis.reporting.page.drawing import figure
+from analysis.reporting.page.rendering import to_html, to_markdown
 from analysis.spending.cost import cost_summary
 from analysis.statistics.replicates import searched
 from analysis.statistics.scoring import DENSITIES

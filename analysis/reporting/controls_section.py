@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.judging.validation_gaps import mean_gap, validation_gap
 from analysis.reading.results import Results
-from analysis.reporting.document import Section, as_table, count, percent, points
+from analysis.reporting.page.document import Section, as_table, count, percent, points
 from analysis.statistics.intervals import t_interval
 
 ROLES = {

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from analysis.reading.results import Results
-from analysis.reporting.document import Section, as_table, count, percent
-from analysis.reporting.drawing import figure
+from analysis.reporting.page.document import Section, as_table, count, percent
+from analysis.reporting.page.drawing import figure
 from analysis.spending.cost import cost_data, cost_summary, plot_cost
 from analysis.spending.stopping import stopping_audit
 from analysis.statistics.replicates import searched

@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.fronts.choosing import smallest_within
 from analysis.reading.results import Results
-from analysis.reporting.document import Card, Section, count, percent, points
+from analysis.reporting.page.document import Card, Section, count, percent, points
 from analysis.statistics.replicates import networks, searched
 from study.records import TRIALS_DIR, round_state_file
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from analysis.reading.results import Results
-from analysis.reporting.document import Figure, Section
-from analysis.reporting.drawing import figure
+from analysis.reporting.page.document import Figure, Section
+from analysis.reporting.page.drawing import figure
 from analysis.settings.importance import importances, plot_importance
 from analysis.settings.surrogate import trust
 from analysis.statistics.replicates import searched

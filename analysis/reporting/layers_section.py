@@ -11,8 +11,8 @@ from analysis.layers.sensitivity import (
     sensitivity_thresholds,
 )
 from analysis.reading.results import Results
-from analysis.reporting.document import Figure, Section, as_table, percent, points
-from analysis.reporting.drawing import figure
+from analysis.reporting.page.document import Figure, Section, as_table, percent, points
+from analysis.reporting.page.drawing import figure
 from analysis.statistics.replicates import searched
 
 DROP = 0.02

@@ -6,8 +6,8 @@ import pandas as pd
 
 from analysis.comparing.comparison import compare, plot_comparison
 from analysis.reading.results import Results
-from analysis.reporting.document import Figure, Section, Table, as_table, percent, points
-from analysis.reporting.drawing import figure
+from analysis.reporting.page.document import Figure, Section, Table, as_table, percent, points
+from analysis.reporting.page.drawing import figure
 from analysis.rounds import plot_rounds
 from analysis.statistics.replicates import searched
 from analysis.statistics.scoring import scores

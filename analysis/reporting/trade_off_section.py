@@ -13,8 +13,8 @@ from analysis.fronts.search_progress import plot_hypervolume
 from analysis.fronts.trade_off import pareto_data, plot_pareto
 from analysis.reading.objectives import Objectives
 from analysis.reading.results import Results
-from analysis.reporting.document import Figure, Section, Table, count, percent, points
-from analysis.reporting.drawing import figure
+from analysis.reporting.page.document import Figure, Section, Table, count, percent, points
+from analysis.reporting.page.drawing import figure
 from analysis.statistics.replicates import searched
 
 POINT_COLUMNS = [

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-from analysis.reporting.document import Figure, as_table
+from analysis.reporting.page.document import Figure, as_table
 
 _PLACES = re.compile(r'\b(d|x|y|x1|y1|x2|y2|points|transform)="([^"]*)"')
 _LONG = re.compile(r"-?\d+\.\d{2,}")

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from analysis.reading.visible import visible
-from analysis.reporting.document import Figure, Report, Table
+from analysis.reporting.page.document import Figure, Report, Table
 
 _IDS = re.compile(r'(\bid="|url\(#|href="#)')
 

@@ -1,0 +1,1 @@
+"""What is a report made of, and how is it written out?"""
