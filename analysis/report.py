@@ -7,17 +7,17 @@ from typing import Literal
 
 from analysis.judging.status import study_state
 from analysis.reading.results import Results
-from analysis.reporting.background import appendix, reviewer, task_name, what_was_run
-from analysis.reporting.controls_section import controls, selection
-from analysis.reporting.ends_section import ends
-from analysis.reporting.headline import headline
-from analysis.reporting.importance_section import importance
-from analysis.reporting.layers_section import layers
 from analysis.reporting.page.document import Report, count
 from analysis.reporting.page.rendering import to_html, to_markdown
-from analysis.reporting.schedule_section import schedule
+from analysis.reporting.sections.background import appendix, reviewer, task_name, what_was_run
+from analysis.reporting.sections.controls import controls, selection
+from analysis.reporting.sections.ends import ends
+from analysis.reporting.sections.headline import headline
+from analysis.reporting.sections.importance import importance
+from analysis.reporting.sections.layers import layers
+from analysis.reporting.sections.schedule import schedule
+from analysis.reporting.sections.trade_off import budget, points_to_choose, trade_off
 from analysis.reporting.summary import to_json
-from analysis.reporting.trade_off_section import budget, points_to_choose, trade_off
 from analysis.statistics.replicates import searched
 from study.errors import NothingToReportError, UsageError, unknown_name
 from study.storage import Folder

@@ -17,8 +17,8 @@ from analysis.judging.checks import checklist_frame
 from analysis.layers.sensitivity import sensitivity_thresholds
 from analysis.reading.results import Results
 from analysis.reading.visible import visible
-from analysis.reporting.controls_section import control_table
-from analysis.reporting.layers_section import DROP
+from analysis.reporting.sections.controls import control_table
+from analysis.reporting.sections.layers import DROP
 from analysis.settings.importance import importances
 from analysis.spending.cost import trial_costs
 from analysis.statistics.replicates import searched

@@ -15,9 +15,9 @@ from analysis.judging.status import study_state
 from analysis.judging.validation_gaps import validation_gap
 from analysis.layers.sensitivity import sensitivity_thresholds
 from analysis.reading.results import Results
-from analysis.reporting.controls_section import control_table
-from analysis.reporting.headline import summary
-from analysis.reporting.layers_section import DROP
+from analysis.reporting.sections.controls import control_table
+from analysis.reporting.sections.headline import summary
+from analysis.reporting.sections.layers import DROP
 from analysis.spending.cost import cost_summary
 from analysis.spending.stopping import stopping_audit
 from analysis.statistics.replicates import searched
