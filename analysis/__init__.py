@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from analysis.reading.loading import load
     from analysis.reading.objectives import DEFAULT_OBJECTIVES
     from analysis.reading.results import Results
-    from analysis.report import write_report
     from analysis.reporting.comparison_report import write_comparison
+    from analysis.reporting.report import write_report
     from analysis.rounds import plot_rounds, rounds_data
     from analysis.settings.importance import importances, plot_importance
     from analysis.settings.parameters import plan_parameters
@@ -122,7 +122,7 @@ _HOMES = {
     "unit_deaths": "layers.dead_units",
     "validation_gap": "judging.validation_gaps",
     "write_comparison": "reporting.comparison_report",
-    "write_report": "report",
+    "write_report": "reporting.report",
 }
 
 __all__ = [

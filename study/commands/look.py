@@ -117,7 +117,7 @@ def compare(
 def report(directory: str, output: str | None, format_: str | None) -> None:
     """Write the report of a running or ended study, and print where it is."""
     from analysis import load, write_report
-    from analysis.report import render_report
+    from analysis.reporting.report import render_report
     from study.records import REPORT_FILE
 
     if output is None and format_ in ("md", "json"):

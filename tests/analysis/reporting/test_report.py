@@ -9,7 +9,7 @@ import pytest
 
 import analysis
 from analysis.judging.status import status_text, study_status
-from analysis.report import SECTIONS, render_report
+from analysis.reporting.report import SECTIONS, render_report
 from study.errors import NothingToReportError, UsageError
 from tests.analysis.study_folders import new_study, searched_study
 
