@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -39,7 +38,7 @@ from study.pruning.training.steps import (
     train,
 )
 from study.pruning.training.trajectory import Trajectory, build_model, dense_steps, train_dense
-from study.records import RoundRecord
+from study.records import RoundRecord, is_finite
 from study.tasks.recipe import build_optimizer
 from study.tasks.task import Task
 
@@ -85,7 +84,7 @@ def run_pipeline(
     RoundRecord
         One a round: first that of the dense model, round 0 (unless ``start`` is past it), then
         each round's as soon as it is retrained and measured on the validation split. A pipeline
-        whose validation loss is no longer finite ends with that record.
+        whose metrics are no longer all finite ends with that record.
 
     Raises
     ------
@@ -151,7 +150,7 @@ class Pipeline:
                 progress = self._train(progress, optimizer)
                 record, progress = self.measure(progress, optimizer)
                 yield record
-                if not math.isfinite(record.val_loss):
+                if not is_finite(record.metrics):
                     return
             if progress.round >= self.plan.rounds:
                 return

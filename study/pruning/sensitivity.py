@@ -81,7 +81,7 @@ def scan(
     model = build_model(task, seeds.init)
     masked = mask_layers(model, include, exclude)
     load_model(model, state)
-    before = evaluate(model, task.data.validation, task)
+    before, quality = evaluate(model, task.data.validation, task), task.quality
     scores = score(
         saliency,
         SaliencyInputs(
@@ -108,9 +108,12 @@ def scan(
                 SensitivityRecord(
                     layer=layer,
                     sparsity=level,
-                    val_accuracy=found.accuracy,
-                    val_loss=found.loss,
-                    accuracy_drop=before.accuracy - found.accuracy,
+                    **found.columns("val"),
+                    **{
+                        quality.drop_column: quality.drop(
+                            before.metrics[quality.name], found.metrics[quality.name]
+                        )
+                    },
                     seed=seed,
                     recovery_epochs=recovery_epochs,
                 )
@@ -121,7 +124,7 @@ def scan(
 def sparsity_thresholds(
     records: Iterable[SensitivityRecord], tolerated_drop: float
 ) -> dict[str, float]:
-    """Highest level of each layer up to which the mean accuracy drop stays tolerable.
+    """Highest level of each layer up to which the mean drop of the quality stays tolerable.
 
     Levels beyond the first that is not tolerable do not count, even where the curve comes back.
 
@@ -135,7 +138,7 @@ def sparsity_thresholds(
     drops: dict[str, dict[float, list[float]]] = {}
     for record in records:
         layer = drops.setdefault(record.layer, {})
-        layer.setdefault(record.sparsity, []).append(record.accuracy_drop)
+        layer.setdefault(record.sparsity, []).append(record.drop)
     highest = {}
     for name, curve in drops.items():
         highest[name] = 0.0

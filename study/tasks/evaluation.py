@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -16,11 +17,26 @@ BATCH_SIZE = 2048
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Means over the examples of a split."""
+    """Figures of a split.
+
+    Parameters
+    ----------
+    loss
+        Mean over the examples.
+    metrics
+        Each of the task's, by name.
+    samples
+        Examples.
+    """
 
     loss: float
-    accuracy: float
+    metrics: Mapping[str, float]
     samples: int
+
+    def columns(self, split: str) -> dict[str, float]:
+        """Fields of a record: ``{split}_NAME`` of each metric, and of the loss."""
+        figures = {**self.metrics, "loss": self.loss}
+        return {f"{split}_{name}": value for name, value in figures.items()}
 
 
 def evaluate(
@@ -54,4 +70,6 @@ def evaluate(
     finally:
         for module, training in modes:
             module.training = training
-    return Evaluation(float(loss) / len(split), float(correct) / len(split), len(split))
+    return Evaluation(
+        float(loss) / len(split), {"accuracy": float(correct) / len(split)}, len(split)
+    )

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from study.errors import UsageError
+from study.records import LOSS, MetricRecord
 from study.tasks.data import SPLIT_SEED, Data, Split, stratified_split
 from study.tasks.recipe import Recipe
 
@@ -75,6 +76,16 @@ class Task:
         if device.type == "cuda" and not torch.cuda.is_available():
             raise UsageError(f"task.device: {name!r}, but torch finds no GPU. Allowed here: cpu.")
         return device
+
+    @property
+    def metrics(self) -> tuple[MetricRecord, ...]:
+        """By what networks are judged: the first is the task's quality, the last is the loss."""
+        return (MetricRecord(name="accuracy", direction="max", unit="share"), LOSS)
+
+    @property
+    def quality(self) -> MetricRecord:
+        """The metric that counts where nothing else is asked for."""
+        return self.metrics[0]
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Mean training loss of a batch."""

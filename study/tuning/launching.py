@@ -23,8 +23,10 @@ from study.records import (
     PROVENANCE_FILE,
     RESUME_DIR,
     STUDY_FILE,
+    TASK_FILE,
     TRIALS_DIR,
     SensitivityRecord,
+    TaskRecord,
 )
 from study.storage import Folder
 from study.tuning.dense_runs.on_workers import scan_layers, shared_runs, train_dense_run
@@ -172,6 +174,8 @@ def _begin(prepared: Prepared, listener: Listener) -> OutcomeRecorder:
     folder.write(to_toml(config), STUDY_FILE)
     provenance = collect(config.study.name, prepared.task)
     folder.write(provenance.model_dump_json(indent=2), PROVENANCE_FILE)
+    task = TaskRecord(name=prepared.task.name, metrics=prepared.task.metrics)
+    folder.write(task.model_dump_json(indent=2), TASK_FILE)
     listeners = [listener]
     if "tensorboard" in config.study.tracking and folder.local_path is not None:
         listeners.append(TensorBoardWriter(folder.local_path))

@@ -13,6 +13,7 @@ from search_spaces import Layer
 from search_spaces.values import options
 from study.configuration.loading import StudyConfig
 from study.errors import UsageError
+from study.objectives import checked_objectives
 from study.plugins import resolve
 from study.pruning.masking.masks import mask_layers
 from study.pruning.pipeline import run_pipeline
@@ -75,16 +76,25 @@ def prepare(config: StudyConfig) -> Prepared:
             "remove it."
         )
     check_tracking(config, folder)
+    task = load_task(**config.task.load_arguments())
+    config = _with_objectives(config, task)
     if config.search.early_stopping == "future_dominated":
         make_yardstick(config, "search.early_stopping: future_dominated")
     if config.search.extend:
         make_yardstick(config, "search.extend")
-    task = load_task(**config.task.load_arguments())
     for epoch in config.space.rewind_epochs(task.recipe.epochs):
         step_of_epoch(task, epoch)
     layers = prunable_layers(task, config.space.include, config.space.exclude)
     run_pipeline(_example(config, layers), task)
     return Prepared(config, folder, task, layers)
+
+
+def _with_objectives(config: StudyConfig, task: Task) -> StudyConfig:
+    """The study with objectives and constraints that its task has."""
+    for constraint in config.search.parsed_constraints:
+        constraint.check(task.metrics)
+    objectives = checked_objectives(config.objectives, task.metrics)
+    return config.model_copy(update={"objectives": objectives})
 
 
 def _example(config: StudyConfig, layers: Sequence[Layer]) -> PruningPlan:

@@ -8,7 +8,6 @@ and so the results are its results up to rounding.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -23,7 +22,7 @@ from study.pruning.seeds import derive_seed
 from study.pruning.states.progress import Progress
 from study.pruning.training.steps import epoch_order
 from study.pruning.training.trajectory import Trajectory, train_dense
-from study.records import RoundRecord
+from study.records import RoundRecord, is_finite
 from study.tasks.augmentation import augment
 from study.tasks.recipe import lr_at, steps_per_epoch
 from study.tasks.task import Task
@@ -160,7 +159,7 @@ class _Lane:
             self.progress = replace(self.progress, train_loss=loss)
         record, self.progress = self._pipeline.measure(self.progress, self.optimizer)
         rounds = self._pipeline.plan.rounds
-        self.over = record.round >= rounds or not math.isfinite(record.val_loss)
+        self.over = record.round >= rounds or not is_finite(record.metrics)
         if not self.over:
             self.progress, self.optimizer = self._pipeline.cut(self.progress, self.optimizer)
             self._losses, self._order = [], None

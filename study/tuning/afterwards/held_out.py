@@ -71,8 +71,7 @@ def read_test(
             record = HeldOutRecord(
                 trial_id=trial_id,
                 round=round_,
-                test_accuracy=test.accuracy,
-                test_loss=test.loss,
+                **test.columns("test"),
                 examples=len(split),
             )
             study.append_line(record.to_json(), TEST_FILE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from traceback import format_exc
 from typing import Any
@@ -14,7 +13,7 @@ from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
 from study.pruning.states.progress import Progress
 from study.pruning.training.trajectory import Trajectory
-from study.records import RoundRecord
+from study.records import RoundRecord, is_finite
 from study.storage import Folder
 from study.tasks.loading import load_task
 from study.tasks.task import Task
@@ -29,8 +28,6 @@ from study.tuning.trials.trial_writer import TrialWriter
 RESULT_FIELDS = (
     "round",
     "density",
-    "val_accuracy",
-    "val_loss",
     "macs",
     "nonzero_parameters",
     "prunable_parameters",
@@ -39,7 +36,7 @@ RESULT_FIELDS = (
     "wall_s",
     "finished_at",
 )
-"""What a round reports to the driver; the whole record is in the study folder."""
+"""What a round reports to the driver beside its metrics; the record is in the study folder."""
 
 
 class PipelineTrainable(tune.Trainable):
@@ -68,12 +65,13 @@ class PipelineTrainable(tune.Trainable):
         except Exception:
             self._writer.failed(format_exc())
             raise
-        is_last = record.round >= self._plan.rounds or not math.isfinite(record.val_loss)
+        is_last = record.round >= self._plan.rounds or not is_finite(record.metrics)
         if is_last:
             records.close()  # type: ignore[attr-defined]
             self._writer.end()
         return {
             **{field: getattr(record, field) for field in RESULT_FIELDS},
+            **record.metrics,
             "rounds_planned": self._plan.rounds,
             "done": is_last,
         }
