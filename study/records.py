@@ -135,6 +135,7 @@ class TaskRecord(Record):
     """What a study prunes, and by what it is judged."""
 
     name: str
+    key: str = Field(description="what its dense runs are named by, with their seeds")
     metrics: tuple[MetricRecord, ...] = Field(
         description="the first is the task's quality; the last is the loss"
     )

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from search_spaces import SearchSpace
 from study.objectives import SIZES, Constraint, Direction, column_of
-from study.tasks.recipe import Recipe
+from study.tasks.training.recipe import Recipe
 
 
 class _Table(BaseModel):
@@ -58,6 +58,12 @@ class TaskTable(Recipe):
         default_factory=dict, description="further arguments of the model, such as widths"
     )
 
+    metrics: tuple[str, ...] = Field(
+        default=(),
+        description="by what networks are judged, the first most of all: names such as f1, auroc, "
+        "perplexity, or import strings; unset: as the task says, accuracy of a classifier",
+    )
+
     @model_validator(mode="after")
     def _one_way_to_name_a_task(self) -> TaskTable:
         if self.object is None:
@@ -70,7 +76,7 @@ class TaskTable(Recipe):
 
     def load_arguments(self) -> dict[str, Any]:
         """What :func:`study.tasks.load_task` takes; the recipe holds only what the file sets."""
-        own = ("dataset", "model", "object", "data_dir", "model_options")
+        own = ("dataset", "model", "object", "data_dir", "model_options", "metrics")
         written = self.model_dump(mode="json", exclude_unset=True)
         return {
             **{key: getattr(self, key) for key in own},

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -70,7 +70,7 @@ class Cost:
         return self.dense_macs / self.macs if self.macs else float("inf")
 
 
-def dense_cost(masked: MaskedLayers, example: Tensor) -> DenseCost:
+def dense_cost(masked: MaskedLayers, run: Callable[[nn.Module, int], object]) -> DenseCost:
     """Run one example through the model and count, with torch's own formulas.
 
     Padding, stride, groups and dilation are in the formulas; operations are credited to the
@@ -81,8 +81,8 @@ def dense_cost(masked: MaskedLayers, example: Tensor) -> DenseCost:
     ----------
     masked
         The masked model.
-    example
-        Inputs of a batch of one.
+    run
+        Runs a model on so many examples.
     """
     model = masked.model
     layer_of = {
@@ -93,7 +93,7 @@ def dense_cost(masked: MaskedLayers, example: Tensor) -> DenseCost:
     torch.backends.mha.set_fastpath_enabled(False)  # one fused operation, without a formula
     try:
         with torch.no_grad(), _Counter(layer_of) as counter:
-            model(example)
+            run(model, 1)
     finally:
         torch.backends.mha.set_fastpath_enabled(fast_attention)
         model.train(was_training)

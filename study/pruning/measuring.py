@@ -9,9 +9,9 @@ from study.pruning.cost import DenseCost, dead_outputs, masked_cost
 from study.pruning.masking.masks import MaskedLayers
 from study.pruning.plan import PruningPlan
 from study.records import LayerRecord, RoundRecord, utc_now
-from study.tasks.evaluation import evaluate
-from study.tasks.recipe import steps_per_epoch
+from study.tasks.judging.evaluation import evaluate
 from study.tasks.task import Task
+from study.tasks.training.recipe import steps_per_epoch
 
 
 @dataclass(frozen=True)

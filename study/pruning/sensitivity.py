@@ -16,10 +16,13 @@ from study.pruning.selection.saliency import SaliencyInputs, score
 from study.pruning.training.steps import Segment, TrainState, load_model, train
 from study.pruning.training.trajectory import build_model, dense_steps
 from study.records import SensitivityRecord
-from study.tasks.data import Split
-from study.tasks.evaluation import BATCH_SIZE, Evaluation, evaluate
-from study.tasks.recipe import build_optimizer, steps_per_epoch
+from study.tasks.data.splits import Split
+from study.tasks.data.structures import joined
+from study.tasks.forward import working_dtype
+from study.tasks.judging.evaluation import Evaluation, eval_size, evaluate, evaluating, in_order
 from study.tasks.task import Task
+from study.tasks.training.optimizers import build_optimizer
+from study.tasks.training.recipe import steps_per_epoch
 
 DEFAULT_LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.975, 0.99)
 
@@ -91,10 +94,11 @@ def scan(
             seed=seeds.mask,
         ),
     )
+    can_cache = not recovery_epochs and task.own_forward is None
     records = []
     for layer in masked.names:
-        tail = _suffix(masked, layer) if suffix_only and not recovery_epochs else None
-        inputs = None if tail is None else _inputs_of(tail[0], task.data.validation)
+        tail = _suffix(masked, layer) if suffix_only and can_cache else None
+        inputs = None if tail is None else _inputs_of(tail[0], task)
         for level in levels:
             copied = build_model(task, seeds.init)
             fresh = mask_layers(copied, include, exclude)
@@ -161,7 +165,7 @@ def _evaluate(task: Task, masked: MaskedLayers, layer: str, inputs: Split | None
         return evaluate(masked.model, task.data.validation, task)
     tail = _suffix(masked, layer)
     assert tail is not None
-    return evaluate(tail[1], inputs, task)
+    return evaluate(tail[1], inputs, replace(task, transform=None))
 
 
 def _suffix(masked: MaskedLayers, layer: str) -> tuple[nn.Sequential, nn.Sequential] | None:
@@ -177,14 +181,15 @@ def _suffix(masked: MaskedLayers, layer: str) -> tuple[nn.Sequential, nn.Sequent
     return head, tail
 
 
-def _inputs_of(head: nn.Sequential, split: Split) -> Split:
+def _inputs_of(head: nn.Sequential, task: Task) -> Split:
     """What the layer sees, batch by batch as an evaluation of the whole model would have it."""
-    was_training = head.training
-    head.eval()
-    with torch.inference_mode():
-        parts = [head(batch) for batch in split.inputs.split(BATCH_SIZE)]
-    head.train(was_training)
-    return replace(split, inputs=torch.cat(parts))
+    split, dtype = task.data.validation, working_dtype(task.build_model())
+    inputs, targets = [], []
+    with evaluating(head), torch.no_grad():
+        for batch in split.batches(in_order(len(split), eval_size(task))):
+            inputs.append(head(task.prepared(batch.inputs, dtype)))
+            targets.append(batch.targets)
+    return Split(torch.cat(inputs), joined(targets))
 
 
 def _no_gradients() -> Mapping[str, torch.Tensor]:

@@ -123,6 +123,7 @@ def _tuner(prepared: Prepared, recorder: OutcomeRecorder, study: optuna.Study) -
         trial_config={
             "folder": prepared.folder.location,
             "task": prepared.task_arguments,
+            "task_key": prepared.key,
             "cpus": resources.cpus_per_trial,
             "checkpoint_interval_s": resources.checkpoint_interval_s,
             "extensible": search.extend,
@@ -174,7 +175,7 @@ def _begin(prepared: Prepared, listener: Listener) -> OutcomeRecorder:
     folder.write(to_toml(config), STUDY_FILE)
     provenance = collect(config.study.name, prepared.task)
     folder.write(provenance.model_dump_json(indent=2), PROVENANCE_FILE)
-    task = TaskRecord(name=prepared.task.name, metrics=prepared.task.metrics)
+    task = TaskRecord(name=prepared.task.name, key=prepared.key, metrics=prepared.task.metrics)
     folder.write(task.model_dump_json(indent=2), TASK_FILE)
     listeners = [listener]
     if "tensorboard" in config.study.tracking and folder.local_path is not None:

@@ -25,6 +25,7 @@ from study.storage import Folder
 from study.tasks.loading import load_task
 from study.tasks.task import Task
 from study.tuning.early_stopping.history import make_yardstick
+from study.tuning.identity.keys import task_key
 from study.tuning.search.searcher import draw_plan
 from study.tuning.tracking import check_tracking
 
@@ -49,6 +50,7 @@ class Prepared:
     folder: Folder
     task: Task
     layers: tuple[Layer, ...]
+    key: str
 
     @property
     def task_arguments(self) -> dict[str, Any]:
@@ -86,7 +88,7 @@ def prepare(config: StudyConfig) -> Prepared:
         step_of_epoch(task, epoch)
     layers = prunable_layers(task, config.space.include, config.space.exclude)
     run_pipeline(_example(config, layers), task)
-    return Prepared(config, folder, task, layers)
+    return Prepared(config, folder, task, layers, task_key(config.task.load_arguments(), task))
 
 
 def _with_objectives(config: StudyConfig, task: Task) -> StudyConfig:

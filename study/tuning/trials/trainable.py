@@ -21,7 +21,7 @@ from study.tuning.dense_runs.shared_runs import SharedRuns
 from study.tuning.dense_runs.trajectories import (
     ensure_trajectory,
     stored_trajectory,
-    trajectory_hash,
+    trajectory_name,
 )
 from study.tuning.trials.trial_writer import TrialWriter
 
@@ -94,7 +94,7 @@ class PipelineTrainable(tune.Trainable):
         """What the study trained before its trials; of a seed that only this plan has, its own."""
         assert self._task is not None
         seeds, epoch = self._plan.seeds, self._plan.rewind_epoch
-        name = trajectory_hash(self._config["task"], self._task, seeds)
+        name = trajectory_name(self._config["task_key"], seeds)
         return stored_trajectory(folder, name) or ensure_trajectory(
             folder, name, self._task, seeds, [] if epoch is None else [epoch], shared
         )
