@@ -30,6 +30,7 @@ from study.records import (
 )
 from study.storage import Folder
 from study.tuning.dense_runs.on_workers import scan_layers, shared_runs, train_dense_run
+from study.tuning.dense_runs.rehearsing import rehearse_on_workers
 from study.tuning.dense_runs.trajectories import stored_trajectory
 from study.tuning.early_stopping.history import make_yardstick
 from study.tuning.early_stopping.scheduler import make_scheduler
@@ -85,7 +86,7 @@ def run_study(prepared: Prepared, listener: Listener) -> Finished:
     config, folder = prepared.config, prepared.folder
     interrupted = False
     with ray_session():
-        trial_resources(config)
+        rehearse_on_workers(prepared, trial_resources(config))
         recorder = _begin(prepared, listener)
         try:
             with _journal(folder) as journal:
@@ -162,7 +163,7 @@ def _tuner(prepared: Prepared, recorder: OutcomeRecorder, study: optuna.Study) -
 def scan_only(prepared: Prepared, listener: Listener) -> Folder:
     """Make the sensitivity scan of a study, and run no trial."""
     with ray_session():
-        trial_resources(prepared.config)
+        rehearse_on_workers(prepared, trial_resources(prepared.config))
         recorder = _begin(prepared, listener)
         _scan(prepared, recorder)
     recorder.note("study_finished", {})

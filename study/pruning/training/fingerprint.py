@@ -70,9 +70,16 @@ class Fingerprint:
     data_seed: int
 
     def differences(self, other: Fingerprint) -> list[str]:
-        """Names of the fields in which another one differs by more than rounding."""
+        """Names of the fields in which another one differs by more than rounding.
+
+        ``values`` are ``data``; ``behaviour`` is only named where nothing explains it.
+        """
         mine, theirs = dataclasses.asdict(self), dataclasses.asdict(other)
-        return [name for name, value in mine.items() if not _same(value, theirs[name])]
+        names = [name for name, value in mine.items() if not _same(value, theirs[name])]
+        told = dict.fromkeys("data" if name == "values" else name for name in names)
+        if len(told) > 1:
+            told.pop("behaviour", None)
+        return list(told)
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -176,10 +176,9 @@ def refuse_another(found: Fingerprint | None, needed: Fingerprint) -> None:
     names = {
         "init_seed": "seed of the initial weights",
         "data_seed": "seed of the data order",
-        "values": "data",
         "behaviour": "loss or initial weights",
     }
-    differing = list(dict.fromkeys(names.get(field, field) for field in differing))
+    differing = [names.get(field, field) for field in differing]
     raise UsageError(
         f"start: this dense run is of another {' and another '.join(differing)} than the plan and "
         "the task. Train one with train_dense(task, plan.seeds), or leave start out."

@@ -126,7 +126,11 @@ def _of_class(cls: type, inner: Any) -> str:
     if cls.__module__ == "builtins" or _is_installed(getattr(module, "__file__", None)):
         return f"{cls.__module__}.{cls.__qualname__}"
     skipped = ("__dict__", "__weakref__", "__doc__", "__module__", "__annotations__")
-    own = {name: part for name, part in vars(cls).items() if name not in skipped}
+    own = {
+        name: part
+        for name, part in vars(cls).items()
+        if name not in skipped and not name.startswith("__dataclass")
+    }
     unwrapped = {name: getattr(part, "__func__", part) for name, part in own.items()}
     return f"class({cls.__qualname__}, {inner(cls.__bases__)}, {inner(unwrapped)})"
 
