@@ -6,8 +6,9 @@ The text is the reference of the Python language, which comes with Python itself
 characters and says after each what comes next. Characters are bytes, and stay bytes in memory.
 """
 
-import numpy as np
 from pydoc_data.topics import topics
+
+import numpy as np
 from torch import Tensor, nn
 
 from study.tasks import Task, make_task

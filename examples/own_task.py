@@ -2,6 +2,7 @@
 
     prune-study run examples/own_task.toml
 
+Two half moons, and a small network that tells them apart.
 """
 
 import numpy as np

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from study.tasks.data.structures import as_targets, count, leaves, rows, to_device
+from study.tasks.data.structures import count, rows, to_device
 
 
 class Batch(NamedTuple):
@@ -79,19 +79,12 @@ class Split:
         """These examples, int64, shape (n,)."""
         if self.chosen is not None:
             index = self.chosen[index.to(self.chosen.device)]
-        return Batch(rows(self.inputs, index), as_targets(rows(self.targets, index)))
+        return Batch(rows(self.inputs, index), rows(self.targets, index))
 
     @property
     def labels(self) -> Any:
-        """The targets of all examples, as they are kept; None of many an example, on disk."""
-        targets = leaves(self.targets)
-        on_disk = [leaf for leaf in targets if not isinstance(leaf, Tensor)]
-        if any(leaf.size > len(leaf) for leaf in on_disk):
-            return None
-        if self.chosen is None and not on_disk:
-            return self.targets
-        chosen = torch.arange(len(self)) if self.chosen is None else self.chosen
-        return rows(self.targets, chosen)
+        """The targets of all examples."""
+        return self.targets if self.chosen is None else rows(self.targets, self.chosen)
 
     def batches(self, draws: Iterable[Draw]) -> Iterator[Batch]:
         """Batches in the order in which they are drawn; nothing in them is random."""

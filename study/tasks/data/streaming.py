@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, default_colla
 
 from study.errors import UsageError
 from study.tasks.data.splits import Batch, Draw
-from study.tasks.data.structures import as_targets, describe, to_device
+from study.tasks.data.structures import describe, to_device
 
 TARGET_KEYS = ("labels", "label", "targets", "target")
 """What a batch that is a mapping calls its targets."""
@@ -85,8 +85,7 @@ class DatasetSplit:
             return self.collate([self.dataset[i] for i in index.tolist()])
 
     def _batch(self, loaded: Any) -> Batch:
-        inputs, targets = (to_device(part, self.device) for part in as_pair(loaded))
-        return Batch(inputs, as_targets(targets))
+        return Batch(*(to_device(part, self.device) for part in as_pair(loaded)))
 
 
 class _Loading(Dataset[Any]):

@@ -73,21 +73,6 @@ def rows(structure: Any, index: Tensor) -> Any:
     return take(structure) if isinstance(structure, Tensor) else map_leaves(take, structure)
 
 
-def as_targets(structure: Any) -> Any:
-    """Targets in the types that losses take: whole numbers int64, others float32.
-
-    Bytes hold no -100, torch refuses them as classes, and float64 as what a network should give.
-    bool and complex stay.
-    """
-
-    def cast(leaf: Tensor) -> Tensor:
-        if leaf.dtype == torch.bool or leaf.is_complex():
-            return leaf
-        return leaf.float() if leaf.is_floating_point() else leaf.long()
-
-    return cast(structure) if isinstance(structure, Tensor) else map_leaves(cast, structure)
-
-
 def count(field: str, structure: Any) -> int:
     """Examples in a structure.
 

@@ -131,6 +131,5 @@ def class_weights(
             "task.class_weights: balanced needs integer classes in memory; give the weights as a "
             "list."
         )
-    targets = targets.flatten().long()  # of bytes, -100 would be class 156
-    counts = targets[targets != IGNORED].bincount().double()
+    counts = targets[targets != IGNORED].flatten().bincount().double()
     return (counts.sum() / (len(counts) * counts.clamp_min(1))).float().to(device)
