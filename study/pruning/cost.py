@@ -128,7 +128,7 @@ def masked_cost(masked: MaskedLayers, dense: DenseCost) -> Cost:
 
 
 def dead_outputs(mask: Tensor) -> int:
-    """Output units (first dimension) of which no weight is kept."""
+    """Output units (first dimension, as ``masks_by_output`` has it) of which nothing is kept."""
     return int((~mask.flatten(1).any(dim=1)).sum())
 
 
