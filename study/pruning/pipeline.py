@@ -122,7 +122,17 @@ class Pipeline:
         self.model = build_model(self.task, self.plan.seeds.init)
         self.masked = mask_layers(self.model, self.plan.include or None, self.plan.exclude or None)
         self._check_layers()
-        self.dense = dense_cost(self.masked, self.task.data.train.inputs[:1])
+        self.dense = self._dense_cost()
+
+    def _dense_cost(self) -> DenseCost:
+        """Count one example, or half of what two take where a model cannot take one alone."""
+        inputs = self.task.data.train.inputs
+        try:
+            return dense_cost(self.masked, lambda model: model(inputs[:1]))
+        except Exception:
+            if len(inputs) < 2:
+                raise
+            return dense_cost(self.masked, lambda model: model(inputs[:2]), examples=2)
 
     def at_dense(self, trajectory: Trajectory | None) -> Progress:
         """Train dense, or take a dense run as it is: where pruning starts, round 0 to measure."""

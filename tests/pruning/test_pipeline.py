@@ -205,6 +205,43 @@ def test_the_gradient_is_the_mean_over_the_examples() -> None:
         torch.testing.assert_close(found, whole, rtol=1e-4, atol=1e-6)
 
 
+class NoBatchOfOne(Tiny):
+    """Takes the dimension of the batch for one to be left out."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x).squeeze()
+        out: Tensor = self.fc(x.flatten(1)) if x.dim() == 4 else x.new_empty(()).squeeze(5)
+        return out
+
+
+def test_a_model_that_takes_no_batch_of_one_costs_half_of_two() -> None:
+    record = next(iter(run_pipeline(plan(), tiny_task(model=NoBatchOfOne, epochs=1))))
+    assert [layer.macs for layer in record.layers] == [36 * 36, 432]
+
+
+class Distances(nn.Module):
+    """A layer of prototypes, whose distances have no formula of multiply-adds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(36, 5)
+        self.prototype_weight = nn.Parameter(torch.randn(3, 5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return -torch.cdist(self.fc(x.flatten(1)), self.prototype_weight)
+
+
+def test_a_round_whose_multiply_adds_cannot_be_counted_claims_none() -> None:
+    record = list(run_pipeline(plan(rounds=1), tiny_task(model=Distances, epochs=1)))[-1]
+    assert record.uncounted == ("_cdist_forward on prototype_weight",)
+    assert math.isnan(record.macs)
+    assert math.isnan(record.theoretical_speedup)
+    macs = {layer.layer: layer.macs for layer in record.layers}
+    assert math.isnan(macs["prototype_weight"])
+    assert macs["fc"] == 36 * 5
+    assert '"macs":null' in record.to_json()
+
+
 def test_batch_norm_statistics_after_a_round_are_those_of_the_pruned_network() -> None:
     keeper = Keeper()
     made = plan(retrain="weight_rewind", rewind_epoch=0, rounds=1)
