@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from study.errors import UsageError
 from study.pruning.counting import Counter
 from study.pruning.masking.masks import MaskedLayers
 
@@ -71,9 +72,7 @@ class Cost:
         return self.dense_macs / self.macs if self.macs else float("inf")
 
 
-def dense_cost(
-    masked: MaskedLayers, run: Callable[[nn.Module], object], examples: int = 1
-) -> DenseCost:
+def dense_cost(masked: MaskedLayers, run: Callable[[nn.Module, int], object]) -> DenseCost:
     """Run one example through the model and count.
 
     Padding, stride, groups and dilation are in the formulas; operations are credited to the
@@ -85,19 +84,30 @@ def dense_cost(
     masked
         The masked model.
     run
-        Takes the model, which is in eval mode, and makes one forward pass.
-    examples
-        How many examples that pass takes. The cost is that of one.
+        Runs a model, which is in eval mode, on so many examples: on one, and where that fails on
+        two, of which half is counted.
     """
     model = masked.model
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        with torch.no_grad(), _plain_operations(), Counter(masked) as counter:
-            run(model)
+        with torch.no_grad(), _plain_operations():
+            try:
+                return _count(masked, run, 1)
+            except UsageError:
+                raise
+            except Exception:  # such as of a model that squeezes a batch of one away
+                return _count(masked, run, 2)
     finally:
         for module, training in modes:
             module.training = training
+
+
+def _count(
+    masked: MaskedLayers, run: Callable[[nn.Module, int], object], examples: int
+) -> DenseCost:
+    with Counter(masked) as counter:
+        run(masked.model, examples)
     macs_by_layer = {
         layer: math.nan if layer in counter.uncounted else counter.macs.get(layer, 0) // examples
         for layer in masked.names

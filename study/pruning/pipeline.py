@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
+from study.errors import UsageError
 from study.plugins import resolve
 from study.pruning.compact.network import CompactCopy
 from study.pruning.cost import DenseCost, dense_cost
@@ -122,17 +123,11 @@ class Pipeline:
         self.model = build_model(self.task, self.plan.seeds.init)
         self.masked = mask_layers(self.model, self.plan.include or None, self.plan.exclude or None)
         self._check_layers()
-        self.dense = self._dense_cost()
+        self.dense = dense_cost(self.masked, self._run)
 
-    def _dense_cost(self) -> DenseCost:
-        """Count one example, or half of what two take where a model cannot take one alone."""
-        inputs = self.task.data.train.inputs
-        try:
-            return dense_cost(self.masked, lambda model: model(inputs[:1]))
-        except Exception:
-            if len(inputs) < 2:
-                raise
-            return dense_cost(self.masked, lambda model: model(inputs[:2]), examples=2)
+    def _run(self, model: nn.Module, examples: int) -> object:
+        """A forward pass of so many examples, for what it costs."""
+        return model(self.task.data.train.inputs[:examples])
 
     def at_dense(self, trajectory: Trajectory | None) -> Progress:
         """Train dense, or take a dense run as it is: where pruning starts, round 0 to measure."""
@@ -296,7 +291,15 @@ class Pipeline:
         with torch.enable_grad():
             for index in chosen.split(size):
                 loss = self.task.loss(self.model(split.inputs[index]), split.targets[index])
-                parts = torch.autograd.grad(loss, list(weights.values()))
+                if not loss.requires_grad:
+                    raise UsageError(
+                        f"saliency {self.plan.saliency!r}: the loss in eval mode comes from no "
+                        "weight, so it has no gradient; take magnitude, or mend the loss."
+                    )
+                # A weight that the loss does not use, such as an auxiliary head's, has gradient 0.
+                parts = torch.autograd.grad(
+                    loss, list(weights.values()), allow_unused=True, materialize_grads=True
+                )
                 for name, part in zip(weights, parts, strict=True):
                     total[name] += part * (len(index) / len(chosen))
         return total, len(chosen)

@@ -176,11 +176,12 @@ def _suffix(masked: MaskedLayers, layer: str) -> tuple[nn.Sequential, nn.Sequent
 
 def _inputs_of(head: nn.Sequential, split: Split) -> Split:
     """What the layer sees, batch by batch as an evaluation of the whole model would have it."""
-    was_training = head.training
+    modes = [(module, module.training) for module in head.modules()]
     head.eval()
-    with torch.inference_mode():
+    with torch.no_grad():
         parts = [head(batch) for batch in split.inputs.split(BATCH_SIZE)]
-    head.train(was_training)
+    for module, training in modes:
+        module.training = training
     return replace(split, inputs=torch.cat(parts))
 
 

@@ -45,7 +45,8 @@ def evaluate(
     loss = torch.zeros((), dtype=torch.float64, device="cpu" if device.type == "mps" else device)
     correct = torch.zeros_like(loss)
     try:
-        with torch.inference_mode():
+        # Not inference_mode: a tensor that the model keeps could never be trained with again.
+        with torch.no_grad():
             for begin in range(0, len(split), batch_size):
                 targets = split.targets[begin : begin + batch_size]
                 outputs = model(split.inputs[begin : begin + batch_size])

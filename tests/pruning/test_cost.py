@@ -10,7 +10,7 @@ from study.pruning.masking.masks import MaskedLayers, mask_layers
 
 
 def cost_of(masked: MaskedLayers, *example: Tensor) -> DenseCost:
-    return dense_cost(masked, lambda model: model(*example))
+    return dense_cost(masked, lambda model, _: model(*example))
 
 
 class Convolutions(nn.Module):
@@ -98,7 +98,7 @@ def test_attentions_own_products_are_counted_and_cannot_be_pruned_away(need_weig
     attention = nn.MultiheadAttention(width, heads, batch_first=True)
     masked = mask_layers(attention)
     example = torch.zeros(1, length, width)
-    dense = dense_cost(masked, lambda m: m(example, example, example, need_weights=need_weights))
+    dense = dense_cost(masked, lambda m, _: m(*[example] * 3, need_weights=need_weights))
     assert dense.other_macs == 2 * length * length * width == 2_097_152
     assert sum(dense.macs_by_layer.values()) == 4 * length * width * width
     prune(masked, 0.05)
@@ -182,9 +182,22 @@ def test_a_projected_lstm_costs_its_projection_too() -> None:
 
 def test_a_packed_sequence_costs_the_steps_that_it_has() -> None:
     packed = nn.utils.rnn.pack_sequence([torch.zeros(7, 5), torch.zeros(3, 5)])
-    masked = mask_layers(nn.LSTM(5, 6))
-    cost = dense_cost(masked, lambda model: model(packed), examples=2)
-    assert cost.macs_by_layer["weight_hh_l0"] == (7 + 3) * 4 * 6 * 6 // 2
+    cost = dense_cost(mask_layers(nn.LSTM(5, 6)), lambda model, _: model(packed))
+    assert cost.macs_by_layer["weight_hh_l0"] == (7 + 3) * 4 * 6 * 6
+
+
+def test_where_one_example_cannot_be_run_half_of_two_is_counted() -> None:
+    def run(model: nn.Module, examples: int) -> object:
+        if examples == 1:
+            raise IndexError("too few dimensions")
+        return model(torch.zeros(examples, 3))
+
+    assert dense_cost(mask_layers(nn.Linear(3, 4)), run).macs == 12
+
+
+def test_a_model_that_cannot_be_run_at_all_says_why() -> None:
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        cost_of(mask_layers(nn.Linear(3, 4)), torch.zeros(1, 5))
 
 
 def test_weights_that_share_memory_are_told_apart() -> None:

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from study.pruning.seeds import derive_seed
+from study.pruning.training.model_state import copy_state, put_state
 from study.pruning.training.updates import Update
 from study.tasks.augmentation import augment
 from study.tasks.recipe import lr_at, steps_per_epoch
@@ -28,12 +30,13 @@ class TrainState:
     Parameters
     ----------
     model
-        The complete ``state_dict``: weights, biases, norms and their statistics, masks.
+        The complete ``state_dict``: weights, biases, norms and their statistics, masks, and what
+        modules give as extra state, which may be no tensor.
     optimizer
         The optimizer's tensors, as ``"slot/parameter"``.
     """
 
-    model: Mapping[str, Tensor]
+    model: Mapping[str, Any]
     optimizer: Mapping[str, Tensor]
 
 
@@ -166,7 +169,7 @@ def capture(model: nn.Module, optimizer: torch.optim.Optimizer) -> TrainState:
     """Copy the state of training: later steps do not change it."""
     names: dict[Tensor, str] = {weight: name for name, weight in model.named_parameters()}
     return TrainState(
-        {name: value.detach().cpu().clone() for name, value in model.state_dict().items()},
+        copy_state(model),
         {
             f"{slot}/{names[parameter]}": value.detach().cpu().clone()
             for parameter, slots in optimizer.state.items()
@@ -178,8 +181,7 @@ def capture(model: nn.Module, optimizer: torch.optim.Optimizer) -> TrainState:
 
 def load_model(model: nn.Module, state: TrainState) -> None:
     """Copy a state into a model. Masks that the state does not know stay as they are."""
-    complete = {**model.state_dict(), **state.model}
-    model.load_state_dict(complete)
+    put_state(model, state.model)
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, state: TrainState) -> None:
