@@ -154,7 +154,7 @@ class LayerRecord(BaseModel):
         default=math.nan, description="sparsity asked of this layer; NaN where none was"
     )
     dead_outputs: int = Field(description="output units whose every weight is masked")
-    outputs: int = Field(description="output units of the tensor (its first dimension)")
+    outputs: int = Field(description="output units of the layer, channels of a convolution")
     macs: Number = Field(default=math.nan, description="dense multiply-adds per example")
 
 

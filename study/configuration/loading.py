@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
-import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
@@ -104,8 +104,7 @@ def _written_task(config: StudyConfig) -> set[str]:
 
 def _tables(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(source, Mapping):
-        copied: dict[str, Any] = json.loads(json.dumps(source))
-        return copied
+        return copy.deepcopy(dict(source))
     text = str(source)
     if text in presets():
         content = (files("study.presets") / f"{text}.toml").read_text()

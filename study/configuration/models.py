@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from search_spaces import SearchSpace
+from study.errors import UsageError
 from study.objectives import SIZES, Constraint, Direction, column_of
+from study.plugins import import_string, reference_to
 from study.tasks.training.recipe import Recipe
 
 
@@ -69,6 +72,11 @@ class TaskTable(Recipe):
         "perplexity, or import strings; unset: as the task says, accuracy of a classifier",
     )
 
+    @field_validator("object", mode="before")
+    @classmethod
+    def _name_a_function(cls, value: Any) -> Any:
+        return reference_to(value) if callable(value) else value
+
     @model_validator(mode="after")
     def _one_way_to_name_a_task(self) -> TaskTable:
         if self.object is None:
@@ -85,8 +93,25 @@ class TaskTable(Recipe):
         written = self.model_dump(mode="json", exclude_unset=True)
         return {
             **{key: getattr(self, key) for key in own},
+            "object": self._object_for_workers(),
             "recipe": {key: value for key, value in written.items() if key not in own},
         }
+
+    def _object_for_workers(self) -> Any:
+        """The object by name; one of a notebook or script itself, which no worker could import."""
+        if self.object is None or not self.object.startswith(f"{_MAIN}:"):
+            return self.object
+        if not hasattr(sys.modules[_MAIN], self.object.partition(":")[2].partition(".")[0]):
+            raise UsageError(
+                f"task.object: {self.object} was defined in a notebook or script, and is gone with "
+                "it. Put it into a module, my_task.py, and name it my_task:"
+                f"{self.object.partition(':')[2]}."
+            )
+        return import_string("task.object", self.object)
+
+
+_MAIN = "__main__"
+"""The module of a notebook's cells, and of a script that was called."""
 
 
 class SearchTable(_Table):

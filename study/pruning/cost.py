@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
+from study.errors import UsageError
+from study.pruning.counting import Counter
 from study.pruning.masking.masks import MaskedLayers
 
 
@@ -21,20 +22,21 @@ class DenseCost:
     Parameters
     ----------
     macs_by_layer
-        Multiply-adds in which a masked weight takes part, by layer.
+        Multiply-adds in which a masked weight takes part, by layer; NaN where they could not all
+        be counted.
     other_macs
-        All others that could be counted: they cost the same whatever is masked.
+        All others: they cost the same whatever is masked.
     uncounted
-        Operations on masked weights for which torch has no formula.
+        Operations on masked weights for which there is no formula.
     """
 
-    macs_by_layer: Mapping[str, int]
+    macs_by_layer: Mapping[str, float]
     other_macs: int
     uncounted: tuple[str, ...]
 
     @property
-    def macs(self) -> int:
-        """All that could be counted."""
+    def macs(self) -> float:
+        """The sum; NaN where something could not be counted."""
         return sum(self.macs_by_layer.values()) + self.other_macs
 
 
@@ -43,8 +45,8 @@ class Cost:
     """What is left of a model under its masks.
 
     ``macs`` are multiply-adds on nonzero weights, for one example: what an ideal sparse
-    implementation would do, not what a dense one does. ``compression_ratio`` and
-    ``theoretical_speedup`` are as in Blalock et al. 2020, section 2.2.
+    implementation would do, not what a dense one does; NaN where they could not be counted.
+    ``compression_ratio`` and ``theoretical_speedup`` are as in Blalock et al. 2020, section 2.2.
     """
 
     prunable_parameters: int
@@ -52,7 +54,7 @@ class Cost:
     nonzero_parameters: int
     total_parameters: int
     macs: float
-    dense_macs: int
+    dense_macs: float
 
     @property
     def density(self) -> float:
@@ -71,34 +73,63 @@ class Cost:
 
 
 def dense_cost(masked: MaskedLayers, run: Callable[[nn.Module, int], object]) -> DenseCost:
-    """Run one example through the model and count, with torch's own formulas.
+    """Run one example through the model and count.
 
     Padding, stride, groups and dilation are in the formulas; operations are credited to the
-    masked weight that they read, wherever in the model they happen, so shared weights, attention
-    and functional calls are counted too.
+    masked weight that they read, wherever in the model they happen, so shared weights, attention,
+    recurrent layers and functional calls are counted too.
 
     Parameters
     ----------
     masked
         The masked model.
     run
-        Runs a model on so many examples.
+        Runs a model, which is in eval mode, on so many examples: on one, and where that fails on
+        two, of which half is counted.
     """
     model = masked.model
-    layer_of = {
-        weight.untyped_storage().data_ptr(): layer for layer, weight in masked.weights.items()
-    }
-    was_training, fast_attention = model.training, torch.backends.mha.get_fastpath_enabled()
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
-    torch.backends.mha.set_fastpath_enabled(False)  # one fused operation, without a formula
     try:
-        with torch.no_grad(), _Counter(layer_of) as counter:
-            run(model, 1)
+        with torch.no_grad(), _plain_operations():
+            try:
+                return _count(masked, run, 1)
+            except UsageError:
+                raise
+            except Exception:  # such as of a model that squeezes a batch of one away
+                return _count(masked, run, 2)
     finally:
-        torch.backends.mha.set_fastpath_enabled(fast_attention)
-        model.train(was_training)
-    macs_by_layer = {layer: counter.macs.get(layer, 0) for layer in masked.names}
-    return DenseCost(macs_by_layer, counter.other_macs, tuple(sorted(counter.uncounted)))
+        for module, training in modes:
+            module.training = training
+
+
+def _count(
+    masked: MaskedLayers, run: Callable[[nn.Module, int], object], examples: int
+) -> DenseCost:
+    with Counter(masked) as counter:
+        run(masked.model, examples)
+    macs_by_layer = {
+        layer: math.nan if layer in counter.uncounted else counter.macs.get(layer, 0) // examples
+        for layer in masked.names
+    }
+    uncounted = sorted(f"{what} on {layer}" for layer, what in counter.uncounted.items())
+    return DenseCost(macs_by_layer, counter.other_macs // examples, tuple(uncounted))
+
+
+@contextmanager
+def _plain_operations() -> Iterator[None]:
+    """Keep torch from fusing attention and recurrent layers into operations without a formula."""
+    attention, recurrent = torch.backends.mha.get_fastpath_enabled(), torch._C._get_mkldnn_enabled()
+    on_gpu = torch._C._get_cudnn_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    torch._C._set_mkldnn_enabled(False)
+    torch._C._set_cudnn_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(attention)
+        torch._C._set_mkldnn_enabled(recurrent)
+        torch._C._set_cudnn_enabled(on_gpu)
 
 
 def masked_cost(masked: MaskedLayers, dense: DenseCost) -> Cost:
@@ -128,49 +159,5 @@ def masked_cost(masked: MaskedLayers, dense: DenseCost) -> Cost:
 
 
 def dead_outputs(mask: Tensor) -> int:
-    """Output units (first dimension) of which no weight is kept."""
+    """Output units (first dimension, as ``masks_by_output`` has it) of which nothing is kept."""
     return int((~mask.flatten(1).any(dim=1)).sum())
-
-
-class _Counter(TorchDispatchMode):
-    """Counts multiply-adds of every operation below autograd, by the weight that it reads."""
-
-    def __init__(self, layer_of: Mapping[int, str]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.layer_of = layer_of
-        self.macs: dict[str, int] = {}
-        self.other_macs = 0
-        self.uncounted: set[str] = set()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        output = func(*args, **kwargs)
-        packet = func._overloadpacket
-        layers = [layer for layer in map(self._layer, _tensors(args)) if layer is not None]
-        if packet in flop_registry:
-            macs = flop_registry[packet](*args, **kwargs, out_val=output) // 2
-            if layers:
-                self.macs[layers[0]] = self.macs.get(layers[0], 0) + macs
-            else:
-                self.other_macs += macs
-        elif layers and not _is_bookkeeping(func):
-            self.uncounted.add(f"{packet.__name__} on {layers[0]}")
-        return output
-
-    def _layer(self, tensor: Tensor) -> str | None:
-        return self.layer_of.get(tensor.untyped_storage().data_ptr())
-
-
-def _tensors(values: Any) -> list[Tensor]:
-    found = []
-    for value in values:
-        if isinstance(value, Tensor):
-            found.append(value)
-        elif isinstance(value, (list, tuple)):
-            found.extend(_tensors(value))
-    return found
-
-
-def _is_bookkeeping(func: Any) -> bool:
-    """Views and copies of a weight compute nothing."""
-    return func.is_view or func._overloadpacket.__name__ in {"clone", "_to_copy", "detach"}

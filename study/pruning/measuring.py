@@ -97,11 +97,11 @@ def measure(
                 total=total[layer],
                 density=kept[layer] / total[layer],
                 requested_sparsity=requested.get(layer, float("nan")),
-                dead_outputs=dead_outputs(mask),
-                outputs=mask.shape[0],
+                dead_outputs=dead_outputs(rows),
+                outputs=len(rows),
                 macs=dense.macs_by_layer[layer],
             )
-            for layer, mask in masked.masks.items()
+            for layer, rows in masked.masks_by_output.items()
         ),
         finished_at=utc_now(),
     )

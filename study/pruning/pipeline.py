@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
+from study.errors import UsageError
 from study.plugins import resolve
 from study.pruning.compact.network import CompactCopy
 from study.pruning.cost import DenseCost, dense_cost
@@ -310,7 +311,15 @@ class Pipeline:
                 batch = split.take(index)
                 outputs = task.forward(self.model, task.prepared(batch.inputs, dtype))
                 loss = task.loss(outputs, batch.targets)
-                parts = torch.autograd.grad(loss, list(weights.values()))
+                if not loss.requires_grad:
+                    raise UsageError(
+                        f"saliency {self.plan.saliency!r}: the loss in eval mode comes from no "
+                        "weight, so it has no gradient; take magnitude, or mend the loss."
+                    )
+                # A weight that the loss does not use, such as an auxiliary head's, has gradient 0.
+                parts = torch.autograd.grad(
+                    loss, list(weights.values()), allow_unused=True, materialize_grads=True
+                )
                 for name, part in zip(weights, parts, strict=True):
                     total[name] += part * (len(index) / len(chosen))
         return total, len(chosen)

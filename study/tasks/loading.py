@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ def load_task(
     *,
     dataset: str | None = None,
     model: str | None = None,
-    object: str | None = None,
+    object: str | Callable[[], Task] | None = None,
     module_dir: str | Path | None = None,
     data_dir: str | Path | None = None,
     model_options: Mapping[str, Any] | None = None,
@@ -39,8 +39,8 @@ def load_task(
     dataset, model
         Names of :data:`DATASETS` and :data:`MODELS`, entry points, or import strings.
     object
-        Instead of the two: import string of a function without arguments that returns a
-        :class:`~study.tasks.task.Task` (see :func:`~study.tasks.task.make_task`), or of a task.
+        Instead of the two: a function without arguments that returns a task (see
+        :func:`~study.tasks.make_task`), or the import string of one, or of a task.
     module_dir
         Folder in which modules of import strings are found too, from here on.
     data_dir
@@ -95,8 +95,10 @@ def _shape_of_one(data: Data) -> tuple[int, ...]:
     return tuple(inputs.shape[1:])
 
 
-def _own_task(reference: str) -> Task:
-    found = import_string("task.object", reference)
+def _own_task(reference: str | Callable[[], Task]) -> Task:
+    found = reference
+    if isinstance(reference, str):
+        found = import_string("task.object", reference)
     try:
         task = found if isinstance(found, Task) else found() if callable(found) else found
     except UsageError:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from study.errors import UsageError
 from study.pruning import run_pipeline
 from study.pruning.masking.masks import MaskedLayers
+from study.pruning.pipeline import Pipeline
 from study.pruning.plan import PruningPlan
 from study.pruning.selection.ranking import pruned_count
 from study.pruning.states.progress import Progress
@@ -191,8 +192,6 @@ def test_a_gradient_saliency_pays_for_the_examples_it_looks_at() -> None:
 
 def test_the_gradient_is_the_mean_over_the_examples() -> None:
     task = tiny_task()
-    from study.pruning.pipeline import Pipeline
-
     pipeline = Pipeline(plan(), task, None)
     gradients, samples = pipeline._gradients(1)
     assert samples == 50
@@ -203,6 +202,114 @@ def test_the_gradient_is_the_mean_over_the_examples() -> None:
     expected = torch.autograd.grad(loss, list(pipeline.masked.weights.values()))
     for found, whole in zip(gradients.values(), expected, strict=True):
         torch.testing.assert_close(found, whole, rtol=1e-4, atol=1e-6)
+
+
+class NoBatchOfOne(Tiny):
+    """Takes the dimension of the batch for one to be left out."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x).squeeze()
+        out: Tensor = self.fc(x.flatten(1)) if x.dim() == 4 else x.new_empty(()).squeeze(5)
+        return out
+
+
+def test_a_model_that_takes_no_batch_of_one_costs_half_of_two() -> None:
+    record = next(iter(run_pipeline(plan(), tiny_task(model=NoBatchOfOne, epochs=1))))
+    assert [layer.macs for layer in record.layers] == [36 * 36, 432]
+
+
+class Distances(nn.Module):
+    """A layer of prototypes, whose distances have no formula of multiply-adds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(36, 5)
+        self.prototype_weight = nn.Parameter(torch.randn(3, 5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return -torch.cdist(self.fc(x.flatten(1)), self.prototype_weight)
+
+
+def test_a_round_whose_multiply_adds_cannot_be_counted_claims_none() -> None:
+    record = list(run_pipeline(plan(rounds=1), tiny_task(model=Distances, epochs=1)))[-1]
+    assert record.uncounted == ("_cdist_forward on prototype_weight",)
+    assert math.isnan(record.macs)
+    assert math.isnan(record.theoretical_speedup)
+    macs = {layer.layer: layer.macs for layer in record.layers}
+    assert math.isnan(macs["prototype_weight"])
+    assert macs["fc"] == 36 * 5
+    assert '"macs":null' in record.to_json()
+
+
+class WithSideHead(Tiny):
+    """An auxiliary head that the loss does not use, and experts of which one is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.side = nn.Linear(4, 3)
+        self.experts = nn.ModuleList(nn.Linear(3, 3) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.side(x.new_zeros(1, 4))
+        out: Tensor = self.experts[1](super().forward(x))
+        return out
+
+
+def test_a_weight_that_the_loss_does_not_use_has_gradient_zero() -> None:
+    task = tiny_task(model=WithSideHead, epochs=1)
+    gradients, _ = Pipeline(plan(), task, None)._gradients(1)
+    unused = {name for name, gradient in gradients.items() if not gradient.any()}
+    assert unused == {"side", "experts.0", "experts.2"}
+    records = list(run_pipeline(plan(saliency="gradient", rounds=1), task))
+    assert records[-1].sparsity == pytest.approx(0.9, abs=1e-3)
+
+
+class TrainedInTrainingOnly(Tiny):
+    """In eval mode it gives what comes from no weight."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = super().forward(x)
+        return out if self.training else out.detach()
+
+
+def test_a_loss_that_comes_from_no_weight_is_told() -> None:
+    task = tiny_task(model=TrainedInTrainingOnly, epochs=1)
+    with pytest.raises(UsageError, match=r"saliency 'gradient': the loss .* comes from no weight"):
+        list(run_pipeline(plan(saliency="gradient", rounds=1), task))
+
+
+class Remembering(Tiny):
+    """Keeps tensors of its last pass, uses them in the next, and makes a buffer of them."""
+
+    seen: Tensor | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dropout = nn.Identity()  # type: ignore[assignment]
+        self.last: list[Tensor] = []
+        self.register_buffer("seen", None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = super().forward(x)
+        if self.seen is None:
+            self.seen = torch.zeros(3)
+        if self.training:
+            self.seen = self.seen + out.detach().mean(0)
+        if self.last:
+            out = out + self.fc.bias * self.last[0].detach().mean() * 0.01
+        self.last = [out.detach() if self.training else out]
+        return out
+
+
+@pytest.mark.parametrize("made", [plan(), plan(saliency="gradient")])
+@pytest.mark.parametrize("skip_pruned", [False, True])
+def test_a_model_may_keep_tensors_of_its_last_pass(made: PruningPlan, skip_pruned: bool) -> None:
+    task = tiny_task(model=Remembering, epochs=1, skip_pruned=skip_pruned)
+    keeper = Keeper()
+    records = list(run_pipeline(made, task, observer=keeper))
+    assert [record.round for record in records] == [0, 1, 2, 3]
+    seen = [progress_from_bytes(each).state.model["seen"] for each in keeper.after]
+    assert all(not torch.equal(earlier, later) for earlier, later in pairwise(seen))
 
 
 def test_batch_norm_statistics_after_a_round_are_those_of_the_pruned_network() -> None:

@@ -110,7 +110,7 @@ class KeptWeights:
 
     def put(self, whole: Tensor, part: Tensor) -> None:
         """Write the kept weights where they were."""
-        whole.view(-1)[self._places] = part
+        whole[self._places // self._shape[1], self._places % self._shape[1]] = part
 
     def forward(self, layer: Layer, inputs: Tensor) -> Tensor:
         """Multiply with the kept weights only."""

@@ -7,7 +7,6 @@ is what the optimizer remembers of them. Masks, records and checkpoints keep the
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from typing import Self
@@ -17,6 +16,7 @@ from torch import nn
 
 from study.pruning.compact.layers import Form, KeptWeights, Layer, LiveUnits, memory_format
 from study.pruning.masking.masks import MaskedLayers, mask_layers
+from study.pruning.training.model_state import copy_of, make_room, put_extra_state
 from study.tasks.training.optimizers import build_optimizer
 from study.tasks.training.recipe import Recipe
 
@@ -69,7 +69,7 @@ class CompactCopy:
         forms: dict[str, Form],
     ) -> None:
         self._whole, self._whole_optimizer = masked.model, optimizer
-        self.model = deepcopy(masked.model)
+        self.model = copy_of(masked.model)
         MaskedLayers(self.model).remove()
         self._forms = {f"{name}.weight": form for name, form in forms.items()}
         for name, form in forms.items():
@@ -97,11 +97,7 @@ class CompactCopy:
     @torch.no_grad()
     def store(self) -> None:
         """Write weights, statistics and the optimizer's state back into the network."""
-        buffers = dict(self._whole.named_buffers())
-        with torch.inference_mode():  # an evaluation may have made a buffer anew in that mode
-            for name, buffer in self.model.named_buffers():
-                if buffer.shape == buffers[name].shape:
-                    buffers[name].copy_(buffer)
+        self._store_buffers()
         for whole, own, form in self._pairs():
             (whole.copy_ if form is None else partial(form.put, whole))(own)
             state = self._whole_optimizer.state[whole]
@@ -110,6 +106,18 @@ class CompactCopy:
                     state[slot] = value.clone()
                 else:
                     form.put(state.setdefault(slot, torch.zeros_like(whole)), value)
+
+    def _store_buffers(self) -> None:
+        """Write buffers back, also those that a forward pass made or made larger."""
+        put_extra_state(self.model, self._whole)
+        masks = {id(mask) for mask in MaskedLayers(self.model).masks.values()}
+        own = {n: buffer for n, buffer in self.model.named_buffers() if id(buffer) not in masks}
+        make_room(self._whole, own, own)
+        buffers = dict(self._whole.named_buffers())
+        for name, buffer in own.items():
+            # The model's own code may have made the buffer anew in inference mode.
+            with torch.inference_mode(buffers[name].is_inference()):
+                buffers[name].copy_(buffer)
 
     def _mask(self, masked: MaskedLayers, forms: dict[str, Form]) -> None:
         """Mask what is pruned within the smaller forms; a vector of kept weights has nothing."""
@@ -148,14 +156,19 @@ def smaller_forms(masked: MaskedLayers, limits: Limits | None = None) -> dict[st
         By layer name.
     """
     limits = limits or Limits()
+    modules = dict(masked.model.named_modules())
     holders: dict[nn.Parameter, list[nn.Module]] = {}
-    for module in masked.model.modules():
+    for module in modules.values():
         for parameter in module.parameters(recurse=False):
             holders.setdefault(parameter, []).append(module)
+    weights = masked.weights
     forms: dict[str, Form] = {}
     for name, mask in masked.masks.items():
-        layer, *others = holders[masked.weights[name]]
-        if others or not _is_plain(layer, limits):
+        layer, *others = holders[weights[name]]
+        # Its weight may be one of several, or be computed of a parameter of another name.
+        if others or modules.get(name) is not layer or not _is_plain(layer, limits):
+            continue
+        if layer._parameters.get("weight") is not weights[name]:
             continue
         if type(layer) is nn.Linear and _is_sparse_enough(layer, mask, limits):
             forms[name] = KeptWeights(mask)

@@ -16,15 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from study.errors import UsageError, unknown_name
-from study.pruning.masking.gradient_masks import Places, attach, forget, guards_of
-
-_NORMS = (
-    nn.modules.batchnorm._NormBase,
-    nn.LayerNorm,
-    nn.GroupNorm,
-    nn.LocalResponseNorm,
-    nn.RMSNorm,
-)
+from study.pruning.masking.candidates import candidates, join, layer_name, owner_of
+from study.pruning.masking.gradient_masks import Places, attach, follow, forget, guards_of
+from study.pruning.masking.output_units import by_output_unit
 
 
 class MaskedLayers:
@@ -38,12 +32,14 @@ class MaskedLayers:
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
-        self._guards = {
-            layer_name(_join(prefix, guard.name)): guard
-            for prefix, module in model.named_modules()
-            for guard in guards_of(module).values()
-            if guard.module is module
-        }
+        modules = dict(model.named_modules())
+        self._guards, self._owners = {}, {}
+        for prefix, module in modules.items():
+            for guard in guards_of(module).values():
+                if guard.module is module:
+                    owner, tensor = owner_of(prefix, module, guard.name)
+                    name = layer_name(join(owner, tensor))
+                    self._guards[name], self._owners[name] = guard, modules[owner]
 
     @property
     def names(self) -> list[str]:
@@ -52,13 +48,23 @@ class MaskedLayers:
 
     @property
     def weights(self) -> dict[str, nn.Parameter]:
-        """The masked parameters by layer name."""
+        """The masked parameters by layer name.
+
+        Of a module with a weight norm it is the direction, of one with a spectral norm the weight
+        before it is scaled: zeros of these are zeros of the weight.
+        """
+        follow(self.model, self._guards)
         return {name: guard.parameter for name, guard in self._guards.items()}
 
     @property
     def masks(self) -> dict[str, Tensor]:
         """The bool masks by layer name, True = kept. To change them, :meth:`cut`."""
         return {name: guard.mask for name, guard in self._guards.items()}
+
+    @property
+    def masks_by_output(self) -> dict[str, Tensor]:
+        """The masks by layer name, shape (output units, weights of one)."""
+        return {name: by_output_unit(mask, self._owners[name]) for name, mask in self.masks.items()}
 
     @property
     def kept(self) -> dict[str, int]:
@@ -89,8 +95,10 @@ class MaskedLayers:
         Raises
         ------
         UsageError
-            If a name is unknown, a shape differs, or a mask would bring a pruned weight back.
+            If a name is unknown, a shape differs, a mask would bring a pruned weight back, or
+            the model was changed such that a mask has no weight any more.
         """
+        follow(self.model, self._guards)
         for name, mask in masks.items():
             if name not in self._guards:
                 raise unknown_name("layer", name, self._guards)
@@ -114,7 +122,12 @@ class MaskedLayers:
 
     @torch.no_grad()
     def apply(self) -> None:
-        """Make weights exactly zero where their mask is False, after something wrote to them."""
+        """Make weights exactly zero where their mask is False, after something wrote to them.
+
+        Where a module was given another parameter of the same shape, that one is masked from now
+        on.
+        """
+        follow(self.model, self._guards)
         for guard in self._guards.values():
             guard.zero_weights()
 
@@ -150,11 +163,13 @@ def mask_layers(
 ) -> MaskedLayers:
     """Put masks that keep everything on a model's prunable weights, in place.
 
-    Prunable by default is every floating-point parameter with at least two dimensions whose name
-    says that it is a weight and whose module is no normalisation: the weights of Linear, Conv,
-    Embedding, MultiheadAttention, LSTM and of a user's own layers, but no bias, no batch norm and
-    no positional table. A parameter that several modules share has one mask, under its first
-    name. Weights that have a mask already keep it.
+    Prunable by default is every floating-point or complex parameter with at least two dimensions
+    whose name says that it is a weight and whose module is no normalisation: the weights of
+    Linear, Conv, Embedding, MultiheadAttention, LSTM and of a user's own layers, but no bias, no
+    batch norm, no gain (a vector, whatever its shape, in a layer that is none of torch's) and no
+    positional table. A parameter that several modules share has one mask, under its first name.
+    Under a weight or spectral norm it is the direction, or the unscaled weight, that is masked.
+    Weights that have a mask already keep it.
 
     Parameters
     ----------
@@ -175,13 +190,12 @@ def mask_layers(
     Raises
     ------
     UsageError
-        If a pattern matches no layer, or nothing is left to prune.
+        If a pattern matches no layer, nothing is left to prune, or a layer cannot be masked.
     """
-    owners = _owners(model)
-    candidates = {layer_name(name): owner for name, owner in owners.items()}
-    by_default = [layer_name(name) for name, owner in owners.items() if _is_prunable(name, owner)]
-    chosen = by_default if include is None else _match("include", include, candidates, by_default)
-    left_out = set() if exclude is None else set(_match("exclude", exclude, candidates, chosen))
+    found = candidates(model)
+    by_default = [name for name, candidate in found.items() if candidate.is_prunable]
+    chosen = by_default if include is None else _match("include", include, found, by_default)
+    left_out = set() if exclude is None else set(_match("exclude", exclude, found, chosen))
     chosen = [name for name in chosen if name not in left_out]
     if not chosen:
         raise UsageError(
@@ -189,55 +203,24 @@ def mask_layers(
             f"{', '.join(by_default) or 'none'}."
         )
     for name in chosen:
-        places = candidates[name]
-        module, parameter_name = places[0]
-        if getattr(module, "sparse", False):
-            raise UsageError(
-                f"layer {name!r} has sparse gradients, which cannot be masked; build it with "
-                "sparse=False, or exclude it."
-            )
-        parameter = module._parameters[parameter_name]
-        if parameter is not None and not parameter.requires_grad:
-            raise UsageError(f"layer {name!r} is frozen (requires_grad is False); exclude it.")
-        if parameter_name not in guards_of(module):
-            attach(places)
+        if found[name].refusal is not None:
+            raise UsageError(f"layer {name!r} {found[name].refusal}, or exclude it.")
+    for name in chosen:
+        if not _is_masked(found[name].places):
+            attach(found[name].places)
     return MaskedLayers(model)
 
 
-def layer_name(parameter_name: str) -> str:
-    """Name of the layer to which a parameter belongs: ``"fc1.weight"`` is of layer ``"fc1"``."""
-    return parameter_name.removesuffix(".weight")
-
-
-def _owners(model: nn.Module) -> dict[str, Places]:
-    """Every module that holds each parameter, by the parameter's first name."""
-    first_names: dict[nn.Parameter, str] = {}
-    owners: dict[str, Places] = {}
-    for prefix, module in model.named_modules():
-        for name, parameter in module._parameters.items():
-            if parameter is not None:
-                first = first_names.setdefault(parameter, _join(prefix, name))
-                owners.setdefault(first, []).append((module, name))
-    return owners
-
-
-def _is_prunable(name: str, owner: Places) -> bool:
-    module, own_name = owner[0]
-    parameter = module._parameters[own_name]
-    return (
-        parameter is not None
-        and parameter.dim() >= 2
-        and parameter.is_floating_point()
-        and parameter.requires_grad
-        and "weight" in own_name
-        and not any(isinstance(module, _NORMS) for module, _ in owner)
-    )
+def _is_masked(places: Places) -> bool:
+    module, name = places[0]
+    guard = guards_of(module).get(name)
+    return guard is not None and any(guard.module is holder for holder, _ in places)
 
 
 def _match(
     field: str,
     patterns: str | Iterable[str],
-    candidates: Mapping[str, Places],
+    candidates: Iterable[str],
     preferred: list[str],
 ) -> list[str]:
     """Layers that any pattern matches; an exact name may reach beyond ``preferred``."""
@@ -251,7 +234,3 @@ def _match(
             raise unknown_name(field, pattern, preferred)
         matched.update(hits)
     return [name for name in candidates if name in matched]
-
-
-def _join(prefix: str, name: str) -> str:
-    return f"{prefix}.{name}" if prefix else name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 
 import torch
 from torch import Tensor
@@ -11,6 +10,7 @@ from torch.func import functional_call, vmap
 
 from study.errors import UsageError
 from study.pruning.masking.masks import MaskedLayers
+from study.pruning.training.model_state import copy_of
 from study.tasks.task import Task
 from study.tasks.training.recipe import Recipe
 
@@ -38,7 +38,7 @@ class Stack:
     def __init__(self, lanes: Sequence[Lane], task: Task) -> None:
         self._lanes, self._task = lanes, task
         models = [masked.model for masked, _ in lanes]
-        self._base = deepcopy(models[0]).train()
+        self._base = copy_of(models[0]).train()
         self._parameters = {
             name: torch.stack([dict(model.named_parameters())[name].detach() for model in models])
             for name, _ in models[0].named_parameters()

@@ -72,7 +72,10 @@ def gradient(inputs: SaliencyInputs) -> dict[str, Tensor]:
     Lee et al. 2019, "SNIP", equation 5 (without its normalisation, which changes no rank).
     """
     gradients = inputs.gradients()
-    return {layer: (weight * gradients[layer]).abs() for layer, weight in inputs.weights.items()}
+    # Of a complex weight autograd's gradient is conjugated: the change is the real part of the
+    # product with its conjugate.
+    changes = {layer: w * gradients[layer].conj() for layer, w in inputs.weights.items()}
+    return {layer: (c.real if c.is_complex() else c).abs() for layer, c in changes.items()}
 
 
 def movement(inputs: SaliencyInputs) -> dict[str, Tensor]:
@@ -87,7 +90,7 @@ def movement(inputs: SaliencyInputs) -> dict[str, Tensor]:
     Sanh et al. 2020, "Movement Pruning", equation 2.
     """
     return {
-        layer: (weight.square() - inputs.before[layer].square()) / 2
+        layer: (weight.abs().square() - inputs.before[layer].abs().square()) / 2
         for layer, weight in inputs.weights.items()
     }
 
@@ -122,6 +125,8 @@ def score(name: str, inputs: SaliencyInputs) -> dict[str, Tensor]:
             raise UsageError(
                 f"saliency {name!r} gave no scores shaped {tuple(weight.shape)} for layer {layer!r}"
             )
+        if scores[layer].is_complex():
+            raise UsageError(f"saliency {name!r} gave complex scores for layer {layer!r}")
         if not bool(torch.isfinite(scores[layer]).all()):
             raise UsageError(
                 f"saliency {name!r} gave scores that are not finite for layer {layer!r}: "

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from safetensors.torch import load, save
-from torch import Tensor
 
 from study.errors import UsageError
 from study.pruning.masking.masks import MaskedLayers
 from study.pruning.measuring import Spent
 from study.pruning.states.progress import Progress
+from study.pruning.states.values import decode, encode, is_plain, tensors_in
 from study.pruning.training.fingerprint import Fingerprint
+from study.pruning.training.model_state import copy_state, make_room
 from study.pruning.training.steps import Segment, TrainState
 from study.pruning.training.trajectory import Trajectory
 
@@ -83,13 +84,11 @@ def progress_from_bytes(data: bytes) -> Progress:
 def weights_to_bytes(masked: MaskedLayers, facts: Mapping[str, Any]) -> bytes:
     """Write a round's weights as ``model.NAME`` and masks as ``mask.LAYER``, for any reader."""
     masks = {f"mask.{layer}": mask.cpu() for layer, mask in masked.masks.items()}
-    mask_buffers = {id(mask) for mask in masked.masks.values()}
-    weights = {
-        f"model.{name}": value.detach().cpu().clone()
-        for name, value in masked.model.state_dict(keep_vars=True).items()
-        if id(value) not in mask_buffers
-    }
-    return _pack({**weights, **masks}, facts)
+    mask_names = _mask_names(masked)
+    state = {n: value for n, value in copy_state(masked.model).items() if n not in mask_names}
+    buffers = [name for name, _ in masked.model.named_buffers() if name in state]
+    weights = {f"model.{name}": value for name, value in state.items()}
+    return _pack({**weights, **masks}, {**facts, "buffers": buffers})
 
 
 def load_weights(masked: MaskedLayers, data: bytes) -> None:
@@ -100,25 +99,30 @@ def load_weights(masked: MaskedLayers, data: bytes) -> None:
     UsageError
         If the data are damaged, of a newer version, or of another network.
     """
-    tensors, _ = _unpack(data)
-    masks = _below("mask.", tensors)
+    values, facts = _unpack(data)
+    masks, state = _below("mask.", values), _below("model.", values)
     try:
         if set(masks) != set(masked.masks):
             raise UsageError(f"its masked layers are {sorted(masks)}")
-        found = masked.model.load_state_dict(_below("model.", tensors), strict=False)
+        make_room(masked.model, state, facts.get("buffers", ()))
+        found = masked.model.load_state_dict(state, strict=False)
         masked.cut(masks, optimizer=None)
     except (RuntimeError, ValueError) as error:
         raise UsageError(f"this state file is not of this network: {error}") from error
-    buffers = {id(mask) for mask in masked.masks.values()}
-    names = {n for n, v in masked.model.state_dict(keep_vars=True).items() if id(v) in buffers}
-    missing = set(found.missing_keys) - names
+    missing = set(found.missing_keys) - _mask_names(masked)
     if missing or found.unexpected_keys:
         differing = sorted({*missing, *found.unexpected_keys})
         raise UsageError(f"this state file is not of this network: {', '.join(differing)} differ")
 
 
-def _trajectory_tensors(trajectory: Trajectory) -> dict[str, Tensor]:
-    tensors: dict[str, Tensor] = {}
+def _mask_names(masked: MaskedLayers) -> set[str]:
+    masks = {id(mask) for mask in masked.masks.values()}
+    state = masked.model.state_dict(keep_vars=True)
+    return {name for name, value in state.items() if id(value) in masks}
+
+
+def _trajectory_tensors(trajectory: Trajectory) -> dict[str, Any]:
+    tensors: dict[str, Any] = {}
     for step, state in trajectory.states.items():
         tensors.update(_state_tensors(f"step_{step}", state))
     return tensors
@@ -133,7 +137,7 @@ def _trajectory_facts(trajectory: Trajectory) -> dict[str, Any]:
     }
 
 
-def _trajectory(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Trajectory:
+def _trajectory(tensors: Mapping[str, Any], facts: Mapping[str, Any]) -> Trajectory:
     states = {step: _state(f"step_{step}", tensors) for step in facts["steps"]}
     origin = facts.get("origin")
     return Trajectory(
@@ -149,18 +153,18 @@ def _fingerprint(facts: Mapping[str, Any]) -> Fingerprint:
     return Fingerprint(**{**facts, **lists})
 
 
-def _state_tensors(prefix: str, state: TrainState) -> dict[str, Tensor]:
+def _state_tensors(prefix: str, state: TrainState) -> dict[str, Any]:
     return {
         **{f"{prefix}/model/{name}": value for name, value in state.model.items()},
         **{f"{prefix}/optimizer/{name}": value for name, value in state.optimizer.items()},
     }
 
 
-def _state(prefix: str, tensors: Mapping[str, Tensor]) -> TrainState:
+def _state(prefix: str, tensors: Mapping[str, Any]) -> TrainState:
     return TrainState(_below(f"{prefix}/model/", tensors), _below(f"{prefix}/optimizer/", tensors))
 
 
-def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _below(prefix: str, tensors: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name.removeprefix(prefix): value
         for name, value in tensors.items()
@@ -168,14 +172,18 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _pack(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> bytes:
+def _pack(values: Mapping[str, Any], facts: Mapping[str, Any]) -> bytes:
+    tensors = {name: value for name, value in values.items() if is_plain(value)}
+    encoded = {
+        name: encode(name, value, tensors) for name, value in values.items() if not is_plain(value)
+    }
     # Tensors that are the same object in two states (a shared start) are written twice.
     separate = {name: value.contiguous().clone() for name, value in tensors.items()}
-    document = json.dumps({"schema_version": SCHEMA_VERSION, **facts})
+    document = json.dumps({"schema_version": SCHEMA_VERSION, "encoded": encoded, **facts})
     return save(separate, metadata={"prune_study": document})
 
 
-def _unpack(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _unpack(data: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         facts = json.loads(header["__metadata__"]["prune_study"])
@@ -187,4 +195,8 @@ def _unpack(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"this state file has schema version {facts['schema_version']}, and this program "
             f"reads up to {SCHEMA_VERSION}. Update prune-study."
         )
-    return tensors, facts
+    encoded = facts.pop("encoded", {})
+    parts = {part for value in encoded.values() for part in tensors_in(value)}
+    values = {name: value for name, value in tensors.items() if name not in parts}
+    values.update({name: decode(value, tensors) for name, value in encoded.items()})
+    return values, facts

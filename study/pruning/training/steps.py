@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from study.pruning.masking.masks import MaskedLayers
 from study.pruning.seeds import derive_seed
+from study.pruning.training.model_state import copy_state, put_state
 from study.pruning.training.updates import make_update
 from study.tasks.data.splits import Draw
 from study.tasks.forward import working_dtype
@@ -35,12 +36,13 @@ class TrainState:
     Parameters
     ----------
     model
-        The complete ``state_dict``: weights, biases, norms and their statistics, masks.
+        The complete ``state_dict``: weights, biases, norms and their statistics, masks, and what
+        modules give as extra state, which may be no tensor.
     optimizer
         The optimizer's tensors, as ``"slot/parameter"``.
     """
 
-    model: Mapping[str, Tensor]
+    model: Mapping[str, Any]
     optimizer: Mapping[str, Tensor]
 
 
@@ -247,7 +249,7 @@ def capture(model: nn.Module, optimizer: torch.optim.Optimizer) -> TrainState:
         if isinstance(value, (Tensor, int, float))
     }
     return TrainState(
-        {name: value.detach().cpu().clone() for name, value in model.state_dict().items()},
+        copy_state(model),
         {key: torch.as_tensor(value).detach().cpu().clone() for key, value in slots.items()},
     )
 
@@ -262,8 +264,7 @@ _NUMBER = "#"
 
 def load_model(model: nn.Module, state: TrainState) -> None:
     """Copy a state into a model. Masks that the state does not know stay as they are."""
-    complete = {**model.state_dict(), **state.model}
-    model.load_state_dict(complete)
+    put_state(model, state.model)
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, state: TrainState) -> None:

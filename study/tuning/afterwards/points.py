@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
+from typing import Any
 
 from study.configuration.loading import StudyConfig, load_config
 from study.errors import UsageError, unknown_name
@@ -28,6 +29,7 @@ class Point:
     plan: PruningPlan
     round: int
     key: str
+    task_arguments: dict[str, Any]
 
 
 def task_record(study: Folder) -> TaskRecord:
@@ -74,4 +76,5 @@ def find_point(study: Folder, trial_id: str, round_: int | None = None) -> Point
     if chosen not in finished:
         raise UsageError(f"--round: trial {trial_id} has no round {chosen}; it has {finished}")
     config = load_config(tomllib.loads(study.read(STUDY_FILE).decode()))
-    return Point(config, trial_id, plan, chosen, task_record(study).key)
+    key, arguments = task_record(study).key, config.task.load_arguments()
+    return Point(config, trial_id, plan, chosen, key, arguments)

@@ -174,7 +174,7 @@ class _Runs:
 
     @cached_property
     def _task(self) -> Task:
-        return task_on_worker(self.point.config)
+        return task_on_worker(self.point.config, self.point.task_arguments)
 
     def _dense_run(self, plan: PruningPlan) -> Trajectory:
         rewind = [] if plan.rewind_epoch is None else [plan.rewind_epoch]

@@ -32,12 +32,12 @@ def seeds_of(seed: int) -> Seeds:
 def train_dense_run(prepared: Prepared, needs: dict[str, float]) -> tuple[str, float]:
     """Train the dense run that all trials start from; return its name and how long it took."""
     config = prepared.config
-    seeds = seeds_of(config.study.seed)
+    seeds, arguments = seeds_of(config.study.seed), prepared.task_arguments
     name = trajectory_name(prepared.key, seeds)
     epochs = config.space.rewind_epochs(prepared.task.recipe.epochs)
 
     def work(location: str) -> tuple[str, float]:
-        task = task_on_worker(config)
+        task = task_on_worker(config, arguments)
         dense = ensure_trajectory(Folder(location), name, task, seeds, epochs, shared_runs(config))
         return name, dense.wall_s
 
@@ -51,10 +51,10 @@ def scan_layers(prepared: Prepared, needs: dict[str, float]) -> list[Sensitivity
     The first is the network that all trials start from.
     """
     config = prepared.config
-    key = prepared.key
+    key, arguments = prepared.key, prepared.task_arguments
 
     def work(location: str) -> list[SensitivityRecord]:
-        task, records = task_on_worker(config), []
+        task, records = task_on_worker(config, arguments), []
         for seed in range(config.study.seed, config.study.seed + config.sensitivity.seeds):
             seeds = seeds_of(seed)
             name = trajectory_name(key, seeds)
@@ -89,10 +89,18 @@ def _on_a_worker(work: Any, needs: dict[str, float], location: str) -> Any:
     return ray.get(remote.remote(location))
 
 
-def task_on_worker(config: StudyConfig) -> Task:
-    """The task of a study, with as many threads as the study gives to a trial."""
+def task_on_worker(config: StudyConfig, arguments: dict[str, Any]) -> Task:
+    """The task of a study, with as many threads as the study gives to a trial.
+
+    Parameters
+    ----------
+    config
+        The study.
+    arguments
+        Of the task, as the driver has them: what a notebook defines, it alone can name.
+    """
     torch.set_num_threads(max(1, int(config.resources.cpus_per_trial)))
-    return load_task(**config.task.load_arguments())
+    return load_task(**arguments)
 
 
 def to_parquet(records: list[SensitivityRecord]) -> bytes:

@@ -20,13 +20,13 @@ def rehearse_on_workers(prepared: Prepared, needs: dict[str, float]) -> None:
     UsageError
         If it fails there, or is another task there: then trials would prune different networks.
     """
-    config, plans = prepared.config, prepared.plans
+    config, plans, arguments = prepared.config, prepared.plans, prepared.task_arguments
     seeds = seeds_of(config.study.seed)
     ours = fingerprint(prepared.task, seeds)
 
     def work(expected: Fingerprint) -> str | None:
         try:
-            task = task_on_worker(config)
+            task = task_on_worker(config, arguments)
             differing = expected.differences(fingerprint(task, seeds))
             if differing:
                 return (

@@ -51,7 +51,11 @@ def task_key(task_arguments: Mapping[str, Any], task: Task) -> str:
     sources = source_hash(own)
     data = _content(task.data.train)
     settings = {
-        "task": {key: str(value) for key, value in task_arguments.items() if key not in _ELSEWHERE},
+        "task": {
+            key: str(value)
+            for key, value in task_arguments.items()
+            if key not in _ELSEWHERE and not callable(value)
+        },
         "recipe": fingerprint(task, _SEEDS).recipe,
         "behaviour": _after_one_step(task),
         "sources": sources or uuid.uuid4().hex,

@@ -97,6 +97,80 @@ def test_it_takes_the_steps_of_the_whole_network(
     torch.testing.assert_close(dict(mine.optimizer), dict(theirs.optimizer))
 
 
+@pytest.mark.parametrize("limits", [UNITS, SPARSE], ids=["units", "sparse"])
+@pytest.mark.parametrize("recipe", RECIPES, ids=str)
+def test_a_weight_that_is_a_transposed_view_is_taken_out_and_put_back(
+    recipe: dict[str, Any], limits: Limits
+) -> None:
+    plain, masked = network("both"), network("both")
+    for each in (plain, masked):
+        layer = each.model.get_submodule("5")
+        turned = layer.weight.detach().t().contiguous().t()  # type: ignore[union-attr,operator]
+        layer.weight = nn.Parameter(turned)
+        assert not layer.weight.is_contiguous()
+        each.apply()
+    made = Recipe(**recipe)
+    expected, optimizer = (build_optimizer(made, each.model) for each in (plain, masked))
+    for each, its_optimizer in ((plain, expected), (masked, optimizer)):
+        steps(each.model, its_optimizer)
+    compact = CompactCopy(masked, optimizer, made, smaller_forms(masked, limits))
+    torch.testing.assert_close(
+        steps(compact.model, compact.optimizer, 1), steps(plain.model, expected, 1)
+    )
+    compact.store()
+    mine, theirs = capture(masked.model, optimizer), capture(plain.model, expected)
+    torch.testing.assert_close(dict(mine.model), dict(theirs.model))
+    torch.testing.assert_close(dict(mine.optimizer), dict(theirs.optimizer))
+
+
+class Counted(nn.Module):
+    """Counts its calls, once as extra state and once in a buffer that it makes when it runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not hasattr(self, "counter"):
+            self.register_buffer("counter", torch.zeros((), dtype=torch.int64))
+        self.calls, self.counter = self.calls + 1, self.counter + 1
+        return x
+
+    def get_extra_state(self) -> dict[str, int]:
+        return {"calls": self.calls}
+
+    def set_extra_state(self, state: dict[str, int]) -> None:
+        self.calls = state["calls"]
+
+
+def test_buffers_made_in_a_pass_and_extra_state_are_written_back() -> None:
+    masked = network("both")
+    assert isinstance(masked.model, nn.Sequential)
+    masked.model.append(Counted())
+    recipe = Recipe(lr=0.1)
+    optimizer = build_optimizer(recipe, masked.model)
+    compact = CompactCopy(masked, optimizer, recipe, smaller_forms(masked, UNITS))
+    steps(compact.model, compact.optimizer)
+    compact.store()
+    assert masked.model[-1].calls == 5
+    assert int(masked.model.get_buffer("8.counter")) == 5
+
+
+@pytest.mark.filterwarnings("ignore:.*is deprecated:FutureWarning")
+@pytest.mark.parametrize("norm", [nn.utils.weight_norm, nn.utils.parametrizations.spectral_norm])
+def test_layers_that_compute_their_weight_are_left_as_they_are(norm: Any) -> None:
+    model = nn.Sequential(norm(nn.Linear(4, 4)), nn.Linear(4, 4))
+    masked = mask_layers(model)
+    masked.cut({n: torch.zeros_like(m) for n, m in masked.masks.items()}, optimizer=None)
+    assert set(smaller_forms(masked, UNITS)) == {"1"}
+
+
+def test_a_network_that_is_one_layer_is_left_as_it_is() -> None:
+    masked = mask_layers(nn.Linear(4, 4))
+    masked.cut({"weight": torch.zeros(4, 4, dtype=torch.bool)}, optimizer=None)
+    assert smaller_forms(masked, UNITS) == {}
+
+
 @pytest.mark.parametrize("dead", ["rows", "columns", "both", "all"])
 def test_channels_that_are_last_in_memory_stay_there(dead: str) -> None:
     plain, masked = (network(dead, channels_last=True) for _ in range(2))

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from study.errors import UsageError
+from study.pruning.selection.allocation import Request, allocate
 from study.pruning.selection.saliency import SaliencyInputs, score
 
 WEIGHTS = {"a": torch.tensor([[1.0, -2.0], [0.5, 0.0]]), "b": torch.tensor([[3.0, -1.0]])}
@@ -59,6 +60,56 @@ def test_random_scores_follow_from_the_seed_alone() -> None:
     other = score("random", inputs(seed=6))
     assert torch.equal(first["a"], second["a"])
     assert not torch.equal(first["a"], other["a"])
+
+
+def complex_inputs() -> SaliencyInputs:
+    generator = torch.Generator().manual_seed(0)
+    weight, before, target = (
+        torch.randn(3, 4, dtype=torch.complex128, generator=generator) for _ in range(3)
+    )
+
+    def gradients() -> dict[str, Tensor]:
+        with torch.enable_grad():
+            learned = weight.clone().requires_grad_()
+            loss = (learned - target).abs().square().sum()
+            return dict(zip("w", torch.autograd.grad(loss, learned), strict=True))
+
+    return SaliencyInputs({"w": weight}, {"w": before}, gradients, 0)
+
+
+def test_the_gradient_saliency_of_a_complex_weight_is_that_of_its_two_parts() -> None:
+    given = complex_inputs()
+    weight, gradient = given.weights["w"], given.gradients()["w"]
+    expected = (weight.real * gradient.real + weight.imag * gradient.imag).abs()
+    torch.testing.assert_close(score("gradient", given)["w"], expected)
+
+
+def test_magnitude_and_movement_of_a_complex_weight_go_by_its_length() -> None:
+    given = complex_inputs()
+    weight, before = given.weights["w"], given.before["w"]
+    torch.testing.assert_close(
+        score("magnitude", given)["w"], (weight.real**2 + weight.imag**2).sqrt()
+    )
+    lengths = [each.real**2 + each.imag**2 for each in (weight, before)]
+    torch.testing.assert_close(score("movement", given)["w"], (lengths[0] - lengths[1]) / 2)
+
+
+@pytest.mark.parametrize("allocation", ["global", "uniform", "lamp", "erk"])
+def test_complex_weights_are_allocated_by_their_scores(allocation: str) -> None:
+    scores = score("magnitude", complex_inputs())
+    alive = {"w": torch.ones(3, 4, dtype=torch.bool)}
+    kept = allocate(allocation, Request(scores, alive, sparsity=0.5)).masks["w"]
+    assert int(kept.sum()) == 6
+    assert scores["w"][kept].min() > scores["w"][~kept].max()
+
+
+def complex_scores(given: SaliencyInputs) -> dict[str, Tensor]:
+    return dict(given.weights)
+
+
+def test_complex_scores_are_refused() -> None:
+    with pytest.raises(UsageError, match="complex scores for layer 'w'"):
+        score(f"{__name__}:complex_scores", complex_inputs())
 
 
 def halved(given: SaliencyInputs) -> dict[str, Tensor]:
