@@ -20,7 +20,8 @@ from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.training.updates import Update
 from study.tasks import load_task
 from study.tasks.models import MODELS
-from study.tasks.recipe import Recipe, build_optimizer
+from study.tasks.training.optimizers import build_optimizer
+from study.tasks.training.recipe import Recipe
 
 UNITS = Limits(linear_units=1.0, conv_units=1.0, sparse_density=0.0)
 SPARSE = Limits(linear_units=0.0, conv_units=0.0, sparse_density=1.0)

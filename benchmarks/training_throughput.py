@@ -19,7 +19,7 @@ from study.pruning.training.steps import Segment, train
 from study.pruning.training.trajectory import build_model
 from study.tasks import Task, make_task
 from study.tasks.models import MODELS
-from study.tasks.recipe import build_optimizer
+from study.tasks.training.optimizers import build_optimizer
 
 DENSITY = 0.1
 CASES = {

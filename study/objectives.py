@@ -4,28 +4,71 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from study.errors import UsageError, unknown_name
+from study.records import MetricRecord
 
 Direction = Literal["max", "min"]
 
-OBJECTIVE_COLUMNS = {
-    "accuracy": "val_accuracy",
-    "loss": "val_loss",
+SIZES = {
     "density": "density",
     "macs": "macs",
     "parameters": "nonzero_parameters",
     "train_epochs": "train_epochs",
 }
-"""Objectives by name, and the field of a round record that each reads. None is on test data."""
+"""What a network costs, by the name of an objective, and the field of a round record. Less is
+better. Every other objective is a metric of the task, or its loss."""
 
-QUALITIES = ("val_accuracy", "val_loss")
-"""The columns that only training can tell; the others say what a network costs."""
 
-_WRITTEN = re.compile(r"\s*([A-Za-z_]+)\s*(<=|>=)\s*(\S+)\s*")
+def column_of(name: str) -> str:
+    """The field of a round record that an objective or a constraint reads; none is on test data."""
+    if name in SIZES or name in SIZES.values() or name.startswith("val_"):
+        return SIZES.get(name, name)
+    return f"val_{name}"
+
+
+def is_size(column: str) -> bool:
+    """Whether a column says what a network costs, rather than how good it is."""
+    return column in SIZES.values()
+
+
+def quality_of(metrics: Sequence[MetricRecord], objectives: Iterable[str]) -> MetricRecord:
+    """The metric that a study is about: the first among its objectives, else the task's first."""
+    named = {metric.name: metric for metric in metrics}
+    return next((named[name] for name in objectives if name in named), metrics[0])
+
+
+def checked_objectives(
+    objectives: Mapping[str, Direction], metrics: Sequence[MetricRecord]
+) -> dict[str, Direction]:
+    """The objectives of a study on a task; unset ones are its quality and density.
+
+    Raises
+    ------
+    UsageError
+        If a name is neither a metric of the task nor a size, or a direction is the wrong way.
+    """
+    if not objectives:
+        return {metrics[0].name: metrics[0].direction, "density": "min"}
+    better = {
+        **{metric.name: metric.direction for metric in metrics},
+        **dict.fromkeys(SIZES, "min"),
+    }
+    for name, way in objectives.items():
+        if name not in better:
+            raise unknown_name("objectives", name, better)
+        if way != better[name]:
+            raise UsageError(
+                f"objectives.{name}: {way!r} looks for the worst networks. "
+                f"Allowed: {better[name]!r}."
+            )
+    return dict(objectives)
+
+
+_WRITTEN = re.compile(r"\s*([A-Za-z_]\w*)\s*(<=|>=)\s*(\S+)\s*")
 
 
 @dataclass(frozen=True)
@@ -54,7 +97,7 @@ class Constraint:
         Raises
         ------
         UsageError
-            If it is written in another way, or the name is unknown.
+            If it is written in another way.
         """
         match = _WRITTEN.fullmatch(text)
         limit = _number(match[3]) if match else None
@@ -63,10 +106,33 @@ class Constraint:
                 f"constraint {text!r}: write a name, <= or >=, and a number, such as "
                 "'accuracy >= 0.94'"
             )
-        name = match[1]
-        if name not in OBJECTIVE_COLUMNS and name not in OBJECTIVE_COLUMNS.values():
-            raise unknown_name("constraint", name, OBJECTIVE_COLUMNS)
-        return cls(OBJECTIVE_COLUMNS.get(name, name), match[2] == ">=", limit)
+        return cls(column_of(match[1]), match[2] == ">=", limit)
+
+    def check(self, metrics: Sequence[MetricRecord]) -> None:
+        """Refuse a constraint that no network of a task can meet, or that means nothing.
+
+        Raises
+        ------
+        UsageError
+            If the name is no metric and no size, or the limit is outside what it can be.
+        """
+        named = {metric.column: metric for metric in metrics}
+        if self.column not in named and not is_size(self.column):
+            allowed = [metric.name for metric in metrics]
+            raise unknown_name("constraint", self.column.removeprefix("val_"), [*allowed, *SIZES])
+        metric = named.get(self.column)
+        least, most = -math.inf, math.inf
+        if self.column == "density" or (metric is not None and metric.unit == "share"):
+            least, most = 0.0, 1.0
+        elif metric is not None and metric.unit == "score":
+            most = 1.0
+        elif metric is None:
+            least = 0.0
+        if not least <= self.limit <= most:
+            raise UsageError(
+                f"constraint {str(self)!r}: {self.limit:g} is outside what {self.column} can be. "
+                f"Allowed: {least:g} to {most:g}."
+            )
 
     def violation(self, result: Mapping[str, Any]) -> float:
         """By how much a result fails it, in the column's unit; 0 or less where it is met.

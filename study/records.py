@@ -6,16 +6,19 @@ The analysis reads studies through this module, so it imports neither torch nor 
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 SCHEMA_VERSION = 1
 """Written into every record. It grows when a field changes its meaning or goes away."""
 
 STUDY_FILE = "study.toml"
 PROVENANCE_FILE = "provenance.json"
+TASK_FILE = "task.json"
 JOURNAL_FILE = "optuna.journal"
 EVENTS_FILE = "events.jsonl"
 SENSITIVITY_FILE = "sensitivity.parquet"
@@ -69,6 +72,75 @@ class Record(BaseModel):
         return self.model_dump_json()
 
 
+class _WithMetrics(Record):
+    """A record with a column for each metric of the task, such as ``val_accuracy``."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", ser_json_inf_nan="null")
+
+    __pydantic_extra__: dict[str, Number]
+
+    @model_validator(mode="after")
+    def _further_columns_are_of_metrics(self) -> Self:
+        for name in self.__pydantic_extra__:
+            if not _METRIC_COLUMN.fullmatch(name):
+                raise ValueError(f"{name}: unknown field")
+        return self
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """A metric's column."""
+
+
+_METRIC_COLUMN = re.compile(r"(val|test)_\w+|\w+_drop")
+
+
+class MetricRecord(BaseModel):
+    """A figure by which networks of a task are judged."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(description="its columns are val_NAME and test_NAME")
+    direction: Literal["max", "min"] = Field(description="which way is better")
+    unit: Literal["share", "score", "amount"] = Field(
+        description="share: a part of a whole, told in percent; score: at most 1, told as a "
+        "number; amount: of any size, so that differences are told relative to the dense network"
+    )
+
+    @property
+    def column(self) -> str:
+        """On the validation split."""
+        return f"val_{self.name}"
+
+    @property
+    def test_column(self) -> str:
+        """On the test split."""
+        return f"test_{self.name}"
+
+    @property
+    def drop_column(self) -> str:
+        """How much worse than before a cut, or than dense; negative where better."""
+        return f"{self.name}_drop"
+
+    def drop(self, before: float, after: float) -> float:
+        """How much worse, in the metric's own unit; negative where better."""
+        return before - after if self.direction == "max" else after - before
+
+
+LOSS = MetricRecord(name="loss", direction="min", unit="amount")
+"""The task's own loss, which every task has beside its metrics."""
+
+
+class TaskRecord(Record):
+    """What a study prunes, and by what it is judged."""
+
+    name: str
+    key: str = Field(description="what its dense runs are named by, with their seeds")
+    metrics: tuple[MetricRecord, ...] = Field(
+        description="the first is the task's quality; the last is the loss"
+    )
+
+
 class LayerRecord(BaseModel):
     """One prunable weight tensor after a round."""
 
@@ -86,11 +158,12 @@ class LayerRecord(BaseModel):
     macs: Number = Field(default=math.nan, description="dense multiply-adds per example")
 
 
-class RoundRecord(Record):
+class RoundRecord(_WithMetrics):
     """One round of one trial: what was cut, what is left, how well it does, what it cost.
 
     ``density`` and ``sparsity`` are over prunable weights; ``compression_ratio`` is over all
-    parameters; ``train_epochs`` and ``train_samples`` are cumulative and charge the dense run.
+    parameters; ``train_epochs`` and ``train_samples`` are cumulative and charge the dense run. Each
+    metric of the task on the validation split is a field ``val_NAME``, ``val_loss`` among them.
     """
 
     trial_id: str = ""
@@ -105,10 +178,8 @@ class RoundRecord(Record):
     macs: Number
     dense_macs: Number
     theoretical_speedup: Number
-    val_accuracy: Number
     val_loss: Number
     train_loss: Number
-    test_accuracy: float | None = None
     train_epochs: float
     train_samples: int
     wall_s: float
@@ -120,6 +191,21 @@ class RoundRecord(Record):
     )
     layers: tuple[LayerRecord, ...]
     finished_at: str
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """All ``val_NAME`` fields, the loss among them."""
+        return metrics_in(self.model_dump(exclude={"layers"}))
+
+
+def metrics_in(result: Mapping[str, Any]) -> dict[str, float]:
+    """The ``val_NAME`` entries of a round's result."""
+    return {name: value for name, value in result.items() if name.startswith("val_")}
+
+
+def is_finite(result: Mapping[str, Any]) -> bool:
+    """Whether all metrics of a round are finite; a network of which they are not has diverged."""
+    return all(math.isfinite(value) for value in metrics_in(result).values())
 
 
 REPLICATE = "-seed-"
@@ -186,26 +272,33 @@ class Provenance(Record):
     )
 
 
-class SensitivityRecord(Record):
-    """One level of one layer in a sensitivity scan; all other layers keep their masks."""
+class SensitivityRecord(_WithMetrics):
+    """One level of one layer in a sensitivity scan; all other layers keep their masks.
+
+    Each metric of the task is a field ``val_NAME``; of its quality there is ``NAME_drop`` too, how
+    much worse it is than before the cut.
+    """
 
     layer: str
     sparsity: float
-    val_accuracy: Number
     val_loss: Number
-    accuracy_drop: Number = Field(description="accuracy before the cut minus after it")
     seed: int
     recovery_epochs: float
     trial_id: str | None = Field(default=None, description="trial whose network was scanned")
     round: int | None = Field(default=None, description="and after which of its rounds")
 
+    @property
+    def drop(self) -> float:
+        """How much worse the quality is than before the cut."""
+        (drop,) = (v for name, v in self.__pydantic_extra__.items() if name.endswith("_drop"))
+        return drop
 
-class HeldOutRecord(Record):
-    """A network on the test split, which is read once, for reporting."""
+
+class HeldOutRecord(_WithMetrics):
+    """A network on the test split, which is read once, for reporting: ``test_NAME`` a metric."""
 
     trial_id: str
     round: int = Field(description="0 is the dense network that the trial began with")
-    test_accuracy: Number
     test_loss: Number
     examples: int | None = Field(default=None, description="in the test split")
     read_at: str = Field(default_factory=utc_now)

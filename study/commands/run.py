@@ -62,6 +62,7 @@ def run(ctx: click.Context, /, study: str, changes: tuple[str, ...], **options: 
     from study.tuning.preparing import prepare
 
     prepared = prepare(config)
+    config = prepared.config
     if options["dry_run"]:
         from study.commands.dry_run import describe
 

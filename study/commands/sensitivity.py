@@ -53,7 +53,9 @@ def sensitivity(
         place = _scan_dense(study, name, storage_path, seed, changes)
         found = load(place).sensitivity
     if format_ == "table":
-        found = found.pivot_table(index="sparsity", columns="layer", values="val_accuracy")
+        (drop,) = (name for name in found.columns if name.endswith("_drop"))
+        quality = f"val_{drop.removesuffix('_drop')}"
+        found = found.pivot_table(index="sparsity", columns="layer", values=quality)
         found = found.reset_index()
     sys.stdout.buffer.write(render_table(found, format_))
     click.echo(place, err=True)

@@ -8,9 +8,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from search_spaces import SearchSpace
-from study.errors import unknown_name
-from study.objectives import OBJECTIVE_COLUMNS, QUALITIES, Constraint, Direction
-from study.tasks.recipe import Recipe
+from study.objectives import SIZES, Constraint, Direction, column_of
+from study.tasks.training.recipe import Recipe
 
 
 class _Table(BaseModel):
@@ -59,6 +58,12 @@ class TaskTable(Recipe):
         default_factory=dict, description="further arguments of the model, such as widths"
     )
 
+    metrics: tuple[str, ...] = Field(
+        default=(),
+        description="by what networks are judged, the first most of all: names such as f1, auroc, "
+        "perplexity, or import strings; unset: as the task says, accuracy of a classifier",
+    )
+
     @model_validator(mode="after")
     def _one_way_to_name_a_task(self) -> TaskTable:
         if self.object is None:
@@ -71,7 +76,7 @@ class TaskTable(Recipe):
 
     def load_arguments(self) -> dict[str, Any]:
         """What :func:`study.tasks.load_task` takes; the recipe holds only what the file sets."""
-        own = ("dataset", "model", "object", "data_dir", "model_options")
+        own = ("dataset", "model", "object", "data_dir", "model_options", "metrics")
         written = self.model_dump(mode="json", exclude_unset=True)
         return {
             **{key: getattr(self, key) for key in own},
@@ -116,7 +121,7 @@ class SearchTable(_Table):
     early_stopping: Literal["future_dominated", "mo_asha", "none"] = Field(
         default="future_dominated",
         description="stop a trial when no coming round can join the front any more, by a bound "
-        "learned from ended trials (future_dominated; needs one of accuracy and loss among the "
+        "learned from ended trials (future_dominated; needs one metric among the "
         "objectives, else none is the default), or when others outrank it (mo_asha)",
     )
     stopping_confidence: float = Field(
@@ -245,8 +250,9 @@ class StudyConfig(_Table):
     task: TaskTable
     space: SearchSpace = SearchSpace()
     objectives: dict[str, Direction] = Field(
-        default={"accuracy": "max", "density": "min"},
-        description=f"what to optimise, max or min: {', '.join(OBJECTIVE_COLUMNS)}",
+        default={},
+        description="what to optimise, max or min: metrics of the task or its loss, and "
+        f"{', '.join(SIZES)}; unset: the task's first metric, and density",
     )
     search: SearchTable = SearchTable()
     sensitivity: SensitivityTable = SensitivityTable()
@@ -255,11 +261,8 @@ class StudyConfig(_Table):
 
     @field_validator("objectives")
     @classmethod
-    def _objectives_are_known(cls, objectives: dict[str, Direction]) -> dict[str, Direction]:
-        for name in objectives:
-            if name not in OBJECTIVE_COLUMNS:
-                raise unknown_name("objectives", name, OBJECTIVE_COLUMNS)
-        if not 1 <= len(objectives) <= 4:
+    def _there_are_not_too_many(cls, objectives: dict[str, Direction]) -> dict[str, Direction]:
+        if len(objectives) > 4:
             raise ValueError(f"{len(objectives)} objectives; from 1 to 4 are allowed")
         return objectives
 
@@ -269,8 +272,13 @@ class StudyConfig(_Table):
         if not isinstance(values, Mapping) or not isinstance(values.get("objectives"), Mapping):
             return values
         search = values.get("search", {})
-        qualities = [n for n in values["objectives"] if OBJECTIVE_COLUMNS.get(n) in QUALITIES]
-        if len(qualities) == 1 or not isinstance(search, Mapping) or "early_stopping" in search:
+        qualities = [name for name in values["objectives"] if name not in SIZES]
+        if (
+            len(qualities) == 1
+            or not values["objectives"]
+            or not isinstance(search, Mapping)
+            or "early_stopping" in search
+        ):
             return values
         return {**values, "search": {**search, "early_stopping": "none"}}
 
@@ -289,4 +297,4 @@ class StudyConfig(_Table):
     @property
     def objective_columns(self) -> dict[str, Direction]:
         """Fields of a round record and their directions."""
-        return {OBJECTIVE_COLUMNS[name]: way for name, way in self.objectives.items()}
+        return {column_of(name): way for name, way in self.objectives.items()}

@@ -9,9 +9,9 @@ from study.pruning.cost import DenseCost, dead_outputs, masked_cost
 from study.pruning.masking.masks import MaskedLayers
 from study.pruning.plan import PruningPlan
 from study.records import LayerRecord, RoundRecord, utc_now
-from study.tasks.evaluation import evaluate
-from study.tasks.recipe import steps_per_epoch
+from study.tasks.judging.evaluation import evaluate
 from study.tasks.task import Task
+from study.tasks.training.recipe import steps_per_epoch
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,7 @@ def measure(
         macs=cost.macs,
         dense_macs=cost.dense_macs,
         theoretical_speedup=cost.theoretical_speedup,
-        val_accuracy=quality.accuracy,
-        val_loss=quality.loss,
+        **quality.columns("val"),
         train_loss=train_loss,
         train_epochs=spent.epochs(task),
         train_samples=spent.samples,

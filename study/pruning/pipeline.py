@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -24,6 +23,7 @@ from study.pruning.selection.saliency import SALIENCIES, SaliencyInputs, score
 from study.pruning.selection.schedule import SCHEDULES
 from study.pruning.states.progress import Observer, Progress
 from study.pruning.training.retraining import (
+    check_fresh_weights,
     go_back,
     retrain_optimizer,
     retrain_segment,
@@ -40,9 +40,10 @@ from study.pruning.training.steps import (
     train,
 )
 from study.pruning.training.trajectory import Trajectory, build_model, dense_steps, train_dense
-from study.records import RoundRecord
-from study.tasks.recipe import build_optimizer
+from study.records import RoundRecord, is_finite
+from study.tasks.forward import working_dtype
 from study.tasks.task import Task
+from study.tasks.training.optimizers import build_optimizer
 
 SCORING_BATCHES = 10
 """Batches over which a gradient saliency averages."""
@@ -86,7 +87,7 @@ def run_pipeline(
     RoundRecord
         One a round: first that of the dense model, round 0 (unless ``start`` is past it), then
         each round's as soon as it is retrained and measured on the validation split. A pipeline
-        whose validation loss is no longer finite ends with that record.
+        whose metrics are no longer all finite ends with that record.
 
     Raises
     ------
@@ -120,14 +121,16 @@ class Pipeline:
 
     def __post_init__(self) -> None:
         rewind_steps(self.plan, self.task)
+        check_fresh_weights(self.plan, self.task)
         self.model = build_model(self.task, self.plan.seeds.init)
         self.masked = mask_layers(self.model, self.plan.include or None, self.plan.exclude or None)
         self._check_layers()
-        self.dense = dense_cost(self.masked, self._run)
+        self.dense = dense_cost(self.masked, self._run_one)
 
-    def _run(self, model: nn.Module, examples: int) -> object:
+    def _run_one(self, model: nn.Module, examples: int) -> object:
         """A forward pass of so many examples, for what it costs."""
-        return model(self.task.data.train.inputs[:examples])
+        batch = self.task.data.train.take(torch.arange(examples))
+        return self.task.forward(model, self.task.prepared(batch.inputs, working_dtype(model)))
 
     def at_dense(self, trajectory: Trajectory | None) -> Progress:
         """Train dense, or take a dense run as it is: where pruning starts, round 0 to measure."""
@@ -142,10 +145,23 @@ class Pipeline:
             state=trajectory.states[last],
             before=self._layer_weights(trajectory.states[0]),
             requested={},
-            trajectory=trajectory.only(rewind_steps(self.plan, self.task)),
+            trajectory=trajectory.only(self._states_to_keep()),
             spent=Spent(wall_s=trajectory.wall_s),
             train_loss=trajectory.train_loss,
         )
+
+    def _states_to_keep(self) -> tuple[int, ...]:
+        """Steps of the dense run that rounds go back to, or learn from."""
+        teacher = () if self.task.recipe.distill is None else (dense_steps(self.task),)
+        return (*rewind_steps(self.plan, self.task), *teacher)
+
+    def _teacher(self, progress: Progress) -> nn.Module | None:
+        """The dense network, where a round is to learn from it."""
+        if self.task.recipe.distill is None or progress.round == 0:
+            return None
+        teacher = build_model(self.task, self.plan.seeds.init)
+        load_model(teacher, progress.trajectory.states[dense_steps(self.task)])
+        return teacher.eval()
 
     def rounds(self, start: Trajectory | Progress | None) -> Iterator[RoundRecord]:
         """Finish the round under way, then prune on."""
@@ -156,7 +172,7 @@ class Pipeline:
                 progress = self._train(progress, optimizer)
                 record, progress = self.measure(progress, optimizer)
                 yield record
-                if not math.isfinite(record.val_loss):
+                if not is_finite(record.metrics):
                     return
             if progress.round >= self.plan.rounds:
                 return
@@ -190,6 +206,7 @@ class Pipeline:
             self.plan.seeds.data,
             first=progress.steps_done,
             after_epoch=after_epoch,
+            teacher=self._teacher(progress),
         )
         if compact is not None:
             compact.store()
@@ -282,15 +299,18 @@ class Pipeline:
 
     def _gradients(self, round_: int) -> tuple[dict[str, Tensor], int]:
         """Mean gradient of the training loss over a few batches, with norms in eval mode."""
-        split, size = self.task.data.train, self.task.recipe.batch_size
+        task, split, size = self.task, self.task.data.train, self.task.recipe.batch_size
         order = epoch_order(derive_seed(self.plan.seeds.mask, "scoring"), round_, len(split))
         chosen = order[: SCORING_BATCHES * size].to(self.task.device)
         weights = self.masked.weights
         total = {name: torch.zeros_like(weight) for name, weight in weights.items()}
         self.model.eval()
+        dtype = working_dtype(self.model)
         with torch.enable_grad():
             for index in chosen.split(size):
-                loss = self.task.loss(self.model(split.inputs[index]), split.targets[index])
+                batch = split.take(index)
+                outputs = task.forward(self.model, task.prepared(batch.inputs, dtype))
+                loss = task.loss(outputs, batch.targets)
                 if not loss.requires_grad:
                     raise UsageError(
                         f"saliency {self.plan.saliency!r}: the loss in eval mode comes from no "

@@ -63,6 +63,17 @@ class PruningPlan(BaseModel):
         description="epochs after each cut; unset: from the rewind epoch to the end of the "
         "dense run, and without a rewind epoch as many as the dense run took",
     )
+    retrain_lr: float | None = Field(
+        default=None,
+        gt=0,
+        description="highest learning rate of retraining; unset: that of the dense run, and of "
+        "finetune the one at its end",
+    )
+    retrain_lr_schedule: str | None = Field(
+        default=None,
+        description="course of the learning rate over each retraining: constant, step, cosine, or "
+        "an import string; unset: that of the dense run from the epoch that retrain says",
+    )
     optimizer_state: Literal["fresh", "keep"] = Field(
         default="fresh",
         description="what the optimizer remembers after a cut: nothing, or the state that "

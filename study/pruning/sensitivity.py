@@ -16,10 +16,13 @@ from study.pruning.selection.saliency import SaliencyInputs, score
 from study.pruning.training.steps import Segment, TrainState, load_model, train
 from study.pruning.training.trajectory import build_model, dense_steps
 from study.records import SensitivityRecord
-from study.tasks.data import Split
-from study.tasks.evaluation import BATCH_SIZE, Evaluation, evaluate
-from study.tasks.recipe import build_optimizer, steps_per_epoch
+from study.tasks.data.splits import Split
+from study.tasks.data.structures import joined
+from study.tasks.forward import working_dtype
+from study.tasks.judging.evaluation import Evaluation, eval_size, evaluate, evaluating, in_order
 from study.tasks.task import Task
+from study.tasks.training.optimizers import build_optimizer
+from study.tasks.training.recipe import steps_per_epoch
 
 DEFAULT_LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.975, 0.99)
 
@@ -81,7 +84,7 @@ def scan(
     model = build_model(task, seeds.init)
     masked = mask_layers(model, include, exclude)
     load_model(model, state)
-    before = evaluate(model, task.data.validation, task)
+    before, quality = evaluate(model, task.data.validation, task), task.quality
     scores = score(
         saliency,
         SaliencyInputs(
@@ -91,10 +94,11 @@ def scan(
             seed=seeds.mask,
         ),
     )
+    can_cache = not recovery_epochs and task.own_forward is None
     records = []
     for layer in masked.names:
-        tail = _suffix(masked, layer) if suffix_only and not recovery_epochs else None
-        inputs = None if tail is None else _inputs_of(tail[0], task.data.validation)
+        tail = _suffix(masked, layer) if suffix_only and can_cache else None
+        inputs = None if tail is None else _inputs_of(tail[0], task)
         for level in levels:
             copied = build_model(task, seeds.init)
             fresh = mask_layers(copied, include, exclude)
@@ -108,9 +112,12 @@ def scan(
                 SensitivityRecord(
                     layer=layer,
                     sparsity=level,
-                    val_accuracy=found.accuracy,
-                    val_loss=found.loss,
-                    accuracy_drop=before.accuracy - found.accuracy,
+                    **found.columns("val"),
+                    **{
+                        quality.drop_column: quality.drop(
+                            before.metrics[quality.name], found.metrics[quality.name]
+                        )
+                    },
                     seed=seed,
                     recovery_epochs=recovery_epochs,
                 )
@@ -121,7 +128,7 @@ def scan(
 def sparsity_thresholds(
     records: Iterable[SensitivityRecord], tolerated_drop: float
 ) -> dict[str, float]:
-    """Highest level of each layer up to which the mean accuracy drop stays tolerable.
+    """Highest level of each layer up to which the mean drop of the quality stays tolerable.
 
     Levels beyond the first that is not tolerable do not count, even where the curve comes back.
 
@@ -135,7 +142,7 @@ def sparsity_thresholds(
     drops: dict[str, dict[float, list[float]]] = {}
     for record in records:
         layer = drops.setdefault(record.layer, {})
-        layer.setdefault(record.sparsity, []).append(record.accuracy_drop)
+        layer.setdefault(record.sparsity, []).append(record.drop)
     highest = {}
     for name, curve in drops.items():
         highest[name] = 0.0
@@ -158,7 +165,7 @@ def _evaluate(task: Task, masked: MaskedLayers, layer: str, inputs: Split | None
         return evaluate(masked.model, task.data.validation, task)
     tail = _suffix(masked, layer)
     assert tail is not None
-    return evaluate(tail[1], inputs, task)
+    return evaluate(tail[1], inputs, replace(task, transform=None))
 
 
 def _suffix(masked: MaskedLayers, layer: str) -> tuple[nn.Sequential, nn.Sequential] | None:
@@ -174,15 +181,15 @@ def _suffix(masked: MaskedLayers, layer: str) -> tuple[nn.Sequential, nn.Sequent
     return head, tail
 
 
-def _inputs_of(head: nn.Sequential, split: Split) -> Split:
+def _inputs_of(head: nn.Sequential, task: Task) -> Split:
     """What the layer sees, batch by batch as an evaluation of the whole model would have it."""
-    modes = [(module, module.training) for module in head.modules()]
-    head.eval()
-    with torch.no_grad():
-        parts = [head(batch) for batch in split.inputs.split(BATCH_SIZE)]
-    for module, training in modes:
-        module.training = training
-    return replace(split, inputs=torch.cat(parts))
+    split, dtype = task.data.validation, working_dtype(task.build_model())
+    inputs, targets = [], []
+    with evaluating(head), torch.no_grad():
+        for batch in split.batches(in_order(len(split), eval_size(task))):
+            inputs.append(head(task.prepared(batch.inputs, dtype)))
+            targets.append(batch.targets)
+    return Split(torch.cat(inputs), joined(targets))
 
 
 def _no_gradients() -> Mapping[str, torch.Tensor]:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from study.errors import UsageError
 from study.plugins import import_string, resolve
-from study.tasks.data import Data
+from study.tasks.data.splits import Data
 from study.tasks.datasets import DATASETS
+from study.tasks.judging.metrics import metrics_of
 from study.tasks.models import MODELS
-from study.tasks.recipe import Recipe
 from study.tasks.task import Task
+from study.tasks.training.recipe import Recipe
 
 
 def load_task(
@@ -23,6 +28,7 @@ def load_task(
     object: str | None = None,
     data_dir: str | Path | None = None,
     model_options: Mapping[str, Any] | None = None,
+    metrics: Sequence[str] = (),
     recipe: Mapping[str, Any] | None = None,
 ) -> Task:
     """Make a task.
@@ -38,6 +44,8 @@ def load_task(
         Folder of the dataset's files.
     model_options
         Further arguments of the model's builder, such as ``{"widths": [64]}``.
+    metrics
+        By what networks are judged, the first most of all; empty: as the task says.
     recipe
         Fields of the recipe. For a user's object they override its own.
 
@@ -49,7 +57,9 @@ def load_task(
     fields = dict(recipe or {})
     if object is not None:
         task = _own_task(object)
-        return task.with_recipe(Recipe(**{**task.recipe.model_dump(), **fields}))
+        own_metrics = metrics_of(metrics) if metrics else task.own_metrics
+        combined = Recipe(**{**task.recipe.model_dump(), **fields})
+        return replace(task, recipe=combined, own_metrics=own_metrics)
     if dataset is None or model is None:
         raise UsageError("task: set dataset and model, or object.")
     folder = None if data_dir is None else Path(data_dir).expanduser()
@@ -58,7 +68,7 @@ def load_task(
     data: Data = resolve("dataset", dataset, DATASETS)(folder)
     build = partial(
         resolve("model", model, MODELS),
-        tuple(data.train.inputs.shape[1:]),
+        _shape_of_one(data),
         data.classes,
         **dict(model_options or {}),
     )
@@ -66,7 +76,18 @@ def load_task(
         build()
     except TypeError as error:
         raise UsageError(f"task.model_options: {model} cannot be built: {error}") from error
-    return Task(f"{data.name}-{model}", build, data, Recipe(**fields))
+    name = f"{data.name}-{model}"
+    return Task(name, build, data, Recipe(**fields), own_metrics=metrics_of(metrics))
+
+
+def _shape_of_one(data: Data) -> tuple[int, ...]:
+    inputs = data.train.take(torch.arange(1)).inputs
+    if not isinstance(inputs, Tensor):
+        raise UsageError(
+            "task.model: models by name take one tensor; these data have several. Give a task of "
+            "your own as object."
+        )
+    return tuple(inputs.shape[1:])
 
 
 def _own_task(reference: str) -> Task:

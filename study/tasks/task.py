@@ -1,28 +1,29 @@
-"""A task: the model, its data, its loss, and how it is trained."""
+"""A task: the model, its data, its loss, its metrics, and how it is trained."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from study.errors import UsageError
-from study.tasks.data import SPLIT_SEED, Data, Split, stratified_split
-from study.tasks.recipe import Recipe
+from study.records import MetricRecord
+from study.tasks.data.splits import Data, few
+from study.tasks.data.structures import leaves
+from study.tasks.forward import as_model_takes, call, working_dtype
+from study.tasks.judging.judge import Judge, judge_of
+from study.tasks.judging.losses import class_weights, counted, cross_entropy
+from study.tasks.judging.metrics import Metric
+from study.tasks.judging.outputs import given, own_loss_of
+from study.tasks.training.checkpoints import load_checkpoint
+from study.tasks.training.recipe import Recipe
 
-Pair = tuple[Tensor | ArrayLike, Tensor | ArrayLike]
-
-
-def correct_classes(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Whether the highest output is the target class (or the highest of a one-hot row): bool."""
-    classes = targets if targets.dim() == 1 else targets.argmax(1)
-    return outputs.argmax(1) == classes
+FEW_EXAMPLES = 64
+"""Examples by which a task's outputs are looked at before anything is trained."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,21 +41,38 @@ class Task:
     recipe
         How to train.
     own_loss
-        ``(outputs, targets) -> mean loss``; unset: cross entropy, with the recipe's label
-        smoothing in training and without in evaluation.
-    correct
-        ``(outputs, targets) -> tensor``, whose mean over examples is the accuracy.
+        ``(outputs, targets) -> mean loss``; unset: the one that the model computes itself, if it
+        does, else cross entropy, with the recipe's label smoothing and class weights in training
+        and without in evaluation.
+    own_metrics
+        By what networks are judged, the first most of all; empty: accuracy of a classifier, else
+        the loss.
+    own_forward
+        ``(model, inputs) -> outputs`` instead of ``model(inputs)``.
+    transform
+        ``inputs -> inputs`` on every batch, in training and evaluation, on the device.
+    augment
+        ``(inputs, targets) -> (inputs, targets)`` on every batch of training, on the device; what
+        it draws from torch's generators follows from the seed.
     """
 
     name: str
     build_model: Callable[[], nn.Module]
     data: Data
     recipe: Recipe = field(default_factory=Recipe)
-    own_loss: Callable[[Tensor, Tensor], Tensor] | None = None
-    correct: Callable[[Tensor, Tensor], Tensor] = correct_classes
+    own_loss: Callable[[Any, Any], Tensor] | None = None
+    own_metrics: tuple[Metric, ...] = ()
+    own_forward: Callable[[nn.Module, Any], Any] | None = None
+    transform: Callable[[Any], Any] | None = None
+    augment: Callable[[Any, Any], tuple[Any, Any]] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "data", self.data.to(self.device))
+        if self.own_loss is not None and self.recipe.class_weights is not None:
+            raise UsageError(
+                "task.class_weights: they weigh cross entropy; this task has a loss of its own. "
+                "Weigh the classes there, or leave one of the two out."
+            )
 
     @cached_property
     def device(self) -> torch.device:
@@ -76,94 +94,67 @@ class Task:
             raise UsageError(f"task.device: {name!r}, but torch finds no GPU. Allowed here: cpu.")
         return device
 
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    @cached_property
+    def judge(self) -> Judge:
+        """The metrics, found out from a few outputs of a fresh model where none are named."""
+        batch = self.data.train.take(few(self.data.train, FEW_EXAMPLES))
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(0)
+            model = self.build_model().to(self.device).eval()
+            outputs = self.forward(model, self.prepared(batch.inputs, working_dtype(model)))
+        return judge_of(self.own_metrics, self.own_loss, outputs, batch.targets)
+
+    @property
+    def metrics(self) -> tuple[MetricRecord, ...]:
+        """By what networks are judged: the first is the task's quality, the last is the loss."""
+        return self.judge.records
+
+    @property
+    def quality(self) -> MetricRecord:
+        """The metric that counts where nothing else is asked for."""
+        return self.metrics[0]
+
+    @cached_property
+    def checkpoint(self) -> Mapping[str, Tensor] | None:
+        """The weights that the dense run begins with; None: freshly initialised ones."""
+        path = self.recipe.weights
+        return None if path is None else load_checkpoint(path)
+
+    def prepared(self, inputs: Any, dtype: torch.dtype) -> Any:
+        """Inputs of a batch as the model takes them: transformed, and in its types."""
+        if self.transform is not None:
+            inputs = self.transform(inputs)
+        return as_model_takes(inputs, dtype)
+
+    def forward(self, model: nn.Module, inputs: Any) -> Any:
+        """What a model gives for prepared inputs."""
+        return call(model, inputs) if self.own_forward is None else self.own_forward(model, inputs)
+
+    def loss(self, outputs: Any, targets: Any) -> Tensor:
         """Mean training loss of a batch."""
         if self.own_loss is not None:
-            return self.own_loss(outputs, targets)
-        return nn.functional.cross_entropy(
-            outputs, targets, label_smoothing=self.recipe.label_smoothing
-        )
+            return self.own_loss(given(outputs), targets)
+        computed = own_loss_of(outputs)
+        if computed is not None:
+            return computed
+        smoothing = self.recipe.label_smoothing
+        weights = self._class_weights
+        return cross_entropy(outputs, targets, weights=weights, label_smoothing=smoothing)
 
-    def evaluation_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Mean loss of a batch as it is reported."""
+    def evaluation_loss(self, outputs: Any, targets: Any) -> tuple[float, int]:
+        """Mean loss of a batch as it is reported, and the elements that it is a mean of."""
         if self.own_loss is not None:
-            return self.own_loss(outputs, targets)
-        return nn.functional.cross_entropy(outputs, targets)
+            return float(self.own_loss(given(outputs), targets)), len(leaves(targets)[0])
+        computed = own_loss_of(outputs)
+        if computed is not None:
+            return float(computed), len(leaves(targets)[0])
+        elements = counted(targets)
+        return (float(cross_entropy(outputs, targets)) if elements else 0.0), elements
 
     def with_recipe(self, recipe: Recipe) -> Task:
         """The same task, trained otherwise."""
         return replace(self, recipe=recipe)
 
-
-def make_task(
-    model: Callable[[], nn.Module],
-    train: Pair,
-    validation: Pair | float = 0.1,
-    test: Pair | None = None,
-    *,
-    name: str = "own",
-    loss: Callable[[Tensor, Tensor], Tensor] | None = None,
-    correct: Callable[[Tensor, Tensor], Tensor] = correct_classes,
-    **recipe: Any,
-) -> Task:
-    """Make a task of a model and arrays: all that a user's own function has to return.
-
-    Parameters
-    ----------
-    model
-        Builds a fresh model, for example the class itself.
-    train
-        ``(inputs, targets)`` as tensors or arrays; floats become float32, integers int64.
-    validation
-        Likewise, or the share of the training examples to hold out (stratified by class).
-    test
-        Likewise. Without one, a study runs and a report has no test figures.
-    name
-        How reports call it.
-    loss
-        ``(outputs, targets) -> mean loss`` instead of cross entropy.
-    correct
-        ``(outputs, targets) -> tensor`` whose mean is the accuracy.
-    **recipe
-        Fields of :class:`~study.tasks.recipe.Recipe`, such as ``epochs=30, lr=0.05``.
-
-    Raises
-    ------
-    UsageError
-        If inputs and targets differ in length, or a share is not between 0 and 1.
-    """
-    train_split = _as_split("train", train)
-    if isinstance(validation, float):
-        if not 0 < validation < 1:
-            raise UsageError(f"validation: {validation} is no share between 0 and 1")
-        stays, held_out = stratified_split(train_split.targets, validation, SPLIT_SEED)
-        validation_split = Split(train_split.inputs[held_out], train_split.targets[held_out])
-        train_split = Split(train_split.inputs[stays], train_split.targets[stays])
-    else:
-        validation_split = _as_split("validation", validation)
-    test_split = None if test is None else _as_split("test", test)
-    is_classes = not train_split.targets.is_floating_point()
-    data = Data(
-        name,
-        train_split,
-        validation_split,
-        _no_test if test_split is None else lambda: test_split,
-        int(train_split.targets.max()) + 1 if is_classes else 0,
-    )
-    return Task(name, model, data, Recipe(**recipe), loss, correct)
-
-
-def _no_test() -> NoReturn:
-    raise UsageError("task: it has no test split, so nothing can be reported on test data")
-
-
-def _as_split(name: str, pair: Pair) -> Split:
-    inputs, targets = (_as_tensor(part) for part in pair)
-    if len(inputs) != len(targets) or not len(inputs):
-        raise UsageError(f"{name}: {len(inputs)} inputs and {len(targets)} targets")
-    return Split(inputs, targets)
-
-
-def _as_tensor(values: Tensor | ArrayLike) -> Tensor:
-    tensor = values if isinstance(values, Tensor) else torch.from_numpy(np.asarray(values).copy())
-    return tensor.float() if tensor.is_floating_point() else tensor.long()
+    @cached_property
+    def _class_weights(self) -> Tensor | None:
+        return class_weights(self.recipe.class_weights, self.data.train, self.device)

@@ -23,11 +23,14 @@ from study.records import (
     PROVENANCE_FILE,
     RESUME_DIR,
     STUDY_FILE,
+    TASK_FILE,
     TRIALS_DIR,
     SensitivityRecord,
+    TaskRecord,
 )
 from study.storage import Folder
 from study.tuning.dense_runs.on_workers import scan_layers, shared_runs, train_dense_run
+from study.tuning.dense_runs.rehearsing import rehearse_on_workers
 from study.tuning.dense_runs.trajectories import stored_trajectory
 from study.tuning.early_stopping.history import make_yardstick
 from study.tuning.early_stopping.scheduler import make_scheduler
@@ -83,7 +86,7 @@ def run_study(prepared: Prepared, listener: Listener) -> Finished:
     config, folder = prepared.config, prepared.folder
     interrupted = False
     with ray_session():
-        trial_resources(config)
+        rehearse_on_workers(prepared, trial_resources(config))
         recorder = _begin(prepared, listener)
         try:
             with _journal(folder) as journal:
@@ -121,6 +124,7 @@ def _tuner(prepared: Prepared, recorder: OutcomeRecorder, study: optuna.Study) -
         trial_config={
             "folder": prepared.folder.location,
             "task": prepared.task_arguments,
+            "task_key": prepared.key,
             "cpus": resources.cpus_per_trial,
             "checkpoint_interval_s": resources.checkpoint_interval_s,
             "extensible": search.extend,
@@ -159,7 +163,7 @@ def _tuner(prepared: Prepared, recorder: OutcomeRecorder, study: optuna.Study) -
 def scan_only(prepared: Prepared, listener: Listener) -> Folder:
     """Make the sensitivity scan of a study, and run no trial."""
     with ray_session():
-        trial_resources(prepared.config)
+        rehearse_on_workers(prepared, trial_resources(prepared.config))
         recorder = _begin(prepared, listener)
         _scan(prepared, recorder)
     recorder.note("study_finished", {})
@@ -172,6 +176,8 @@ def _begin(prepared: Prepared, listener: Listener) -> OutcomeRecorder:
     folder.write(to_toml(config), STUDY_FILE)
     provenance = collect(config.study.name, prepared.task)
     folder.write(provenance.model_dump_json(indent=2), PROVENANCE_FILE)
+    task = TaskRecord(name=prepared.task.name, key=prepared.key, metrics=prepared.task.metrics)
+    folder.write(task.model_dump_json(indent=2), TASK_FILE)
     listeners = [listener]
     if "tensorboard" in config.study.tracking and folder.local_path is not None:
         listeners.append(TensorBoardWriter(folder.local_path))

@@ -13,10 +13,12 @@ from search_spaces import Layer
 from search_spaces.values import options
 from study.configuration.loading import StudyConfig
 from study.errors import UsageError
+from study.objectives import checked_objectives
 from study.plugins import resolve
 from study.pruning.masking.masks import mask_layers
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
+from study.pruning.rehearsal import rehearse
 from study.pruning.selection.saliency import SALIENCIES
 from study.pruning.selection.schedule import SCHEDULES
 from study.pruning.training.trajectory import build_model, step_of_epoch
@@ -24,6 +26,7 @@ from study.storage import Folder
 from study.tasks.loading import load_task
 from study.tasks.task import Task
 from study.tuning.early_stopping.history import make_yardstick
+from study.tuning.identity.keys import task_key
 from study.tuning.search.searcher import draw_plan
 from study.tuning.tracking import check_tracking
 
@@ -48,6 +51,8 @@ class Prepared:
     folder: Folder
     task: Task
     layers: tuple[Layer, ...]
+    key: str
+    plans: tuple[PruningPlan, ...]
 
     @property
     def task_arguments(self) -> dict[str, Any]:
@@ -75,16 +80,29 @@ def prepare(config: StudyConfig) -> Prepared:
             "remove it."
         )
     check_tracking(config, folder)
+    task = load_task(**config.task.load_arguments())
+    config = _with_objectives(config, task)
     if config.search.early_stopping == "future_dominated":
         make_yardstick(config, "search.early_stopping: future_dominated")
     if config.search.extend:
         make_yardstick(config, "search.extend")
-    task = load_task(**config.task.load_arguments())
     for epoch in config.space.rewind_epochs(task.recipe.epochs):
         step_of_epoch(task, epoch)
     layers = prunable_layers(task, config.space.include, config.space.exclude)
-    run_pipeline(_example(config, layers), task)
-    return Prepared(config, folder, task, layers)
+    plans = _rehearsed(config, _example(config, layers))
+    run_pipeline(plans[0], task)
+    rehearse(task, plans)
+    return Prepared(
+        config, folder, task, layers, task_key(config.task.load_arguments(), task), plans
+    )
+
+
+def _with_objectives(config: StudyConfig, task: Task) -> StudyConfig:
+    """The study with objectives and constraints that its task has."""
+    for constraint in config.search.parsed_constraints:
+        constraint.check(task.metrics)
+    objectives = checked_objectives(config.objectives, task.metrics)
+    return config.model_copy(update={"objectives": objectives})
 
 
 def _example(config: StudyConfig, layers: Sequence[Layer]) -> PruningPlan:
@@ -109,6 +127,30 @@ def _example(config: StudyConfig, layers: Sequence[Layer]) -> PruningPlan:
         return PruningPlan(**space.example(layers), seed=config.study.seed)
     except ValueError as error:
         raise UsageError(f"space: {error}") from error
+
+
+def _rehearsed(config: StudyConfig, example: PruningPlan) -> tuple[PruningPlan, ...]:
+    """Plans that between them have every saliency, schedule and way of retraining of a space."""
+    space = config.space
+    if space.function is not None:
+        return (example,)
+    ways = (options(space.saliency), options(space.schedule), options(space.retrain))
+    rewind = min(options(space.rewind_epoch))
+    plans = []
+    for place in range(max(map(len, ways))):
+        saliency, schedule, retrain = (names[place % len(names)] for names in ways)
+        plans.append(
+            example.model_copy(
+                update={
+                    "saliency": saliency,
+                    "schedule": schedule,
+                    "rounds": 1 if schedule == "one_shot" else space.max_rounds,
+                    "retrain": retrain,
+                    "rewind_epoch": rewind if retrain == "weight_rewind" else None,
+                }
+            )
+        )
+    return tuple(plans)
 
 
 def prunable_layers(

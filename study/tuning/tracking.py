@@ -13,14 +13,15 @@ from tensorboardX import SummaryWriter
 
 from study.configuration.loading import StudyConfig
 from study.errors import UsageError
+from study.records import metrics_in
 from study.storage import Folder
 
 TENSORBOARD_DIR = "tensorboard"
 
 SCALARS = (
-    "val_accuracy", "val_loss", "density", "macs", "nonzero_parameters", "train_epochs", "wall_s",
+    "density", "macs", "nonzero_parameters", "train_epochs", "wall_s",
 )  # fmt: skip
-"""Fields of a round's result; the step of each is its round."""
+"""Fields of a round's result beside its metrics; the step of each is its round."""
 
 
 class TensorBoardWriter:
@@ -43,7 +44,7 @@ class TensorBoardWriter:
             if writer is None:
                 writer = SummaryWriter(str(self._path / trial_id), write_to_disk=True)
                 self._writers[trial_id] = writer
-            for name in SCALARS:
+            for name in (*metrics_in(result), *SCALARS):
                 if math.isfinite(result[name]):
                     writer.add_scalar(name, result[name], result["round"])
             writer.flush()

@@ -49,9 +49,8 @@ def test_keys_are_changed_one_by_one_with_values_in_toml() -> None:
         (with_(study={"name": ""}), r"study\.name"),
         (with_(space={"per_layer": {"bounds": [0, 1.0]}}), r"space\.per_layer.*high < 1"),
         (with_(space={"rewind_epoch": 25}), "past the end of the dense run; task.epochs is 20"),
-        (with_(objectives={"acuracy": "max"}), "Did you mean 'accuracy'"),
         (with_(objectives={"accuracy": "maximum"}), "'max' or 'min'"),
-        (with_(objectives={}), "0 objectives; from 1 to 4"),
+        (with_(objectives=dict.fromkeys("abcde", "max")), "5 objectives; from 1 to 4"),
         (with_(search={"sampler": "tpa"}), "'tpe'"),
         (with_(resources={"cpus_per_trial": 0}), r"resources\.cpus_per_trial"),
         ({"task": {"dataset": "digits"}}, "set model, or object"),
@@ -98,7 +97,6 @@ def test_objectives_are_never_on_test_data() -> None:
         ),
         ({"task": {**MINIMAL["task"], "lr": float("inf")}}, "task.lr: Input should be a finite"),
         ({"search": {"constraints": ["accuracy > 1"]}}, "search.constraints: constraint"),
-        ({"objectives": {"acuracy": "max"}}, "objectives: unknown name 'acuracy'. Did you mean"),
     ],
 )
 def test_a_wrong_value_is_named_once_with_the_nearest_right_one(

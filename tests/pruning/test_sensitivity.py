@@ -43,7 +43,7 @@ def by_hand(task: Task, state: TrainState, layer: str, level: float) -> float:
     gone = round(level * weight.numel())
     with torch.no_grad():
         weight.view(-1)[weight.abs().flatten().argsort(stable=True)[:gone]] = 0
-    return evaluate(model, task.data.validation, task).accuracy
+    return evaluate(model, task.data.validation, task).metrics["accuracy"]
 
 
 @pytest.mark.parametrize("make", [tiny_task, chain_task])
@@ -96,7 +96,7 @@ def test_a_scan_can_start_from_masks() -> None:
     for record in scan(task, state, SEEDS, levels=(0.0, 0.5)):
         if record.layer == "fc" or record.sparsity == 0:
             assert record.accuracy_drop == 0  # fc is past that level already
-        assert record.val_accuracy + record.accuracy_drop == pytest.approx(base.accuracy)
+        assert record.val_accuracy + record.accuracy_drop == pytest.approx(base.metrics["accuracy"])
 
 
 @pytest.mark.parametrize("level", [-0.1, 1.0])

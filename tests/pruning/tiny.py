@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from study.tasks import Task, make_task
-from study.tasks.data import Split
+from study.tasks.data.splits import Split
 
 
 class Tiny(nn.Module):

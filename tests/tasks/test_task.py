@@ -60,7 +60,7 @@ def test_evaluation_weighs_a_partial_last_batch_by_its_examples() -> None:
     found = evaluate(model, split, task, batch_size=7)
     assert found.samples == 30
     assert found.loss == pytest.approx(whole.item(), rel=1e-6)
-    assert found.accuracy == pytest.approx(correct.item())
+    assert found.metrics["accuracy"] == pytest.approx(correct.item())
     assert model.training
 
 
@@ -91,5 +91,5 @@ def test_a_loss_of_ones_own_can_want_one_hot_rows() -> None:
     )
     assert isinstance(task, Task)
     found = evaluate(linear(), task.data.validation, task)
-    assert 0 <= found.accuracy <= 1
+    assert 0 <= found.metrics["accuracy"] <= 1
     assert found.loss > 0

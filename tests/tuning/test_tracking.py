@@ -40,7 +40,9 @@ def test_every_round_of_every_trial_is_a_step_of_its_scalars(tmp_path: Path) -> 
         writer("trial_completed", trial, results[-1])
     for trial in ("0000", "0001"):
         found = scalars_in(tmp_path / "tensorboard" / trial)
-        assert set(found) == {(name, round_) for name in SCALARS for round_ in range(3)}
+        assert set(found) == {
+            (name, round_) for name in (*SCALARS, "val_accuracy", "val_loss") for round_ in range(3)
+        }
         for result in results:
             assert found["val_accuracy", result["round"]] == pytest.approx(result["val_accuracy"])
 

@@ -17,7 +17,8 @@ from torch import nn
 from study.pruning.compact.layers import Form, KeptWeights, Layer, LiveUnits, memory_format
 from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.training.model_state import copy_of, make_room, put_extra_state
-from study.tasks.recipe import Recipe, build_optimizer
+from study.tasks.training.optimizers import build_optimizer
+from study.tasks.training.recipe import Recipe
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ and so the results are its results up to rounding.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -16,17 +15,20 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from study.errors import UsageError
 from study.pruning.packed.state import Stack
 from study.pruning.pipeline import Pipeline
 from study.pruning.plan import PruningPlan
 from study.pruning.seeds import derive_seed
 from study.pruning.states.progress import Progress
-from study.pruning.training.steps import epoch_order
+from study.pruning.training.steps import epoch_order, lr_in
 from study.pruning.training.trajectory import Trajectory, train_dense
-from study.records import RoundRecord
-from study.tasks.augmentation import augment
-from study.tasks.recipe import lr_at, steps_per_epoch
+from study.records import RoundRecord, is_finite
+from study.tasks.forward import working_dtype
 from study.tasks.task import Task
+from study.tasks.training.augmentation import augment
+from study.tasks.training.optimizers import BY_NAME
+from study.tasks.training.recipe import steps_per_epoch
 
 
 def run_packed(
@@ -63,6 +65,7 @@ def run_packed(
     UsageError
         If a plan does not fit the task, or the model draws random numbers.
     """
+    _check_packable(task)
     if starts is None:
         starts = _dense_runs(plans, task)
     waiting = list(zip(range(len(plans)), plans, starts, strict=True))
@@ -79,6 +82,24 @@ def run_packed(
         training = [lane for lane in lanes if not lane.has_trained]
         if training:
             _advance(training, task)
+
+
+def _check_packable(task: Task) -> None:
+    """Refuse what a batched program of several networks cannot do.
+
+    Raises
+    ------
+    UsageError
+        It names the field.
+    """
+    batch = task.data.train.take(torch.arange(1))
+    if not (isinstance(batch.inputs, Tensor) and isinstance(batch.targets, Tensor)):
+        raise UsageError("run_packed: inputs and targets must be one tensor each.")
+    for field in ("own_forward", "augment"):
+        if getattr(task, field) is not None:
+            raise UsageError(f"run_packed: a task with {field} cannot be packed; run it alone.")
+    if task.recipe.distill is not None or task.recipe.optimizer not in BY_NAME:
+        raise UsageError("run_packed: takes sgd, adam or adamw, and no distill; run it alone.")
 
 
 def _dense_runs(plans: Sequence[PruningPlan], task: Task) -> list[Trajectory]:
@@ -103,6 +124,7 @@ class _Lane:
         self.progress: Progress = self._pipeline.at_dense(start)
         self.optimizer = self._pipeline.load(self.progress.state)
         self.masked = self._pipeline.masked
+        self._dtype = working_dtype(self.masked.model)
         self._losses: list[Tensor] = []
         self._order: tuple[int, Tensor] | None = None
 
@@ -134,14 +156,14 @@ class _Lane:
         index = self._order[1][batch * recipe.batch_size : (batch + 1) * recipe.batch_size]
         noise = torch.Generator(self._task.device)
         noise.manual_seed(derive_seed(seed, "noise") + epoch * self._per_epoch + batch)
-        inputs = augment(split.inputs.index_select(0, index), recipe, noise)
-        return inputs, split.targets.index_select(0, index)
+        taken = split.take(index)
+        inputs = self._task.prepared(taken.inputs, self._dtype)
+        return augment(inputs, recipe, noise), taken.targets
 
     def lr(self) -> float:
         """Learning rate of the next step."""
-        segment = self.progress.segment
-        moved = self.progress.steps_done if segment.lr_moves else 0
-        return lr_at(self._task.recipe, segment.lr_step + moved, self._per_epoch)
+        step = self.progress.steps_done
+        return lr_in(self.progress.segment, step, self._task.recipe, self._per_epoch)
 
     def took_step(self, loss: Tensor, wall_s: float) -> None:
         """Note a step."""
@@ -160,7 +182,7 @@ class _Lane:
             self.progress = replace(self.progress, train_loss=loss)
         record, self.progress = self._pipeline.measure(self.progress, self.optimizer)
         rounds = self._pipeline.plan.rounds
-        self.over = record.round >= rounds or not math.isfinite(record.val_loss)
+        self.over = record.round >= rounds or not is_finite(record.metrics)
         if not self.over:
             self.progress, self.optimizer = self._pipeline.cut(self.progress, self.optimizer)
             self._losses, self._order = [], None

@@ -11,8 +11,8 @@ from torch.func import functional_call, vmap
 from study.errors import UsageError
 from study.pruning.masking.masks import MaskedLayers
 from study.pruning.training.model_state import copy_of
-from study.tasks.recipe import Recipe
 from study.tasks.task import Task
+from study.tasks.training.recipe import Recipe
 
 Lane = tuple[MaskedLayers, torch.optim.Optimizer]
 

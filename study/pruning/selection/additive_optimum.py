@@ -1,4 +1,4 @@
-"""The allocation that a sensitivity scan speaks for: least sum of accuracy drops under a budget."""
+"""The allocation that a sensitivity scan speaks for: least summed drop under a budget."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def additive_optimum(
 ) -> dict[str, float]:
     """Sparsity of each layer such that the scan's drops add up to the least.
 
-    Each layer's curve of mean accuracy drop against weights removed is replaced by its lower
+    Each layer's curve of mean drop against weights removed is replaced by its lower
     convex hull, and weights are taken where they cost least until the budget is met: the exact
     optimum over the hulls. All layers but one end at a scanned level.
 
@@ -73,7 +73,7 @@ def _curve(records: Sequence[SensitivityRecord], layer: str) -> list[tuple[float
     drops: dict[float, list[float]] = {}
     for record in records:
         if record.layer == layer and record.sparsity > 0:
-            drops.setdefault(record.sparsity, []).append(record.accuracy_drop)
+            drops.setdefault(record.sparsity, []).append(record.drop)
     curve = [(0.0, 0.0)]
     for level in sorted(drops):
         drop = fmean(drops[level])

@@ -144,8 +144,13 @@ def _trajectory(tensors: Mapping[str, Any], facts: Mapping[str, Any]) -> Traject
         states,
         facts["train_loss"],
         facts["wall_s"],
-        None if origin is None else Fingerprint(**origin),
+        None if origin is None else _fingerprint(origin),
     )
+
+
+def _fingerprint(facts: Mapping[str, Any]) -> Fingerprint:
+    lists = {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
+    return Fingerprint(**{**facts, **lists})
 
 
 def _state_tensors(prefix: str, state: TrainState) -> dict[str, Any]:

@@ -1,34 +1,55 @@
-"""What a dense run is a run of, in a form that can be kept beside its states and compared."""
+"""What a dense run is a run of, in a form that can be kept beside its states and compared.
+
+Nothing here hangs on a float's last bit: that depends on threads and machines. What is whole
+numbers is hashed; of what is not, a few values are kept and compared up to rounding.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from study.pruning.seeds import Seeds, derive_seed
-from study.tasks.data import Data
+from study.tasks.data.splits import Data, Examples, Split, few
+from study.tasks.data.structures import describe, leaves
+from study.tasks.forward import working_dtype
+from study.tasks.judging.evaluation import evaluating
 from study.tasks.task import Task
 
-_CONTENT: WeakKeyDictionary[Data, str] = WeakKeyDictionary()
-_MODELS: WeakKeyDictionary[Task, str] = WeakKeyDictionary()
+LOOKED_AT = 64
+"""Examples of a split that are looked at."""
+
+VALUES = 256
+"""Numbers that are kept of them."""
+
+_SEEN: WeakKeyDictionary[Data, tuple[str, tuple[float, ...]]] = WeakKeyDictionary()
+
+_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Of a dense run: the same on every machine, and for every way to load the same task.
+    """Of a dense run: the same, up to rounding, for every way to load the same task.
 
     Parameters
     ----------
     data
-        Hash of the training examples.
+        Hash of the form of the data, of how many there are, and of what is whole numbers in them.
+    values
+        A few of the numbers in them that are not whole.
     model
         Hash of the names, shapes and types of the model's state.
+    behaviour
+        A few of its initial weights, and its loss on a few examples.
     recipe
         Hash of the training recipe; where it is trained has no say.
     init_seed, data_seed
@@ -36,31 +57,89 @@ class Fingerprint:
     """
 
     data: str
+    values: tuple[float, ...]
     model: str
+    behaviour: tuple[float, ...]
     recipe: str
     init_seed: int
     data_seed: int
 
     def differences(self, other: Fingerprint) -> list[str]:
-        """Names of the fields in which another one differs."""
+        """Names of the fields in which another one differs by more than rounding.
+
+        ``values`` are ``data``; ``behaviour`` is only named where nothing explains it.
+        """
         mine, theirs = dataclasses.asdict(self), dataclasses.asdict(other)
-        return [name for name, value in mine.items() if value != theirs[name]]
+        names = [name for name, value in mine.items() if not _same(value, theirs[name])]
+        told = dict.fromkeys("data" if name == "values" else name for name in names)
+        if len(told) > 1:
+            told.pop("behaviour", None)
+        return list(told)
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, tuple):
+        return len(one) == len(other) and all(map(_close, one, other))
+    return bool(one == other)
+
+
+def _close(one: float, other: float) -> bool:
+    if math.isnan(one) or math.isnan(other):
+        return math.isnan(one) and math.isnan(other)
+    return math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
 
 
 def fingerprint(task: Task, seeds: Seeds) -> Fingerprint:
     """Of the dense run of a task with these seeds; that of the masks has no say."""
-    if task.data not in _CONTENT:
-        split = task.data.train
-        _CONTENT[task.data] = hash_tensors([split.inputs, split.targets])
-    if task not in _MODELS:
-        with torch.random.fork_rng(devices=[]):
-            state = task.build_model().state_dict()
-        layout = [(name, tuple(state[name].shape), str(state[name].dtype)) for name in state]
-        _MODELS[task] = hash_text(repr(sorted(layout)))
-    recipe = task.recipe.model_dump_json(exclude={"device"})
-    return Fingerprint(
-        _CONTENT[task.data], _MODELS[task], hash_text(recipe), seeds.init, seeds.data
-    )
+    if task.data not in _SEEN:
+        _SEEN[task.data] = _of_data([task.data.train, task.data.validation])
+    data, values = _SEEN[task.data]
+    model, behaviour = _of_model(task, seeds.init)
+    recipe = task.recipe.model_dump_json(exclude={"device", "eval_batch_size"})
+    return Fingerprint(data, values, model, behaviour, hash_text(recipe), seeds.init, seeds.data)
+
+
+def _of_data(splits: Sequence[Examples]) -> tuple[str, tuple[float, ...]]:
+    parts: list[str] = []
+    whole: list[Tensor] = []
+    numbers: list[Tensor] = []
+    for split in splits:
+        looked_at = split.take(few(split, LOOKED_AT))
+        parts.append(f"{len(split)} {describe(tuple(looked_at))}")
+        for leaf in leaves(tuple(looked_at)):
+            tensor = torch.as_tensor(leaf)
+            (numbers if tensor.is_floating_point() or tensor.is_complex() else whole).append(tensor)
+        if isinstance(split, Split) and isinstance(split.labels, Tensor):
+            labels = split.labels
+            if not labels.is_floating_point() and not labels.is_complex():
+                whole.append(labels)
+    digest = hash_text(f"{parts} {hash_tensors(whole)}")
+    return digest, tuple(value for tensor in numbers for value in _spread(tensor))
+
+
+def _of_model(task: Task, init_seed: int) -> tuple[str, tuple[float, ...]]:
+    batch = task.data.train.take(few(task.data.train, LOOKED_AT))
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.default_generator.manual_seed(init_seed)
+        model = task.build_model().to(task.device)
+        with evaluating(model):
+            outputs = task.forward(model, task.prepared(batch.inputs, working_dtype(model)))
+            loss, _ = task.evaluation_loss(outputs, batch.targets)
+    state = {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
+    layout = [(name, tuple(value.shape), str(value.dtype)) for name, value in state.items()]
+    first = next((value for value in model.parameters() if value.dim() > 1), None)
+    weights = () if first is None else _spread(first.detach())
+    return hash_text(repr(sorted(layout))), (loss, *weights)
+
+
+def _spread(tensor: Tensor) -> tuple[float, ...]:
+    """A few values from all over a tensor, rounded to what is kept of them."""
+    flat = torch.view_as_real(tensor) if tensor.is_complex() else tensor
+    flat = flat.detach().cpu().flatten()
+    if not len(flat):
+        return ()
+    places = np.linspace(0, len(flat) - 1, min(VALUES, len(flat))).round().astype(int)
+    return tuple(float(f"{float(flat[i]):.6g}") for i in places)
 
 
 def hash_tensors(tensors: Iterable[Tensor]) -> str:
@@ -69,7 +148,7 @@ def hash_tensors(tensors: Iterable[Tensor]) -> str:
     for tensor in tensors:
         digest.update(repr((tuple(tensor.shape), tensor.dtype)).encode())
         flat = tensor.detach().cpu().contiguous().reshape(-1)
-        digest.update(flat.view(torch.uint8).numpy().tobytes())
+        digest.update(flat.view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]
 
 

@@ -9,6 +9,9 @@ weight_rewind  back to the epoch                   restarts at the epoch  back t
 reinit         drawn anew, other in each round     restarts at 0          back to 0
 =============  ==================================  =====================  ==================
 
+The plan's ``retrain_lr`` is the highest learning rate in place of the dense run's, and its
+``retrain_lr_schedule`` a course fitted to the retraining in place of a position in the dense run's.
+
 "The epoch" is the plan's ``rewind_epoch``; where lr_rewind has none, it is the one from which
 ``retrain_epochs`` reach the end of the schedule. The masks never go back. The optimizer begins
 fresh, or with ``optimizer_state = "keep"`` has the state that belongs to the weights: the present
@@ -24,13 +27,15 @@ from __future__ import annotations
 
 import torch
 
+from study.errors import UsageError
 from study.pruning.masking.masks import MaskedLayers
 from study.pruning.plan import PruningPlan
 from study.pruning.seeds import derive_seed
 from study.pruning.training.steps import Segment, TrainState, load_model, load_optimizer
 from study.pruning.training.trajectory import Trajectory, build_model, dense_steps, step_of_epoch
-from study.tasks.recipe import build_optimizer, steps_per_epoch
 from study.tasks.task import Task
+from study.tasks.training.optimizers import build_optimizer
+from study.tasks.training.recipe import steps_per_epoch
 
 
 def rewind_steps(plan: PruningPlan, task: Task) -> tuple[int, ...]:
@@ -39,12 +44,41 @@ def rewind_steps(plan: PruningPlan, task: Task) -> tuple[int, ...]:
     Raises
     ------
     UsageError
-        If ``rewind_epoch`` lies past the end of the dense run.
+        If ``rewind_epoch`` lies past the end of the dense run, or there is none that says how long
+        to retrain.
     """
+    if task.recipe.epochs == 0 and plan.retrain_epochs is None:
+        raise UsageError(
+            "retrain_epochs: there is no dense run (epochs is 0) that says how long to retrain; "
+            "set it."
+        )
     if plan.rewind_epoch is None:
         return ()
     step = step_of_epoch(task, plan.rewind_epoch)
     return (step,) if plan.retrain == "weight_rewind" else ()
+
+
+def check_fresh_weights(plan: PruningPlan, task: Task) -> None:
+    """Refuse to begin anew from a model function that always gives the same weights.
+
+    Raises
+    ------
+    UsageError
+        If the plan is to reinitialise, and two seeds give the same weights.
+    """
+    if plan.retrain != "reinit":
+        return
+    first, second = (
+        dict(build_model(task, derive_seed(plan.seeds.init, "fresh", n)).named_parameters())
+        for n in (1, 2)
+    )
+    matrices = [name for name, weight in first.items() if weight.dim() > 1]
+    if matrices and all(torch.equal(first[name], second[name]) for name in matrices):
+        raise UsageError(
+            "retrain reinit: model() gives the same weights whatever the seed, such as those of a "
+            "checkpoint, so there is nothing to begin anew from. Let it build a fresh network, and "
+            "name the checkpoint as task.weights."
+        )
 
 
 def retrain_segment(plan: PruningPlan, task: Task, data_step: int) -> Segment:
@@ -59,17 +93,20 @@ def retrain_segment(plan: PruningPlan, task: Task, data_step: int) -> Segment:
     """
     last = dense_steps(task)
     per_epoch = steps_per_epoch(task.recipe, len(task.data.train))
+    course = (plan.retrain_lr, plan.retrain_lr_schedule)
     own = None if plan.retrain_epochs is None else round(plan.retrain_epochs * per_epoch)
     if plan.retrain == "finetune":
-        return Segment(last if own is None else own, last - 1, False, data_step)
+        steps = last if own is None else own
+        return Segment(steps, max(last - 1, 0), False, data_step, *course)
     if plan.retrain == "reinit":
-        return Segment(last if own is None else own, 0, True, 0)
+        return Segment(last if own is None else own, 0, True, 0, *course)
     if plan.rewind_epoch is None:  # lr_rewind to where the steps just reach the end
         begin = 0 if own is None else max(last - own, 0)
     else:
         begin = step_of_epoch(task, plan.rewind_epoch)
     steps = last - begin if own is None else own
-    return Segment(steps, begin, True, begin if plan.retrain == "weight_rewind" else data_step)
+    first = begin if plan.retrain == "weight_rewind" else data_step
+    return Segment(steps, begin, True, first, *course)
 
 
 def go_back(

@@ -15,12 +15,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from study.pruning.masking.masks import MaskedLayers
 from study.pruning.seeds import derive_seed
 from study.pruning.training.model_state import copy_state, put_state
-from study.pruning.training.updates import Update
-from study.tasks.augmentation import augment
-from study.tasks.recipe import lr_at, steps_per_epoch
+from study.pruning.training.updates import make_update
+from study.tasks.data.splits import Draw
+from study.tasks.forward import working_dtype
+from study.tasks.judging.losses import distillation
 from study.tasks.task import Task
+from study.tasks.training.augmentation import augment
+from study.tasks.training.learning_rate import factor, lr_at
+from study.tasks.training.optimizers import is_entry_by_entry
+from study.tasks.training.recipe import Recipe, steps_per_epoch
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,12 +60,18 @@ class Segment:
         Whether that position goes on with the steps, or stays.
     data_step
         Position in the data order at the first step.
+    lr
+        Highest learning rate; None: the dense run's.
+    lr_schedule
+        A course fitted to this stretch, in place of a position in the dense run's.
     """
 
     steps: int
     lr_step: int
     lr_moves: bool
     data_step: int
+    lr: float | None = None
+    lr_schedule: str | None = None
 
 
 def train(
@@ -70,6 +82,7 @@ def train(
     data_seed: int,
     first: int = 0,
     after_epoch: Callable[[int], None] | None = None,
+    teacher: nn.Module | None = None,
 ) -> float:
     """Take the steps of a segment, in place.
 
@@ -88,62 +101,122 @@ def train(
     after_epoch
         Called with the number of steps taken, whenever the data come to an end of an epoch.
 
+    teacher
+        A network whose outputs are learned from too, as the recipe's ``distill`` says.
+
     Returns
     -------
     float
         Mean training loss over the steps in the last epoch; NaN when no step was taken.
     """
     recipe, device = task.recipe, task.device
-    train_split = task.data.train
-    examples, per_epoch = len(train_split), steps_per_epoch(task.recipe, len(train_split))
+    per_epoch = steps_per_epoch(recipe, len(task.data.train))
     noise_seed = derive_seed(data_seed, "noise")
     noise = torch.Generator(device)
-    update = Update(optimizer)
+    stepper = _Stepper(model, optimizer, task, teacher)
     losses: list[Tensor] = []
-    order: Tensor | None = None
     model.train()
-    forward = torch.compile(model) if recipe.compile else model
     with _own_noise(device) as seed_dropout:
-        for step in range(first, segment.steps):
-            epoch, batch = divmod(segment.data_step + step, per_epoch)
-            if order is None or batch == 0:
-                order = epoch_order(data_seed, epoch, examples).to(device)
+        draws = _draws(task, segment, data_seed, first)
+        for step, batch in zip(
+            range(first, segment.steps), task.data.train.batches(draws), strict=False
+        ):
+            epoch, place = divmod(segment.data_step + step, per_epoch)
+            if place == 0:
                 losses = []
-            seed_dropout(noise_seed + epoch * per_epoch + batch)
-            noise.manual_seed(noise_seed + epoch * per_epoch + batch)
-            lr = lr_at(recipe, segment.lr_step + (step if segment.lr_moves else 0), per_epoch)
-            index = order[batch * recipe.batch_size : (batch + 1) * recipe.batch_size]
-            # index_select copies whole examples; inputs[index] would go element by element.
-            inputs = augment(train_split.inputs.index_select(0, index), recipe, noise)
-            targets = train_split.targets.index_select(0, index)
-            losses.append(_step(model, forward, update, lr, task, inputs, targets))
-            if batch == per_epoch - 1 and after_epoch is not None:
+            seed_dropout(noise_seed + epoch * per_epoch + place)
+            noise.manual_seed(noise_seed + epoch * per_epoch + place)
+            inputs = augment(task.prepared(batch.inputs, stepper.dtype), recipe, noise)
+            targets = batch.targets
+            if task.augment is not None:
+                inputs, targets = task.augment(inputs, targets)
+            losses.append(stepper.step(inputs, targets, lr_in(segment, step, recipe, per_epoch)))
+            if place == per_epoch - 1 and after_epoch is not None:
                 after_epoch(step + 1)
     if not losses:
         return float("nan")
     return float(torch.stack(losses).double().mean())
 
 
-def _step(
-    model: nn.Module,
-    forward: Callable[[Tensor], Tensor],
-    update: Update,
-    lr: float,
-    task: Task,
-    inputs: Tensor,
-    targets: Tensor,
-) -> Tensor:
-    if task.recipe.amp and inputs.is_cuda:
-        with torch.autocast(task.device.type, dtype=torch.bfloat16):
-            loss = task.loss(forward(inputs), targets)
-    else:
-        loss = task.loss(forward(inputs), targets)
-    update.zero_grad()
-    loss.backward()
-    if task.recipe.clip_norm is not None:
-        nn.utils.clip_grad_norm_(model.parameters(), task.recipe.clip_norm)
-    update.step(lr)
-    return loss.detach()
+class _Stepper:
+    """Takes optimizer steps on batches."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        task: Task,
+        teacher: nn.Module | None,
+    ) -> None:
+        self._model, self._task, self._teacher = model, task, teacher
+        self._forward: nn.Module = torch.compile(model) if task.recipe.compile else model  # type: ignore[assignment]
+        self._update = make_update(optimizer)
+        masked = MaskedLayers(model)
+        self._revived = masked if masked.names and not is_entry_by_entry(optimizer) else None
+        self.dtype = working_dtype(model)
+
+    def step(self, inputs: Any, targets: Any, lr: float) -> Tensor:
+        """Take one step, and return the mean loss of the batch before it."""
+        recipe, device = self._task.recipe, self._task.device
+        if recipe.amp:
+            with torch.autocast(device.type, dtype=torch.bfloat16):
+                loss = self._loss(inputs, targets)
+        else:
+            loss = self._loss(inputs, targets)
+        self._update.zero_grad()
+        loss.backward()
+        if recipe.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self._model.parameters(), recipe.clip_norm)
+        self._update.step(lr)
+        if self._revived is not None:
+            self._revived.apply()
+        return loss.detach()
+
+    def _loss(self, inputs: Any, targets: Any) -> Tensor:
+        outputs = self._task.forward(self._forward, inputs)
+        loss = self._task.loss(outputs, targets)
+        distill = self._task.recipe.distill
+        if self._teacher is None or distill is None:
+            return loss
+        with torch.no_grad():
+            taught = self._task.forward(self._teacher, inputs)
+        distance = distillation(outputs, taught, targets, distill.temperature)
+        return (1 - distill.weight) * loss + distill.weight * distance
+
+
+def _draws(task: Task, segment: Segment, data_seed: int, first: int) -> Iterator[Draw]:
+    """The examples of each step that is left, and the seed of what their loading draws."""
+    examples, size = len(task.data.train), task.recipe.batch_size
+    per_epoch = steps_per_epoch(task.recipe, examples)
+    loading_seed = derive_seed(data_seed, "loading")
+    order: Tensor | None = None
+    for step in range(first, segment.steps):
+        epoch, place = divmod(segment.data_step + step, per_epoch)
+        if order is None or place == 0:
+            order = epoch_order(data_seed, epoch, examples).to(task.device)
+        seed = (loading_seed + epoch * per_epoch + place) % 2**63
+        yield Draw(order[place * size : (place + 1) * size], seed)
+
+
+def lr_in(segment: Segment, step: int, recipe: Recipe, per_epoch: int) -> float:
+    """Learning rate of a step of a segment.
+
+    Parameters
+    ----------
+    segment
+        The stretch of training.
+    step
+        Its step, from 0.
+    recipe, per_epoch
+        Of the dense run.
+    """
+    if segment.lr_schedule is not None:
+        highest = recipe.lr if segment.lr is None else segment.lr
+        return highest * factor(segment.lr_schedule, recipe, step, segment.steps)
+    lr = lr_at(recipe, segment.lr_step + (step if segment.lr_moves else 0), per_epoch)
+    if segment.lr is None:
+        return lr
+    return lr * segment.lr / recipe.lr if segment.lr_moves else segment.lr
 
 
 def epoch_order(data_seed: int, epoch: int, examples: int) -> Tensor:
@@ -168,15 +241,24 @@ def samples_in(task: Task, segment: Segment) -> int:
 def capture(model: nn.Module, optimizer: torch.optim.Optimizer) -> TrainState:
     """Copy the state of training: later steps do not change it."""
     names: dict[Tensor, str] = {weight: name for name, weight in model.named_parameters()}
+    slots = {
+        f"{_slot_name(slot, value)}/{names[parameter]}": value
+        for parameter, of_parameter in optimizer.state.items()
+        for slot, value in of_parameter.items()
+        if isinstance(value, (Tensor, int, float))
+    }
     return TrainState(
         copy_state(model),
-        {
-            f"{slot}/{names[parameter]}": value.detach().cpu().clone()
-            for parameter, slots in optimizer.state.items()
-            for slot, value in slots.items()
-            if isinstance(value, Tensor)
-        },
+        {key: torch.as_tensor(value).detach().cpu().clone() for key, value in slots.items()},
     )
+
+
+def _slot_name(slot: str, value: Any) -> str:
+    return slot if isinstance(value, Tensor) else f"{slot}{_NUMBER}"
+
+
+_NUMBER = "#"
+"""Ends the name of a slot that holds a Python number, such as the step count of some optimizers."""
 
 
 def load_model(model: nn.Module, state: TrainState) -> None:
@@ -186,12 +268,17 @@ def load_model(model: nn.Module, state: TrainState) -> None:
 
 def load_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, state: TrainState) -> None:
     """Copy the optimizer's part of a state into an optimizer over the model's parameters."""
-    slots: dict[int, dict[str, Tensor]] = {}
+    slots: dict[int, dict[str, Any]] = {}
     parameters = dict(model.named_parameters())
-    index_of = {name: index for index, name in enumerate(parameters)}
+    in_order = [p for group in optimizer.param_groups for p in group["params"]]
+    place = {parameter: index for index, parameter in enumerate(in_order)}
     for key, value in state.optimizer.items():
         slot, _, name = key.partition("/")
-        slots.setdefault(index_of[name], {})[slot] = _laid_out_like(parameters[name], value)
+        of_parameter = slots.setdefault(place[parameters[name]], {})
+        if slot.endswith(_NUMBER):
+            of_parameter[slot.removesuffix(_NUMBER)] = value.item()
+        else:
+            of_parameter[slot] = _laid_out_like(parameters[name], value)
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": slots, "param_groups": groups})
 

@@ -20,8 +20,10 @@ from study.pruning.training.steps import (
     load_optimizer,
     train,
 )
-from study.tasks.recipe import build_optimizer, steps_per_epoch
 from study.tasks.task import Task
+from study.tasks.training.checkpoints import put_checkpoint
+from study.tasks.training.optimizers import build_optimizer
+from study.tasks.training.recipe import steps_per_epoch
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,9 +68,12 @@ def step_of_epoch(task: Task, epoch: float) -> int:
         If the dense run does not get that far.
     """
     if epoch > task.recipe.epochs:
+        reason = ""
+        if task.recipe.weights is not None:
+            reason = " It begins at task.weights, and what came before these is not known."
         raise UsageError(
             f"rewind_epoch is {epoch}, past the end of the dense run of {task.recipe.epochs} "
-            f"epochs. Allowed: 0 to {task.recipe.epochs}."
+            f"epochs. Allowed: 0 to {task.recipe.epochs}.{reason}"
         )
     return round(epoch * steps_per_epoch(task.recipe, len(task.data.train)))
 
@@ -120,11 +125,13 @@ def train_dense(
     wanted = {0, last, *(step_of_epoch(task, epoch) for epoch in rewind_epochs)}
     origin = fingerprint(task, seeds)
     if resume is not None:
-        _refuse_another(resume.origin, origin)
+        refuse_another(resume.origin, origin)
         if wanted <= resume.states.keys():
             return resume.only(wanted)
     model = build_model(task, seeds.init)
     if resume is None:
+        if task.checkpoint is not None:
+            put_checkpoint(model, task.checkpoint, str(task.recipe.weights))
         states = {0: capture(model, build_optimizer(task.recipe, model))}
         train_loss, wall_before = float("nan"), 0.0
     else:
@@ -155,11 +162,23 @@ def train_dense(
     return so_far(states).only(wanted)
 
 
-def _refuse_another(found: Fingerprint | None, needed: Fingerprint) -> None:
-    if found is None or found == needed:
+def refuse_another(found: Fingerprint | None, needed: Fingerprint) -> None:
+    """Make sure that a dense run is one of this task and these seeds.
+
+    Raises
+    ------
+    UsageError
+        It says in what the two differ.
+    """
+    differing = [] if found is None else needed.differences(found)
+    if not differing:
         return
-    names = {"init_seed": "seed of the initial weights", "data_seed": "seed of the data order"}
-    differing = [names.get(field, field) for field in needed.differences(found)]
+    names = {
+        "init_seed": "seed of the initial weights",
+        "data_seed": "seed of the data order",
+        "behaviour": "loss or initial weights",
+    }
+    differing = [names.get(field, field) for field in differing]
     raise UsageError(
         f"start: this dense run is of another {' and another '.join(differing)} than the plan and "
         "the task. Train one with train_dense(task, plan.seeds), or leave start out."

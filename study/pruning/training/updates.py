@@ -15,6 +15,42 @@ SLOTS = {
 }
 
 
+def make_update(optimizer: torch.optim.Optimizer) -> Update | PlainUpdate:
+    """The quickest way to take an optimizer's steps."""
+    groups = optimizer.param_groups
+    plain = type(optimizer) in SLOTS and len(groups) == 1 and bool(groups[0].get("fused"))
+    same_kernel = plain and not any(groups[0].get(option) for option in _OTHER_KERNELS)
+    if type(optimizer) is torch.optim.Adam and groups[0].get("decoupled_weight_decay"):
+        same_kernel = False
+    return Update(optimizer) if same_kernel else PlainUpdate(optimizer)
+
+
+_OTHER_KERNELS = ("amsgrad", "maximize", "differentiable", "capturable")
+
+
+class PlainUpdate:
+    """An optimizer's own steps, with the learning rate of all its groups set.
+
+    Parameters
+    ----------
+    optimizer
+        Any whose step needs no closure.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self._optimizer = optimizer
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        self._optimizer.zero_grad(set_to_none=True)
+
+    def step(self, lr: float) -> None:
+        """Change the parameters by their gradients."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr
+        self._optimizer.step()
+
+
 class Update:
     """Steps as an optimizer does, bit for bit, and in the same state.
 

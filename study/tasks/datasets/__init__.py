@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from study.tasks.data import Data
+from study.tasks.data.splits import Data
 from study.tasks.datasets.cifar10 import cifar10
 from study.tasks.datasets.digits import digits
 from study.tasks.datasets.fashion_mnist import fashion_mnist

@@ -12,7 +12,9 @@ import numpy as np
 import torch
 
 from study.errors import UsageError
-from study.tasks.data import SPLIT_SEED, Data, Split, standardise, stratified_split
+from study.tasks.data.images import standardise
+from study.tasks.data.splits import Data, Split
+from study.tasks.data.splitting import SPLIT_SEED, stratified_split
 from study.tasks.datasets.cifar10_pickle import decode_pickle
 
 ARCHIVES = {

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from study.tasks.data import Data, split_three_ways, standardise
+from study.tasks.data.images import split_three_ways, standardise
+from study.tasks.data.splits import Data
 
 
 def digits(data_dir: Path | None = None) -> Data:

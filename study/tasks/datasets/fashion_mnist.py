@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from study.errors import UsageError
-from study.tasks.data import SPLIT_SEED, Data, Split, standardise, stratified_split
+from study.tasks.data.images import standardise
+from study.tasks.data.splits import Data, Split
+from study.tasks.data.splitting import SPLIT_SEED, stratified_split
 
 DEBIAN_DIR = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package ``dataset-fashion-mnist`` puts the files."""

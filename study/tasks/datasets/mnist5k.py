@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 
 from study.errors import UsageError
-from study.tasks.data import Data, split_three_ways, standardise
+from study.tasks.data.images import split_three_ways, standardise
+from study.tasks.data.splits import Data
 
 
 def mnist5k(data_dir: Path | None = None) -> Data:

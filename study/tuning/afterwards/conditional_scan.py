@@ -17,7 +17,7 @@ from study.records import (
 )
 from study.storage import Folder
 from study.tasks.loading import load_task
-from study.tasks.recipe import build_optimizer
+from study.tasks.training.optimizers import build_optimizer
 from study.tuning.afterwards.points import find_point
 from study.tuning.dense_runs.on_workers import to_parquet
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from study.configuration.loading import StudyConfig
+from study.errors import UsageError
 from study.pruning.masking.masks import mask_layers
 from study.pruning.plan import PruningPlan
 from study.pruning.states.state_files import load_weights
+from study.pruning.training.fingerprint import fingerprint
 from study.pruning.training.steps import load_model
-from study.pruning.training.trajectory import build_model, dense_steps
+from study.pruning.training.trajectory import build_model, dense_steps, refuse_another
 from study.records import (
     PLAN_FILE,
     TEST_FILE,
@@ -18,9 +20,10 @@ from study.records import (
     round_state_file,
 )
 from study.storage import Folder
-from study.tasks.evaluation import evaluate
+from study.tasks.judging.evaluation import evaluate
 from study.tasks.loading import load_task
-from study.tuning.dense_runs.trajectories import stored_trajectory, trajectory_hash
+from study.tuning.afterwards.points import task_record
+from study.tuning.dense_runs.trajectories import stored_trajectory, trajectory_name
 
 
 def read_test(
@@ -48,10 +51,10 @@ def read_test(
     Raises
     ------
     UsageError
-        If the task has no test split.
+        If the task has no test split, or is no more what it was.
     """
     task = load_task(**config.task.load_arguments())
-    split = task.data.load_test()
+    key, split = task_record(study).key, task.data.load_test()
     known = {(record.trial_id, record.round): record for record in _on_record(study)}
     found = []
     for trial_id, round_ in networks:
@@ -60,9 +63,13 @@ def read_test(
             plan = PruningPlan.model_validate_json(study.read(TRIALS_DIR, trial_id, PLAN_FILE))
             model = build_model(task, plan.seeds.init)
             if round_ == 0:
-                name = trajectory_hash(config.task.load_arguments(), task, plan.seeds)
-                dense = stored_trajectory(study, name)
-                assert dense is not None, "a finished trial has a dense run"
+                dense = stored_trajectory(study, trajectory_name(key, plan.seeds))
+                if dense is None:
+                    raise UsageError(
+                        f"trajectories: the dense run of trial {trial_id} is gone from the study; "
+                        "it cannot be evaluated on the test split."
+                    )
+                refuse_another(dense.origin, fingerprint(task, plan.seeds))
                 load_model(model, dense.states[dense_steps(task)])
             else:
                 masked = mask_layers(model, plan.include or None, plan.exclude or None)
@@ -71,8 +78,7 @@ def read_test(
             record = HeldOutRecord(
                 trial_id=trial_id,
                 round=round_,
-                test_accuracy=test.accuracy,
-                test_loss=test.loss,
+                **test.columns("test"),
                 examples=len(split),
             )
             study.append_line(record.to_json(), TEST_FILE)

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from study.configuration.loading import StudyConfig, load_config
 from study.errors import UsageError, unknown_name
 from study.pruning.plan import PruningPlan
-from study.records import PLAN_FILE, STUDY_FILE, TRIALS_DIR, round_state_file
+from study.records import (
+    PLAN_FILE,
+    STUDY_FILE,
+    TASK_FILE,
+    TRIALS_DIR,
+    TaskRecord,
+    round_state_file,
+)
 from study.storage import Folder
 
 
@@ -20,6 +27,23 @@ class Point:
     trial_id: str
     plan: PruningPlan
     round: int
+    key: str
+
+
+def task_record(study: Folder) -> TaskRecord:
+    """What a study says of its task.
+
+    Raises
+    ------
+    UsageError
+        If it says nothing: it was made by an older version.
+    """
+    if not study.exists(TASK_FILE):
+        raise UsageError(
+            f"{study.location}: has no {TASK_FILE}, so its dense runs cannot be told; it was made "
+            "by an older version. Run the study again."
+        )
+    return TaskRecord.model_validate_json(study.read(TASK_FILE))
 
 
 def find_point(study: Folder, trial_id: str, round_: int | None = None) -> Point:
@@ -50,4 +74,4 @@ def find_point(study: Folder, trial_id: str, round_: int | None = None) -> Point
     if chosen not in finished:
         raise UsageError(f"--round: trial {trial_id} has no round {chosen}; it has {finished}")
     config = load_config(tomllib.loads(study.read(STUDY_FILE).decode()))
-    return Point(config, trial_id, plan, chosen)
+    return Point(config, trial_id, plan, chosen, task_record(study).key)

@@ -33,7 +33,7 @@ from study.storage import Folder
 from study.tasks.task import Task
 from study.tuning.afterwards.points import Point
 from study.tuning.dense_runs.on_workers import shared_runs, task_on_worker
-from study.tuning.dense_runs.trajectories import ensure_trajectory, trajectory_hash
+from study.tuning.dense_runs.trajectories import ensure_trajectory, trajectory_name
 from study.tuning.ray.ray_session import ray_session, trial_resources
 from study.tuning.trials.trial_writer import TrialWriter
 
@@ -179,7 +179,7 @@ class _Runs:
     def _dense_run(self, plan: PruningPlan) -> Trajectory:
         rewind = [] if plan.rewind_epoch is None else [plan.rewind_epoch]
         config = self.point.config
-        name = trajectory_hash(config.task.load_arguments(), self._task, plan.seeds)
+        name = trajectory_name(self.point.key, plan.seeds)
         return ensure_trajectory(
             self.study, name, self._task, plan.seeds, rewind, shared_runs(config)
         )

@@ -20,7 +20,7 @@ from study.storage import Folder
 from study.tasks.loading import load_task
 from study.tasks.task import Task
 from study.tuning.dense_runs.shared_runs import SHARED_DIR, SharedRuns
-from study.tuning.dense_runs.trajectories import ensure_trajectory, trajectory_hash
+from study.tuning.dense_runs.trajectories import ensure_trajectory, trajectory_name
 from study.tuning.preparing import Prepared
 
 
@@ -32,13 +32,12 @@ def seeds_of(seed: int) -> Seeds:
 def train_dense_run(prepared: Prepared, needs: dict[str, float]) -> tuple[str, float]:
     """Train the dense run that all trials start from; return its name and how long it took."""
     config = prepared.config
-    arguments = prepared.task_arguments
     seeds = seeds_of(config.study.seed)
+    name = trajectory_name(prepared.key, seeds)
     epochs = config.space.rewind_epochs(prepared.task.recipe.epochs)
 
     def work(location: str) -> tuple[str, float]:
         task = task_on_worker(config)
-        name = trajectory_hash(arguments, task, seeds)
         dense = ensure_trajectory(Folder(location), name, task, seeds, epochs, shared_runs(config))
         return name, dense.wall_s
 
@@ -52,13 +51,13 @@ def scan_layers(prepared: Prepared, needs: dict[str, float]) -> list[Sensitivity
     The first is the network that all trials start from.
     """
     config = prepared.config
-    arguments = prepared.task_arguments
+    key = prepared.key
 
     def work(location: str) -> list[SensitivityRecord]:
         task, records = task_on_worker(config), []
         for seed in range(config.study.seed, config.study.seed + config.sensitivity.seeds):
             seeds = seeds_of(seed)
-            name = trajectory_hash(arguments, task, seeds)
+            name = trajectory_name(key, seeds)
             dense = ensure_trajectory(Folder(location), name, task, seeds, [], shared_runs(config))
             records += scan(
                 task,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import platform
@@ -10,78 +9,41 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import torch
 
 from study.pruning.seeds import Seeds
 from study.pruning.states.state_files import trajectory_from_bytes, trajectory_to_bytes
-from study.pruning.training.fingerprint import fingerprint, hash_tensors
-from study.pruning.training.steps import Segment, train
+from study.pruning.training.fingerprint import fingerprint
 from study.pruning.training.trajectory import (
     Trajectory,
-    build_model,
     dense_steps,
+    refuse_another,
     step_of_epoch,
     train_dense,
 )
 from study.records import TRAJECTORIES_DIR, TRAJECTORY_FILE
 from study.storage import Folder
-from study.tasks.data import Split
-from study.tasks.recipe import build_optimizer
 from study.tasks.task import Task
 from study.tuning.dense_runs.shared_runs import SharedRuns
-
-FEW_EXAMPLES = 16
-"""Examples of the training step by which models and losses are told apart."""
 
 CHECKPOINT_INTERVAL_S = 30.0
 """Least time between two checkpoints of a dense run: short runs write none."""
 
 
-def trajectory_hash(task_arguments: Mapping[str, Any], task: Task, seeds: Seeds) -> str:
-    """Name of a dense run: a hash of the settings that its states depend on.
+def trajectory_name(key: str, seeds: Seeds) -> str:
+    """Name of a dense run.
 
     Parameters
     ----------
-    task_arguments
-        What the task was loaded with.
-    task
-        The task: its resolved recipe counts, so that a changed default is another run.
+    key
+        Of the task, see :func:`study.tuning.identity.keys.task_key`: found once a study, and
+        from then on read from its record.
     seeds
         Of the initial weights and the data order; that of the masks has no say.
     """
-    settings = {
-        "task": {key: value for key, value in task_arguments.items() if key != "recipe"},
-        "run": dataclasses.asdict(fingerprint(task, seeds)),
-        "behaviour": behaviour_fingerprint(task, seeds.init),
-    }
-    return _hash(settings)
-
-
-@lru_cache(maxsize=16)
-def behaviour_fingerprint(task: Task, init_seed: int) -> str:
-    """A hash of what names, shapes and settings do not tell: what a training step comes to.
-
-    Initial weights, activations, dropout, momentum of norms, and a loss of the user's own all
-    change the state after one step on a few examples. It is taken on the CPU with one thread:
-    every machine of a kind gives the same.
-    """
-    few = Split(task.data.train.inputs[:FEW_EXAMPLES], task.data.train.targets[:FEW_EXAMPLES])
-    recipe = task.recipe.model_copy(update={"device": "cpu"})
-    small = replace(task, data=replace(task.data, train=few, validation=few), recipe=recipe)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        model = build_model(small, init_seed)
-        optimizer = build_optimizer(recipe, model)
-        first_step = Segment(1, 0, lr_moves=True, data_step=0)
-        train(model, optimizer, small, first_step, data_seed=0)
-    finally:
-        torch.set_num_threads(threads)
-    state = model.state_dict()
-    return hash_tensors(state[name] for name in sorted(state))
+    return _hash({"task": key, "init": seeds.init, "data": seeds.data})
 
 
 def environment_hash(task: Task) -> str:
@@ -117,7 +79,7 @@ def ensure_trajectory(
     study
         The study that needs it.
     name
-        Its hash, see :func:`trajectory_hash`.
+        Of the dense run, see :func:`trajectory_name`.
     task, seeds, rewind_epochs
         What is trained, and which states are needed beside the first and the last.
     shared
@@ -133,6 +95,7 @@ def ensure_trajectory(
     wanted = {0, last, *(step_of_epoch(task, epoch) for epoch in rewind_epochs)}
     own = stored_trajectory(study, name)
     if own is not None and wanted <= own.states.keys():
+        refuse_another(own.origin, fingerprint(task, seeds))
         return own
     shared_name = f"{name}-{environment_hash(task)}"
     with nullcontext() if shared is None else shared.training(shared_name):

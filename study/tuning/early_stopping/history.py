@@ -11,7 +11,7 @@ import numpy as np
 
 from study.configuration.loading import StudyConfig
 from study.errors import UsageError
-from study.objectives import QUALITIES, Constraint
+from study.objectives import Constraint, is_size
 
 
 @dataclass(frozen=True)
@@ -122,12 +122,12 @@ def make_yardstick(config: StudyConfig, asked_by: str) -> Yardstick:
         If the objectives are not one quality and costs to be kept low.
     """
     columns = config.objective_columns
-    qualities = [column for column in columns if column in QUALITIES]
-    costs = tuple(column for column in columns if column not in QUALITIES)
+    qualities = [column for column in columns if not is_size(column)]
+    costs = tuple(column for column in columns if is_size(column))
     if len(qualities) != 1 or any(columns[column] == "max" for column in costs):
         raise UsageError(
-            f"{asked_by} compares one quality (accuracy or loss) at equal cost (the rest, with "
-            f"min), and the objectives are {config.objectives}; switch it off, or change them."
+            f"{asked_by} compares one metric (such as accuracy, or loss) at equal cost (the rest, "
+            f"with min), and the objectives are {config.objectives}; switch it off, or change them."
         )
     quality = qualities[0]
     return Yardstick(quality, columns[quality] == "max", costs, config.search.parsed_constraints)

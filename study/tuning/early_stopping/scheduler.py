@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -12,6 +11,7 @@ from ray.tune.schedulers import TrialScheduler
 from search_spaces import Layer
 from study.configuration.loading import StudyConfig
 from study.pruning.plan import PruningPlan
+from study.records import is_finite
 from study.tuning.early_stopping.future_dominated import FutureDominated
 from study.tuning.early_stopping.history import make_yardstick
 from study.tuning.early_stopping.mo_asha import MultiObjectiveHalving
@@ -68,7 +68,7 @@ class RoundScheduler(WaitingFirst):
             return
         if "round" in result:
             self._rule.round_finished(trial_id, plan, result)
-            if result["round"] >= plan.rounds or not math.isfinite(result["val_loss"]):
+            if result["round"] >= plan.rounds or not is_finite(result):
                 reached = self._rule.trial_ended(trial_id)
                 if verdict is not None:
                     self.verdicts[trial_id] = {**verdict, "reached_front": reached}

@@ -19,6 +19,7 @@ from search_spaces import Layer, SearchSpace
 from study.objectives import Constraint
 from study.plugins import import_string
 from study.pruning.plan import PruningPlan
+from study.records import is_finite
 from study.tuning.search.extension import Extensions
 
 
@@ -220,7 +221,7 @@ class PlanSearcher(Searcher):
     def _values(self, result: Mapping[str, Any]) -> list[float] | None:
         """Objectives of a round, if all of its figures are finite."""
         values = [result[name] for name in self._objectives]
-        finite = all(math.isfinite(value) for value in (*values, result["val_loss"]))
+        finite = is_finite(result) and all(math.isfinite(value) for value in values)
         return values if finite else None
 
     def save(self, checkpoint_path: str) -> None:

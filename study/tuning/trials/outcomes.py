@@ -15,6 +15,8 @@ from study.records import (
     TRIALS_DIR,
     Event,
     TrialOutcome,
+    is_finite,
+    metrics_in,
     utc_now,
 )
 from study.storage import Folder
@@ -74,7 +76,7 @@ class OutcomeRecorder(Callback):
             self._end(trial, "stopped", self.early_stopping.name, detail=verdict)
         elif finished >= planned:
             self._end(trial, "completed", None, detail=verdict)
-        elif result.get("done") and finished >= 0 and _diverged(result):
+        elif result.get("done") and finished >= 0 and not is_finite(result):
             self._end(trial, "stopped", "diverged", detail=verdict)
         else:
             self._end(trial, "stopped", self._cut_off_by, detail=verdict)
@@ -145,9 +147,4 @@ class OutcomeRecorder(Callback):
 
 
 def _facts(result: dict[str, Any]) -> dict[str, Any]:
-    return {key: result[key] for key in ("round", "density", "val_accuracy")}
-
-
-def _diverged(result: dict[str, Any]) -> bool:
-    loss = result.get("val_loss", 0.0)
-    return bool(loss != loss or loss in (float("inf"), float("-inf")))
+    return {"round": result["round"], "density": result["density"], **metrics_in(result)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from traceback import format_exc
 from typing import Any
@@ -14,7 +13,7 @@ from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
 from study.pruning.states.progress import Progress
 from study.pruning.training.trajectory import Trajectory
-from study.records import RoundRecord
+from study.records import RoundRecord, is_finite
 from study.storage import Folder
 from study.tasks.loading import load_task
 from study.tasks.task import Task
@@ -22,15 +21,13 @@ from study.tuning.dense_runs.shared_runs import SharedRuns
 from study.tuning.dense_runs.trajectories import (
     ensure_trajectory,
     stored_trajectory,
-    trajectory_hash,
+    trajectory_name,
 )
 from study.tuning.trials.trial_writer import TrialWriter
 
 RESULT_FIELDS = (
     "round",
     "density",
-    "val_accuracy",
-    "val_loss",
     "macs",
     "nonzero_parameters",
     "prunable_parameters",
@@ -39,7 +36,7 @@ RESULT_FIELDS = (
     "wall_s",
     "finished_at",
 )
-"""What a round reports to the driver; the whole record is in the study folder."""
+"""What a round reports to the driver beside its metrics; the record is in the study folder."""
 
 
 class PipelineTrainable(tune.Trainable):
@@ -68,12 +65,13 @@ class PipelineTrainable(tune.Trainable):
         except Exception:
             self._writer.failed(format_exc())
             raise
-        is_last = record.round >= self._plan.rounds or not math.isfinite(record.val_loss)
+        is_last = record.round >= self._plan.rounds or not is_finite(record.metrics)
         if is_last:
             records.close()  # type: ignore[attr-defined]
             self._writer.end()
         return {
             **{field: getattr(record, field) for field in RESULT_FIELDS},
+            **record.metrics,
             "rounds_planned": self._plan.rounds,
             "done": is_last,
         }
@@ -96,7 +94,7 @@ class PipelineTrainable(tune.Trainable):
         """What the study trained before its trials; of a seed that only this plan has, its own."""
         assert self._task is not None
         seeds, epoch = self._plan.seeds, self._plan.rewind_epoch
-        name = trajectory_hash(self._config["task"], self._task, seeds)
+        name = trajectory_name(self._config["task_key"], seeds)
         return stored_trajectory(folder, name) or ensure_trajectory(
             folder, name, self._task, seeds, [] if epoch is None else [epoch], shared
         )

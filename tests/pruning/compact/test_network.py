@@ -13,7 +13,8 @@ from study.pruning.compact.network import CompactCopy, Limits, smaller_forms
 from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.states.state_files import progress_from_bytes
 from study.pruning.training.steps import capture
-from study.tasks.recipe import Recipe, build_optimizer
+from study.tasks.training.optimizers import build_optimizer
+from study.tasks.training.recipe import Recipe
 from tests.pruning.test_pipeline import Keeper, facts
 from tests.pruning.tiny import Deep, Tiny, tiny_task
 

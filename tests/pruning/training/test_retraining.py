@@ -7,7 +7,7 @@ from study.pruning.plan import PruningPlan
 from study.pruning.training.retraining import go_back, retrain_optimizer, retrain_segment
 from study.pruning.training.steps import Segment, TrainState, load_model, load_optimizer
 from study.pruning.training.trajectory import Trajectory, build_model, train_dense
-from study.tasks.recipe import build_optimizer
+from study.tasks.training.optimizers import build_optimizer
 from tests.pruning.tiny import tiny_task
 
 TASK = tiny_task()

@@ -13,7 +13,8 @@ from study.pruning.training.steps import (
     train,
 )
 from study.tasks import make_task
-from study.tasks.recipe import build_optimizer, lr_at
+from study.tasks.training.learning_rate import lr_at
+from study.tasks.training.optimizers import build_optimizer
 from tests.pruning.tiny import Deep, Tiny, images, tiny_task
 
 WHOLE = Segment(steps=16, lr_step=0, lr_moves=True, data_step=0)

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from study.pruning.training.updates import Update
-from study.tasks.recipe import Recipe, build_optimizer
+from study.tasks.training.optimizers import build_optimizer
+from study.tasks.training.recipe import Recipe
 
 
 class WithSpare(nn.Module):

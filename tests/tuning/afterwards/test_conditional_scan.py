@@ -44,7 +44,7 @@ def test_a_level_beyond_the_mask_is_what_cutting_by_hand_gives(small_study: Path
     gone = round(0.975 * weight.numel())
     with torch.no_grad():
         weight.view(-1)[weight.abs().flatten().argsort(stable=True)[:gone]] = 0
-    expected = evaluate(masked.model, task.data.validation, task).accuracy
+    expected = evaluate(masked.model, task.data.validation, task).metrics["accuracy"]
     found = next(r for r in records if r.layer == "fc1" and r.sparsity == 0.975)
     assert found.val_accuracy == expected
 

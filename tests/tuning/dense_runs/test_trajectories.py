@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 import study
+from study.errors import UsageError
 from study.pruning import PruningPlan, train_dense
 from study.pruning.training.steps import Segment, train
 from study.pruning.training.trajectory import Trajectory
@@ -14,11 +15,9 @@ from study.storage import Folder
 from study.tasks import Task, make_task
 from study.tuning.dense_runs.shared_runs import SharedRuns
 from study.tuning.dense_runs.trajectories import (
-    behaviour_fingerprint,
     ensure_trajectory,
     environment_hash,
     stored_trajectory,
-    trajectory_hash,
 )
 from tests.conftest import SMALL
 from tests.pruning.tiny import images, tiny_task
@@ -26,47 +25,24 @@ from tests.pruning.tiny import images, tiny_task
 SEEDS = PruningPlan(sparsity=0.5).seeds
 
 
-def task(
-    activation: type[nn.Module] = nn.ReLU, dropout: float = 0.2, momentum: float = 0.1
-) -> Task:
-    def model() -> nn.Module:
-        return nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(36, 8),
-            nn.BatchNorm1d(8, momentum=momentum),
-            activation(),
-            nn.Dropout(dropout),
-            nn.Linear(8, 3),
-        )
-
-    return make_task(model, images(40, 0), images(20, 1), epochs=1, batch_size=16)
-
-
-def test_models_of_the_same_shapes_that_train_otherwise_are_told_apart() -> None:
-    assert behaviour_fingerprint(task(), 0) == behaviour_fingerprint(task(), 0)
-    found = [
-        behaviour_fingerprint(task(), 0),
-        behaviour_fingerprint(task(activation=nn.Tanh), 0),
-        behaviour_fingerprint(task(dropout=0.5), 0),
-        behaviour_fingerprint(task(momentum=0.01), 0),
-        behaviour_fingerprint(task(), 1),
-    ]
-    assert len(set(found)) == len(found)
-
-
-def test_the_number_of_threads_has_no_say_in_a_name_but_in_what_is_shared() -> None:
+def test_the_number_of_threads_has_a_say_in_what_is_shared() -> None:
     before = torch.get_num_threads()
     try:
-        names, environments = set(), set()
+        environments = set()
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            names.add(trajectory_hash({}, task(), SEEDS))
-            environments.add(environment_hash(task()))
-            assert torch.get_num_threads() == threads
+            environments.add(environment_hash(tiny_task()))
     finally:
         torch.set_num_threads(before)
-    assert len(names) == 1
     assert len(environments) == 2
+
+
+def test_a_dense_run_of_another_task_is_refused(tmp_path: Path) -> None:
+    folder = Folder(str(tmp_path / "a"))
+    ensure_trajectory(folder, "x", tiny_task(), SEEDS, [])
+    other = make_task(tiny_task().build_model, images(40, 7), images(20, 1), epochs=4)
+    with pytest.raises(UsageError, match="another"):
+        ensure_trajectory(folder, "x", other, SEEDS, [])
 
 
 def same(first: Trajectory, second: Trajectory) -> bool:

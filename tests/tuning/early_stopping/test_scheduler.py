@@ -99,7 +99,7 @@ def test_two_qualities_cannot_be_compared_at_equal_cost(
     objectives = {"accuracy": "max", "loss": "min", "density": "min"}
     tables = {**config(**search), "objectives": objectives}
     tables["study"] = {**tables["study"], "storage_path": str(tmp_path)}
-    with pytest.raises(UsageError, match="one quality"):
+    with pytest.raises(UsageError, match="one metric"):
         prepare(load_config(tables))
     assert not list(tmp_path.iterdir())
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from study.errors import UsageError
-from study.tasks.recipe import Recipe
+from study.tasks.training.recipe import Recipe
 
 
 def augment(inputs: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:

@@ -3,7 +3,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.tasks.data import Data, Split, one_hot, standardise, stratified_split
+from study.tasks.data.images import standardise
+from study.tasks.data.splits import Data, Split, one_hot
+from study.tasks.data.splitting import stratified_split
 
 
 @given(

@@ -2,29 +2,67 @@
 
 from __future__ import annotations
 
-import math
-from typing import Literal, Self
+from pathlib import Path
+from typing import Any, Literal, Self
 
-import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from torch import nn
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from study.errors import unknown_name
+
+OPTIMIZERS = ("sgd", "adam", "adamw")
+COURSES = ("constant", "step", "cosine")
+"""Courses of the learning rate by name."""
 
 
-class Recipe(BaseModel):
-    """The training recipe of a task. Weight decay applies to all parameters alike."""
+class Distill(BaseModel):
+    """Retraining that also learns from the dense network's outputs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    epochs: int = Field(default=20, ge=1, description="epochs of the dense run")
+    weight: float = Field(
+        default=0.5, ge=0, le=1, description="share of the loss that is the distance from dense"
+    )
+    temperature: float = Field(
+        default=4.0, gt=0, description="by which the scores of classes are divided before"
+    )
+
+
+class Recipe(BaseModel):
+    """The training recipe of a task."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    weights: str | None = Field(
+        default=None,
+        description="file of weights that the dense run begins with (safetensors, or a state_dict "
+        "of torch.save); with epochs = 0 pruning begins at that network",
+    )
+    epochs: int = Field(
+        default=20, ge=0, description="epochs of the dense run; 0 prunes what there is at its start"
+    )
     batch_size: int = Field(default=128, ge=1, description="examples in a step")
     drop_last: bool = Field(default=False, description="leave out a last batch that is not full")
-    optimizer: Literal["sgd", "adam", "adamw"] = Field(default="sgd", description="optimizer")
+    eval_batch_size: int | None = Field(
+        default=None, ge=1, description="examples at a time in evaluation; unset: batch_size"
+    )
+    optimizer: str = Field(
+        default="sgd",
+        description="sgd, adam, adamw, or an import string of a class, such as torch.optim:RMSprop",
+    )
+    optimizer_options: dict[str, Any] = Field(
+        default_factory=dict, description="further arguments of the optimizer, such as betas"
+    )
     lr: float = Field(default=0.1, gt=0, description="highest learning rate")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="momentum of sgd")
     nesterov: bool = Field(default=False, description="Nesterov momentum of sgd")
-    weight_decay: float = Field(default=0.0, ge=0, description="weight decay of all parameters")
-    lr_schedule: Literal["constant", "step", "cosine"] = Field(
-        default="cosine", description="course of the learning rate over the dense run"
+    weight_decay: float = Field(default=0.0, ge=0, description="weight decay")
+    decay_norms_and_biases: bool = Field(
+        default=True, description="whether weight decay applies to them, or to weights alone"
+    )
+    lr_schedule: str = Field(
+        default="cosine",
+        description="course of the learning rate over the dense run: constant, step, cosine, or an "
+        "import string of a function (step, steps) -> factor of lr",
     )
     milestones: tuple[float, ...] = Field(
         default=(0.5, 0.75),
@@ -39,6 +77,14 @@ class Recipe(BaseModel):
     )
     label_smoothing: float = Field(
         default=0.0, ge=0, lt=1, description="share of the target spread over all classes"
+    )
+    class_weights: Literal["balanced"] | tuple[float, ...] | None = Field(
+        default=None,
+        description="weights of the classes in cross entropy, or balanced: by how rare they are",
+    )
+    distill: Distill | None = Field(
+        default=None,
+        description="while retraining, learn from the dense network too: {weight, temperature}",
     )
     augmentation: tuple[Literal["crop", "flip"], ...] = Field(
         default=(), description="random changes of training images"
@@ -63,8 +109,14 @@ class Recipe(BaseModel):
         description="train through torch.compile: pays for large models on a GPU, and takes a "
         "compiler and a minute of each worker; the results are the same up to rounding",
     )
-    amp: bool = Field(default=False, description="bfloat16 autocast; on a GPU only")
+    amp: bool = Field(default=False, description="bfloat16 autocast in training")
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N")
+
+    @field_validator("weights")
+    @classmethod
+    def _found_from_anywhere(cls, weights: str | None) -> str | None:
+        # Workers stand in folders of their own.
+        return None if weights is None else str(Path(weights).expanduser().absolute())
 
     @model_validator(mode="after")
     def _fields_agree(self) -> Self:
@@ -72,6 +124,12 @@ class Recipe(BaseModel):
             raise ValueError(
                 f"milestones are shares of the run, between 0 and 1: {self.milestones}"
             )
+        if self.optimizer not in OPTIMIZERS and ":" not in self.optimizer:
+            raise unknown_name("optimizer", self.optimizer, OPTIMIZERS)
+        if self.lr_schedule not in COURSES and ":" not in self.lr_schedule:
+            raise unknown_name("lr_schedule", self.lr_schedule, COURSES)
+        if isinstance(self.class_weights, tuple) and not all(w > 0 for w in self.class_weights):
+            raise ValueError(f"class_weights must be above 0: {list(self.class_weights)}")
         if self.nesterov and (self.optimizer != "sgd" or self.momentum == 0):
             raise ValueError("nesterov needs momentum above 0 and optimizer sgd")
         if self.warmup_epochs > self.epochs:
@@ -85,50 +143,3 @@ def steps_per_epoch(recipe: Recipe, examples: int) -> int:
     """Optimizer steps in one pass over the training split; at least one."""
     whole, rest = divmod(examples, recipe.batch_size)
     return whole if whole and (recipe.drop_last or not rest) else whole + 1
-
-
-def lr_at(recipe: Recipe, step: int, per_epoch: int) -> float:
-    """Learning rate of a step: a pure function of its position in the dense run.
-
-    Parameters
-    ----------
-    recipe
-        The training recipe.
-    step
-        Position, from 0. Past the last step the learning rate stays at the last one.
-    per_epoch
-        Steps in an epoch.
-
-    References
-    ----------
-    cosine: Loshchilov & Hutter 2017, "SGDR", equation 5, without restarts.
-    """
-    last = recipe.epochs * per_epoch
-    step = min(step, last - 1)
-    lr = recipe.lr
-    if recipe.lr_schedule == "step":
-        lr *= recipe.gamma ** sum(step >= round(share * last) for share in recipe.milestones)
-    elif recipe.lr_schedule == "cosine":
-        least = recipe.min_lr_fraction
-        lr *= least + (1 - least) * (1 + math.cos(math.pi * step / last)) / 2
-    warmup_steps = round(recipe.warmup_epochs * per_epoch)
-    return lr * min(1.0, (step + 1) / warmup_steps) if warmup_steps else lr
-
-
-def build_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
-    """A fresh optimizer over all parameters of a model.
-
-    Fused updates are used: one pass over all tensors, on CPU and GPU.
-    """
-    parameters = list(model.parameters())
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(
-            parameters,
-            lr=recipe.lr,
-            momentum=recipe.momentum,
-            nesterov=recipe.nesterov,
-            weight_decay=recipe.weight_decay,
-            fused=True,
-        )
-    kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
-    return kind(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from study.errors import UsageError
-from study.tasks.augmentation import augment, crop, flip
-from study.tasks.recipe import Recipe
+from study.tasks.training.augmentation import augment, crop, flip
+from study.tasks.training.recipe import Recipe
 
 
 def generator(seed: int = 0) -> torch.Generator:

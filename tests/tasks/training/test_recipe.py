@@ -3,7 +3,9 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from study.tasks.recipe import Recipe, build_optimizer, lr_at, steps_per_epoch
+from study.tasks.training.learning_rate import lr_at
+from study.tasks.training.optimizers import build_optimizer
+from study.tasks.training.recipe import Recipe, steps_per_epoch
 
 
 def torch_rates(recipe: Recipe, per_epoch: int, scheduler: str) -> list[float]:

@@ -1,0 +1,104 @@
+"""Inputs of any form: a tensor, or a dict, tuple or dataclass of them, handled leaf by leaf."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from study.errors import UsageError
+
+Leaf = Tensor | np.ndarray
+"""Examples lie along the first dimension. An array is one that stays on disk, memory-mapped."""
+
+
+def map_leaves(function: Callable[..., Any], *structures: Any) -> Any:
+    """Apply a function to the leaves of structures of one form, and put the results in that form.
+
+    Mappings become dicts; whatever is no tensor, array or container is taken from the first.
+    """
+    first = structures[0]
+    if isinstance(first, (Tensor, np.ndarray)):
+        return function(*structures)
+    if isinstance(first, Mapping):
+        return {key: map_leaves(function, *(each[key] for each in structures)) for key in first}
+    if isinstance(first, (tuple, list)):
+        parts = [map_leaves(function, *each) for each in zip(*structures, strict=True)]
+        return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
+    if dataclasses.is_dataclass(first) and not isinstance(first, type):
+        names = [field.name for field in dataclasses.fields(first)]
+        changed = {n: map_leaves(function, *(getattr(s, n) for s in structures)) for n in names}
+        return dataclasses.replace(first, **changed)
+    return first
+
+
+def leaves(structure: Any) -> list[Leaf]:
+    """The tensors and arrays in a structure, in order."""
+    found: list[Leaf] = []
+    map_leaves(found.append, structure)
+    return found
+
+
+def joined(structures: Sequence[Any]) -> Any:
+    """Batches one after the other: leaves joined along the first dimension."""
+    return map_leaves(lambda *parts: torch.cat(parts), *structures)
+
+
+def to_device(structure: Any, device: torch.device) -> Any:
+    """The tensors on a device; arrays on disk stay there."""
+    return map_leaves(lambda x: x.to(device) if isinstance(x, Tensor) else x, structure)
+
+
+def rows(structure: Any, index: Tensor) -> Any:
+    """Examples of a structure as tensors, of arrays on disk no more than these are read.
+
+    Parameters
+    ----------
+    structure
+        Whose leaves have examples along the first dimension.
+    index
+        Which, int64, shape (n,).
+    """
+
+    def take(leaf: Leaf) -> Tensor:
+        if isinstance(leaf, Tensor):
+            # index_select copies whole examples; leaf[index] would go element by element.
+            return leaf.index_select(0, index.to(leaf.device))
+        return torch.from_numpy(np.ascontiguousarray(leaf[index.cpu().numpy()]))
+
+    return take(structure) if isinstance(structure, Tensor) else map_leaves(take, structure)
+
+
+def count(field: str, structure: Any) -> int:
+    """Examples in a structure.
+
+    Raises
+    ------
+    UsageError
+        If it has no tensor, or its tensors differ in length.
+    """
+    lengths = {len(leaf) if leaf.ndim else None for leaf in leaves(structure)}
+    if len(lengths) != 1 or None in lengths:
+        told = sorted(str(length) for length in lengths)
+        raise UsageError(
+            f"{field}: needs tensors or arrays with examples along their first dimension; found "
+            f"lengths {', '.join(told) or 'none at all'}."
+        )
+    return int(lengths.pop())  # type: ignore[arg-type]
+
+
+def describe(structure: Any) -> str:
+    """Shapes and types of one example, for a message."""
+    if isinstance(structure, (Tensor, np.ndarray)):
+        return f"{str(structure.dtype).removeprefix('torch.')} {tuple(structure.shape[1:])}"
+    if isinstance(structure, Mapping):
+        return "{" + ", ".join(f"{k}: {describe(v)}" for k, v in structure.items()) + "}"
+    if isinstance(structure, (tuple, list)):
+        return "(" + ", ".join(map(describe, structure)) + ")"
+    if dataclasses.is_dataclass(structure) and not isinstance(structure, type):
+        return f"{type(structure).__name__}({describe(vars(structure))})"
+    return type(structure).__name__

@@ -1,0 +1,156 @@
+"""What a model gives, in the forms that models have, as scores and labels that can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from study.errors import UsageError
+
+IGNORED = -100
+"""Target of an element that does not count, as in torch's cross entropy: padding."""
+
+
+class Labelled(NamedTuple):
+    """Elements that were classified, whatever the form of the batch.
+
+    ``scores`` are (m, classes), or (m,) where a model has one output for two classes; ``labels``
+    are int64, (m,). Elements that do not count are left out.
+    """
+
+    scores: Tensor
+    labels: Tensor
+
+
+def predictions(outputs: Any) -> Any:
+    """The part of a model's outputs that is judged.
+
+    A tensor is itself; of an object or a mapping it is ``logits``, of a tuple the first part.
+    """
+    if isinstance(outputs, Tensor):
+        return outputs
+    if isinstance(outputs, Mapping) and "logits" in outputs:
+        return outputs["logits"]
+    if hasattr(outputs, "logits"):
+        return outputs.logits
+    if isinstance(outputs, (tuple, list)) and outputs:
+        return predictions(outputs[0])
+    return outputs
+
+
+def given(outputs: Any) -> Any:
+    """What a user's own loss or metric sees: the logits of an object that has some, else all."""
+    has_logits = hasattr(outputs, "logits") or (
+        isinstance(outputs, Mapping) and "logits" in outputs
+    )
+    return predictions(outputs) if has_logits else outputs
+
+
+def own_loss_of(outputs: Any) -> Tensor | None:
+    """The loss that a model computed itself, as Hugging Face's do when they are given labels."""
+    loss = outputs.get("loss") if isinstance(outputs, Mapping) else getattr(outputs, "loss", None)
+    return loss if isinstance(loss, Tensor) else None
+
+
+def class_dimension(outputs: Tensor, targets: Tensor) -> int | None:
+    """Where the classes of integer targets are in the outputs: 1, -1, or None for nowhere.
+
+    Raises
+    ------
+    UsageError
+        If both places fit: with as many classes as positions, a guess would be right half of the
+        time and look right always.
+    """
+    second, last = _fits(outputs, targets)
+    if second and last and outputs.dim() > 2:
+        raise UsageError(
+            f"loss: outputs {tuple(outputs.shape)} for targets {tuple(targets.shape)} may have "
+            "their classes second or last. Say which with a loss and metrics of your own, or "
+            "move them with forward=."
+        )
+    return 1 if second else -1 if last else None
+
+
+def _fits(outputs: Tensor, targets: Tensor) -> tuple[bool, bool]:
+    """Whether the classes of integer targets can be second in the outputs, and last."""
+    if targets.is_floating_point() or targets.is_complex() or outputs.dim() != targets.dim() + 1:
+        return False, False
+    second = outputs.shape[:1] + outputs.shape[2:] == targets.shape
+    return second, outputs.shape[:-1] == targets.shape
+
+
+def labelled(outputs: Any, targets: Any) -> Labelled:
+    """Scores and labels, element by element.
+
+    Parameters
+    ----------
+    outputs
+        Of the model: (n, classes), (n, classes, ...), (n, ..., classes), or one logit an element.
+    targets
+        Classes of the form that is left without the classes; rows of probabilities shaped like
+        the outputs; or 0 and 1, one an element.
+
+    Raises
+    ------
+    UsageError
+        If they are none of these.
+    """
+    found = predictions(outputs)
+    if not isinstance(found, Tensor) or not isinstance(targets, Tensor):
+        raise UsageError(
+            f"metrics: a metric of classes needs tensors; the outputs are {type(found).__name__} "
+            f"and the targets {type(targets).__name__}. Give a metric of your own."
+        )
+    if _is_column_of_classes(found, targets):
+        targets = targets.squeeze(1)
+    place = class_dimension(found, targets)
+    if place is not None and found.shape[place] > 1:
+        scores = found.movedim(place, -1).flatten(0, -2)
+        return _counted(scores, targets.flatten().long())
+    if _are_probabilities(found, targets):
+        return Labelled(found, targets.argmax(1))
+    if found.numel() == targets.numel() and bool(((targets == 0) | (targets == 1)).all()):
+        return Labelled(found.flatten(), targets.flatten().long())
+    raise UsageError(
+        f"metrics: outputs {tuple(found.shape)} and targets {tuple(targets.shape)} of "
+        f"{str(targets.dtype).removeprefix('torch.')} are no classification: neither (n, classes) "
+        "scores of integer classes, nor one logit of 0 or 1 an element."
+    )
+
+
+def is_one_logit(outputs: Any, targets: Any) -> bool:
+    """Whether there is one output an element, and its target is 0 or 1."""
+    found = predictions(outputs)
+    if not isinstance(found, Tensor) or not isinstance(targets, Tensor):
+        return False
+    second, last = _fits(found, targets)
+    if (second and found.shape[1] > 1) or (last and found.shape[-1] > 1):
+        return False
+    if _are_probabilities(found, targets):
+        return False
+    same = found.numel() == targets.numel()
+    return same and bool(((targets == 0) | (targets == 1)).all())
+
+
+def _are_probabilities(outputs: Tensor, targets: Tensor) -> bool:
+    if not targets.is_floating_point() or outputs.shape != targets.shape or targets.dim() != 2:
+        return False
+    if targets.shape[1] < 2 or bool((targets < 0).any()):
+        return False
+    return bool(torch.isclose(targets.sum(1), torch.ones(()).to(targets), atol=1e-4).all())
+
+
+def _is_column_of_classes(outputs: Tensor, targets: Tensor) -> bool:
+    same = targets.dim() == outputs.dim() > 1
+    column = same and targets.shape[1] == 1 and outputs.shape[1] > 1
+    return column and not targets.is_floating_point()
+
+
+def _counted(scores: Tensor, labels: Tensor) -> Labelled:
+    counts = labels != IGNORED
+    return (
+        Labelled(scores, labels) if bool(counts.all()) else Labelled(scores[counts], labels[counts])
+    )

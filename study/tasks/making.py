@@ -1,0 +1,226 @@
+"""Make a task of a model and data of any form: all that a user's own function has to return."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from numbers import Real
+from typing import Any, NoReturn
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset, default_collate
+
+from study.errors import UsageError
+from study.tasks.data.splits import Data, Examples, Split
+from study.tasks.data.splitting import SPLIT_SEED, held_out_share
+from study.tasks.data.streaming import Collate, DatasetSplit, check_dataset
+from study.tasks.data.structures import Leaf, count, describe, map_leaves
+from study.tasks.judging.metrics import MetricLike, from_correct, metrics_of
+from study.tasks.task import Task
+from study.tasks.training.recipe import Recipe
+
+Source = tuple[Any, Any] | Dataset[Any]
+"""Inputs and targets, or a map-style data set that gives them one by one."""
+
+TAKEN = (
+    "a pair (inputs, targets) of tensors or arrays, or dicts, tuples or dataclasses of them, or a "
+    "map-style torch Dataset"
+)
+
+
+def make_task(
+    model: Callable[[], nn.Module],
+    train: Source,
+    validation: Source | float = 0.1,
+    test: Source | None = None,
+    *,
+    name: str = "own",
+    loss: Callable[[Any, Any], Tensor] | None = None,
+    metrics: Iterable[MetricLike] | Mapping[str, Any] = (),
+    correct: Callable[[Any, Any], Any] | None = None,
+    forward: Callable[[nn.Module, Any], Any] | None = None,
+    transform: Callable[[Any], Any] | None = None,
+    augment: Callable[[Any, Any], tuple[Any, Any]] | None = None,
+    groups: Any = None,
+    split_seed: int = SPLIT_SEED,
+    collate: Collate = default_collate,
+    workers: int = 0,
+    **recipe: Any,
+) -> Task:
+    """Make a task of a model and data.
+
+    Parameters
+    ----------
+    model
+        Builds a fresh model, for example the class itself.
+    train
+        ``(inputs, targets)`` as tensors or arrays, or dicts, tuples or dataclasses of them; or a
+        map-style ``torch.utils.data.Dataset``. Memory-mapped arrays stay on disk; bytes stay bytes
+        until the batch.
+    validation
+        Likewise, or the share of the training examples to hold out: shuffled, and of integer
+        classes the same share of each.
+    test
+        Likewise. Without one, a study runs and a report has no test figures.
+    name
+        How reports call it.
+    loss
+        ``(outputs, targets) -> mean loss`` instead of cross entropy. outputs are the model's, or
+        the logits of an object that has some.
+    metrics
+        By what networks are judged, the first most of all: names such as ``"auroc"``, objects of
+        :class:`~study.tasks.Metric` or of torchmetrics. Without any: accuracy of a classifier,
+        else the loss.
+    correct
+        ``(outputs, targets) -> tensor`` whose mean is the accuracy: a short form of a metric.
+    forward
+        ``(model, inputs) -> outputs`` instead of ``model(inputs)``, ``model(*inputs)`` of a tuple
+        and ``model(**inputs)`` of a mapping.
+    transform
+        ``inputs -> inputs`` on every batch, on the device: normalisation, casts.
+    augment
+        ``(inputs, targets) -> (inputs, targets)`` on every batch of training, on the device.
+    groups
+        Shape (n,), such as patients: with a share, no group is torn apart.
+    split_seed
+        Of the share.
+    collate, workers
+        Of data sets: makes a batch of a list of examples, and how many processes load.
+    **recipe
+        Fields of :class:`~study.tasks.Recipe`, such as ``epochs=30, lr=0.05``.
+
+    Raises
+    ------
+    UsageError
+        If the data are in no form that is taken, differ in length, or a share leaves nothing.
+    """
+    as_examples = partial(_examples, collate=collate, workers=workers)
+    train_split = as_examples("train", train)
+    if isinstance(validation, Real) and not isinstance(validation, bool):
+        train_split, validation_split = _hold_out(
+            train_split, float(validation), split_seed, groups
+        )
+    elif validation is None or isinstance(validation, bool):
+        raise UsageError(
+            f"validation: {validation} is not taken; give the share of the training examples to "
+            f"hold out, above 0 and below 1, or {TAKEN}. Decisions need data of their own."
+        )
+    else:
+        if groups is not None:
+            raise UsageError("groups: they say how a share is held out; validation is no share.")
+        validation_split = as_examples("validation", validation)
+    test_split = None if test is None else as_examples("test", test)
+    given = metrics_of(metrics)
+    if correct is not None:
+        given = (from_correct(correct), *given)
+    return Task(
+        name,
+        model,
+        Data(
+            name,
+            train_split,
+            validation_split,
+            _no_test if test_split is None else lambda: test_split,
+            _classes(train_split),
+        ),
+        Recipe(**recipe),
+        loss,
+        given,
+        forward,
+        transform,
+        augment,
+    )
+
+
+def _examples(field: str, source: Any, collate: Collate, workers: int) -> Examples:
+    if isinstance(source, tuple) and len(source) == 2:
+        inputs, targets = (map_leaves(_leaf, _without_lists(part)) for part in source)
+        lengths = count(f"{field} inputs", inputs), count(f"{field} targets", targets)
+        if lengths[0] != lengths[1] or not lengths[0]:
+            raise UsageError(f"{field}: {lengths[0]} inputs and {lengths[1]} targets")
+        return Split(inputs, targets)
+    if isinstance(source, Dataset) or hasattr(source, "__getitem__") or hasattr(source, "__iter__"):
+        check_dataset(field, source)
+    if not isinstance(source, Dataset):
+        raise UsageError(f"{field}: {describe(source)} is not taken; give {TAKEN}.")
+    if not len(source):  # type: ignore[arg-type]
+        raise UsageError(f"{field}: the data set has no example.")
+    return DatasetSplit(source, collate, workers)
+
+
+def _without_lists(part: Any) -> Any:
+    """A list of numbers is an array; a list of anything else is no structure of examples."""
+    return np.asarray(part) if isinstance(part, list) else part
+
+
+def _leaf(values: Leaf) -> Leaf:
+    if isinstance(values, np.ndarray):
+        if values.dtype.kind not in "biufc":
+            raise UsageError(
+                f"inputs: an array of {values.dtype} is no array of numbers; give each part of the "
+                "inputs by name, in a dict."
+            )
+        if _is_on_disk(values):
+            return values
+        values = torch.from_numpy(np.ascontiguousarray(values).copy())
+    if values.requires_grad:
+        values = values.detach()
+    if values.dtype == torch.float64 or values.dtype in (torch.float16, torch.bfloat16):
+        return values.float()
+    if values.is_floating_point() or values.is_complex():
+        return values
+    return values if values.dtype in (torch.uint8, torch.bool) else values.long()
+
+
+def _is_on_disk(array: np.ndarray) -> bool:
+    base: Any = array
+    while base is not None:
+        if isinstance(base, np.memmap):
+            return True
+        base = getattr(base, "base", None)
+    return False
+
+
+def _hold_out(train: Examples, share: float, seed: int, groups: Any) -> tuple[Examples, Examples]:
+    group_of = None if groups is None else np.asarray(groups)
+    if group_of is not None and group_of.shape != (len(train),):
+        raise UsageError(f"groups: shape {group_of.shape}; one of each of {len(train)} examples.")
+    classes = _as_classes(train)
+    parts = held_out_share(len(train), share, seed, classes=classes, groups=group_of)
+    stays, held_out = (_part(train, index) for index in parts)
+    return stays, held_out
+
+
+def _as_classes(train: Examples) -> Tensor | None:
+    """Targets that can be held out class by class: one integer an example, or 0 and 1 as floats."""
+    labels = train.labels if isinstance(train, Split) else None
+    if not isinstance(labels, Tensor) or labels.numel() != len(labels) or labels.is_complex():
+        return None
+    labels = labels.flatten()
+    if labels.is_floating_point() and not bool(((labels == 0) | (labels == 1)).all()):
+        return None
+    return labels.long()
+
+
+def _part(split: Examples, index: Tensor) -> Examples:
+    if isinstance(split, DatasetSplit):
+        return DatasetSplit(split.dataset, split.collate, split.workers, index)
+    assert isinstance(split, Split)
+    in_memory: list[bool] = []
+    map_leaves(lambda leaf: in_memory.append(isinstance(leaf, Tensor)), split.inputs)
+    if all(in_memory):
+        return Split(*split.take(index))
+    return Split(split.inputs, split.targets, index)
+
+
+def _classes(train: Examples) -> int:
+    labels = train.labels if isinstance(train, Split) else None
+    if not isinstance(labels, Tensor) or labels.is_floating_point() or labels.is_complex():
+        return 0
+    return int(labels.max()) + 1
+
+
+def _no_test() -> NoReturn:
+    raise UsageError("task: it has no test split, so nothing can be reported on test data")
