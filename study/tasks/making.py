@@ -16,7 +16,7 @@ from study.errors import UsageError
 from study.tasks.data.splits import Data, Examples, Split
 from study.tasks.data.splitting import SPLIT_SEED, held_out_share
 from study.tasks.data.streaming import Collate, DatasetSplit, check_dataset
-from study.tasks.data.structures import Leaf, count, describe, map_leaves
+from study.tasks.data.structures import Leaf, count, describe, leaves, map_leaves, rows, usual_type
 from study.tasks.judging.metrics import MetricLike, from_correct, metrics_of
 from study.tasks.task import Task
 from study.tasks.training.recipe import Recipe
@@ -114,7 +114,7 @@ def make_task(
     test_split = None if test is None else as_examples("test", test)
     given = metrics_of(metrics)
     if correct is not None:
-        given = (from_correct(correct), *given)
+        given = metrics_of([from_correct(correct), *given])
     return Task(
         name,
         model,
@@ -152,7 +152,15 @@ def _examples(field: str, source: Any, collate: Collate, workers: int) -> Exampl
 
 def _without_lists(part: Any) -> Any:
     """A list of numbers is an array; a list of anything else is no structure of examples."""
-    return np.asarray(part) if isinstance(part, list) else part
+    if not isinstance(part, list):
+        return part
+    try:
+        return np.asarray(part)
+    except ValueError as error:
+        raise UsageError(
+            "inputs: a list of parts that differ in shape is no array. Pad the examples, or give "
+            "a map-style Dataset and collate="
+        ) from error
 
 
 def _leaf(values: Leaf) -> Leaf:
@@ -165,13 +173,7 @@ def _leaf(values: Leaf) -> Leaf:
         if _is_on_disk(values):
             return values
         values = torch.from_numpy(np.ascontiguousarray(values).copy())
-    if values.requires_grad:
-        values = values.detach()
-    if values.dtype == torch.float64 or values.dtype in (torch.float16, torch.bfloat16):
-        return values.float()
-    if values.is_floating_point() or values.is_complex():
-        return values
-    return values if values.dtype in (torch.uint8, torch.bool) else values.long()
+    return usual_type(values.detach())
 
 
 def _is_on_disk(array: np.ndarray) -> bool:
@@ -195,7 +197,9 @@ def _hold_out(train: Examples, share: float, seed: int, groups: Any) -> tuple[Ex
 
 def _as_classes(train: Examples) -> Tensor | None:
     """Targets that can be held out class by class: one integer an example, or 0 and 1 as floats."""
-    labels = train.labels if isinstance(train, Split) else None
+    labels = train.targets if isinstance(train, Split) else None
+    if isinstance(labels, np.ndarray) and labels.size == len(labels):
+        labels = rows(labels, torch.arange(len(labels)))
     if not isinstance(labels, Tensor) or labels.numel() != len(labels) or labels.is_complex():
         return None
     labels = labels.flatten()
@@ -208,15 +212,13 @@ def _part(split: Examples, index: Tensor) -> Examples:
     if isinstance(split, DatasetSplit):
         return DatasetSplit(split.dataset, split.collate, split.workers, index)
     assert isinstance(split, Split)
-    in_memory: list[bool] = []
-    map_leaves(lambda leaf: in_memory.append(isinstance(leaf, Tensor)), split.inputs)
-    if all(in_memory):
+    if all(isinstance(leaf, Tensor) for leaf in leaves((split.inputs, split.targets))):
         return Split(*split.take(index))
     return Split(split.inputs, split.targets, index)
 
 
 def _classes(train: Examples) -> int:
-    labels = train.labels if isinstance(train, Split) else None
+    labels = train.targets if isinstance(train, Split) else None
     if not isinstance(labels, Tensor) or labels.is_floating_point() or labels.is_complex():
         return 0
     return int(labels.max()) + 1

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from study.errors import UsageError
 from study.records import MetricRecord
-from study.tasks.data.splits import Data, few
+from study.tasks.data.splits import Data, Split, few
 from study.tasks.data.structures import leaves
 from study.tasks.forward import as_model_takes, call, working_dtype
 from study.tasks.judging.judge import Judge, judge_of
@@ -102,7 +102,9 @@ class Task:
             torch.manual_seed(0)
             model = self.build_model().to(self.device).eval()
             outputs = self.forward(model, self.prepared(batch.inputs, working_dtype(model)))
-        return judge_of(self.own_metrics, self.own_loss, outputs, batch.targets)
+        train = self.data.train
+        labels = train.labels if isinstance(train, Split) else None
+        return judge_of(self.own_metrics, self.own_loss, outputs, batch.targets, labels)
 
     @property
     def metrics(self) -> tuple[MetricRecord, ...]:

@@ -39,7 +39,7 @@ def test_inputs_and_targets_of_different_length_are_refused() -> None:
 
 @pytest.mark.parametrize("share", [0.0, 1.0, 1.5])
 def test_a_share_outside_zero_and_one_is_refused(share: float) -> None:
-    with pytest.raises(UsageError, match="no share between 0 and 1"):
+    with pytest.raises(UsageError, match="is no share; it must be above 0 and below 1"):
         make_task(linear, numbers(), share)
 
 

@@ -83,8 +83,10 @@ class Split:
 
     @property
     def labels(self) -> Any:
-        """The targets of all examples."""
-        return self.targets if self.chosen is None else rows(self.targets, self.chosen)
+        """The targets of all examples; those on disk as they are there."""
+        if self.chosen is None or not isinstance(self.targets, Tensor):
+            return self.targets
+        return rows(self.targets, self.chosen)
 
     def batches(self, draws: Iterable[Draw]) -> Iterator[Batch]:
         """Batches in the order in which they are drawn; nothing in them is random."""

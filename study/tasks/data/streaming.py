@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, default_colla
 
 from study.errors import UsageError
 from study.tasks.data.splits import Batch, Draw
-from study.tasks.data.structures import describe, to_device
+from study.tasks.data.structures import describe, map_leaves, to_device, usual_type
 
 TARGET_KEYS = ("labels", "label", "targets", "target")
 """What a batch that is a mapping calls its targets."""
@@ -72,7 +72,8 @@ class DatasetSplit:
         loader: DataLoader[Any] = DataLoader(
             _Loading(self),
             batch_size=None,
-            sampler=draws,  # any iterable will do
+            # Any iterable will do; a worker process cannot take what lies on a GPU.
+            sampler=(Draw(draw.examples.cpu(), draw.seed) for draw in draws),
             num_workers=self.workers,
             generator=torch.Generator(),
             pin_memory=self.device.type == "cuda",
@@ -85,7 +86,13 @@ class DatasetSplit:
             return self.collate([self.dataset[i] for i in index.tolist()])
 
     def _batch(self, loaded: Any) -> Batch:
-        return Batch(*(to_device(part, self.device) for part in as_pair(loaded)))
+        inputs, targets = as_pair(loaded)
+        targets = map_leaves(_usual_type, targets)  # collate makes float64 of Python's numbers
+        return Batch(to_device(inputs, self.device), to_device(targets, self.device))
+
+
+def _usual_type(leaf: Any) -> Tensor:
+    return usual_type(torch.as_tensor(leaf))
 
 
 class _Loading(Dataset[Any]):

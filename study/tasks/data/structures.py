@@ -30,7 +30,7 @@ def map_leaves(function: Callable[..., Any], *structures: Any) -> Any:
         parts = [map_leaves(function, *each) for each in zip(*structures, strict=True)]
         return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
     if dataclasses.is_dataclass(first) and not isinstance(first, type):
-        names = [field.name for field in dataclasses.fields(first)]
+        names = [field.name for field in dataclasses.fields(first) if field.init]
         changed = {n: map_leaves(function, *(getattr(s, n) for s in structures)) for n in names}
         return dataclasses.replace(first, **changed)
     return first
@@ -39,13 +39,27 @@ def map_leaves(function: Callable[..., Any], *structures: Any) -> Any:
 def leaves(structure: Any) -> list[Leaf]:
     """The tensors and arrays in a structure, in order."""
     found: list[Leaf] = []
-    map_leaves(found.append, structure)
+
+    def note(leaf: Leaf) -> Leaf:
+        found.append(leaf)
+        return leaf  # a dataclass checks what it is made of
+
+    map_leaves(note, structure)
     return found
 
 
 def joined(structures: Sequence[Any]) -> Any:
     """Batches one after the other: leaves joined along the first dimension."""
     return map_leaves(lambda *parts: torch.cat(parts), *structures)
+
+
+def usual_type(values: Tensor) -> Tensor:
+    """In the type that losses take: float32 or int64; bytes, bool and complex stay."""
+    if values.is_floating_point():
+        return values.float()
+    if values.is_complex() or values.dtype in (torch.uint8, torch.bool):
+        return values
+    return values.long()
 
 
 def to_device(structure: Any, device: torch.device) -> Any:
@@ -68,7 +82,8 @@ def rows(structure: Any, index: Tensor) -> Any:
         if isinstance(leaf, Tensor):
             # index_select copies whole examples; leaf[index] would go element by element.
             return leaf.index_select(0, index.to(leaf.device))
-        return torch.from_numpy(np.ascontiguousarray(leaf[index.cpu().numpy()]))
+        read = np.ascontiguousarray(leaf[index.cpu().numpy()])
+        return usual_type(torch.from_numpy(read.astype(read.dtype.newbyteorder("="), copy=False)))
 
     return take(structure) if isinstance(structure, Tensor) else map_leaves(take, structure)
 
@@ -100,5 +115,6 @@ def describe(structure: Any) -> str:
     if isinstance(structure, (tuple, list)):
         return "(" + ", ".join(map(describe, structure)) + ")"
     if dataclasses.is_dataclass(structure) and not isinstance(structure, type):
-        return f"{type(structure).__name__}({describe(vars(structure))})"
+        fields = {f.name: getattr(structure, f.name) for f in dataclasses.fields(structure)}
+        return f"{type(structure).__name__}({describe(fields)})"
     return type(structure).__name__

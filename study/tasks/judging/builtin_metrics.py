@@ -1,22 +1,25 @@
-"""The metrics that a task may name: torchmetrics', fed with what they need, in float64.
+"""The metrics that a task may name: torchmetrics', fed with what they need.
 
-accuracy and top5 are counts of our own and exact: in float32 nine of ten is less than 0.9. Metrics
-of classes take scores of any form that :func:`labelled` knows; two classes are a positive one
-(class 1) and its rest, more are averaged over the classes (macro). dice and iou pool the elements
-of all examples.
+accuracy and top5 are counts of our own and exact: in float32 nine of ten is less than 0.9, and in
+that torchmetrics divides counts, so its shares are right to seven digits. Metrics of classes take
+scores of any form that :func:`labelled` knows; two classes are a positive one (class 1) and its
+rest, more are averaged over the classes (macro), and several labels of an example are one pool of
+yes and no. dice and iou pool the elements of all examples.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from study.errors import UsageError
-from study.tasks.judging.outputs import labelled, predictions
+from study.tasks.judging.outputs import Reading, labelled, predictions
 
 
 class Accumulator(Protocol):
@@ -30,13 +33,9 @@ class Accumulator(Protocol):
 
 
 class BuiltIn(NamedTuple):
-    """A metric by name.
+    """A metric by name; ``start`` makes an accumulator for a task that is read so."""
 
-    ``start`` makes an accumulator; it is given the output above which a model with one output an
-    element says 1.
-    """
-
-    start: Callable[[float], Accumulator]
+    start: Callable[[Reading], Accumulator]
     direction: Literal["max", "min"]
     unit: Literal["share", "score", "amount"]
 
@@ -44,15 +43,15 @@ class BuiltIn(NamedTuple):
 class _Correct:
     """Share of the elements whose class is among the k highest scores."""
 
-    def __init__(self, k: int, threshold: float) -> None:
-        self._k, self._threshold = k, threshold
+    def __init__(self, k: int, reading: Reading) -> None:
+        self._k, self._reading = k, reading
         self._hits: Tensor | int = 0
         self._elements = 0
 
     def update(self, outputs: Any, targets: Any) -> None:
-        scores, labels = labelled(outputs, targets)
+        scores, labels = labelled(outputs, targets, self._reading)
         if scores.dim() == 1:
-            right = (scores > self._threshold) == labels.bool()
+            right = ((scores > self._reading.threshold) == labels.bool()) | (self._k > 1)
         elif self._k == 1:
             right = scores.argmax(1) == labels
         else:
@@ -72,30 +71,32 @@ class _OfClasses:
     ----------
     name
         Of its class, without ``Binary`` or ``Multiclass``.
-    threshold
-        Output above which one output an element says 1.
+    reading
+        Of the task.
     needs_every_class
         Whether it is not defined on a split that lacks one.
     """
 
-    def __init__(self, name: str, threshold: float, needs_every_class: bool = False) -> None:
-        self._name, self._threshold = name, threshold
+    def __init__(self, name: str, reading: Reading, needs_every_class: bool = False) -> None:
+        self._name, self._reading = name, reading
         self._needs_every_class = needs_every_class
         self._metric: Any = None
         self._seen: Any = None
 
     def update(self, outputs: Any, targets: Any) -> None:
-        scores, labels = labelled(outputs, targets)
-        scores = scores.double()  # a sigmoid in float32 is 1 from 17 on: ranks would be ties
+        scores, labels = labelled(outputs, targets, self._reading)
+        scores = scores.double()
         if scores.dim() == 2 and scores.shape[1] == 2:
-            chances, classes = torch.sigmoid(scores[:, 1] - scores[:, 0]), 2
+            chances, classes = _squashed(scores[:, 1] - scores[:, 0]), 2
         elif scores.dim() == 1:
-            chances, classes = torch.sigmoid(scores - self._threshold), 2
+            chances, classes = _squashed(scores - self._reading.threshold), 2
         else:
-            chances, classes = scores.softmax(1), scores.shape[1]
+            chances, classes = _squashed(_log_odds(scores)), scores.shape[1]
         if self._metric is None:
             self._metric = self._make(classes).to(scores.device).set_dtype(torch.float64)
             self._seen = torch.zeros(classes, dtype=torch.int64, device=scores.device)
+        if not len(labels):
+            return  # a batch of padding alone
         self._metric.update(chances, labels)
         self._seen += labels.bincount(minlength=classes)
 
@@ -112,42 +113,65 @@ class _OfClasses:
         return getattr(classification, f"Multiclass{self._name}")(classes, average="macro")
 
 
+def _squashed(odds: Tensor) -> Tensor:
+    """Into 0 to 1, in the same order: a sigmoid is 1 from 37 on, and ranks would be ties."""
+    odds = odds.clamp(-1e9, 1e9)
+    return (1 + odds / (1 + odds.abs())) / 2
+
+
+def _log_odds(scores: Tensor) -> Tensor:
+    """Of each class against all others: (m, classes), in the order of the softmax."""
+    log_chances = scores.log_softmax(1)
+    best = log_chances.argmax(1, keepdim=True)
+    # 1 - p rounds to zero for the best class: its others are added up themselves.
+    others = log_chances.scatter(1, best, -math.inf).logsumexp(1, keepdim=True)
+    rest = (-log_chances.exp()).log1p().scatter(1, best, others)
+    return log_chances - rest
+
+
 class _OfText:
     """Perplexity: exp of the mean cross entropy of the elements that count."""
 
-    def __init__(self, _threshold: float) -> None:
-        from torchmetrics.text import Perplexity
-
-        self._metric: Any = Perplexity().set_dtype(torch.float64)
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._surprise: Tensor | float = 0.0
         self._elements = 0
 
     def update(self, outputs: Any, targets: Any) -> None:
-        scores, labels = labelled(outputs, targets)
-        self._metric = self._metric.to(scores.device)
-        self._metric.update(scores[None].double(), labels[None])
+        scores, labels = labelled(outputs, targets, self._reading)
+        if scores.dim() == 1:
+            raise UsageError("metrics: perplexity needs a score for each class, not one logit.")
+        self._surprise = self._surprise + cross_entropy(scores.double(), labels, reduction="sum")
         self._elements += len(labels)
 
     def compute(self) -> float:
-        return float(self._metric.compute()) if self._elements else math.nan
+        if not self._elements:
+            return math.nan
+        return float(torch.as_tensor(self._surprise / self._elements).exp())
 
 
 class _OfNumbers:
     """A metric of torchmetrics' regression; several outputs an example count alike."""
 
-    def __init__(self, name: str, **options: Any) -> None:
+    def __init__(self, name: str, at_least: int = 1, **options: Any) -> None:
         import torchmetrics
 
         made: Any = getattr(torchmetrics, name)(**options)
         self._metric = made.set_dtype(torch.float64)
+        self._at_least = at_least
         self._examples = 0
 
     def update(self, outputs: Any, targets: Any) -> None:
         found = predictions(outputs)
-        if not isinstance(found, Tensor) or found.numel() != targets.numel():
-            shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        both = isinstance(found, Tensor) and isinstance(targets, Tensor)
+        if not both or found.squeeze().shape != targets.squeeze().shape:
+            shapes = (
+                tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
+                for x in (found, targets)
+            )
             raise UsageError(
-                f"metrics: outputs {shape} and targets {tuple(targets.shape)} differ in size, so "
-                "one cannot be subtracted from the other."
+                "metrics: outputs {} and targets {} differ in shape, so one cannot be subtracted "
+                "from the other.".format(*shapes)
             )
         self._metric = self._metric.to(found.device)
         n = len(targets)
@@ -156,21 +180,21 @@ class _OfNumbers:
         self._examples += n
 
     def compute(self) -> float:
-        return float(self._metric.compute()) if self._examples > 1 else math.nan
+        return float(self._metric.compute()) if self._examples >= self._at_least else math.nan
 
 
 BUILT_IN: Mapping[str, BuiltIn] = {
-    "accuracy": BuiltIn(lambda t: _Correct(1, t), "max", "share"),
-    "top5": BuiltIn(lambda t: _Correct(5, t), "max", "share"),
-    "precision": BuiltIn(lambda t: _OfClasses("Precision", t), "max", "share"),
-    "recall": BuiltIn(lambda t: _OfClasses("Recall", t), "max", "share"),
-    "f1": BuiltIn(lambda t: _OfClasses("F1Score", t), "max", "score"),
-    "auroc": BuiltIn(lambda t: _OfClasses("AUROC", t, True), "max", "score"),
-    "average_precision": BuiltIn(lambda t: _OfClasses("AveragePrecision", t, True), "max", "score"),
-    "dice": BuiltIn(lambda t: _OfClasses("F1Score", t), "max", "score"),
-    "iou": BuiltIn(lambda t: _OfClasses("JaccardIndex", t), "max", "score"),
+    "accuracy": BuiltIn(partial(_Correct, 1), "max", "share"),
+    "top5": BuiltIn(partial(_Correct, 5), "max", "share"),
+    "precision": BuiltIn(partial(_OfClasses, "Precision"), "max", "share"),
+    "recall": BuiltIn(partial(_OfClasses, "Recall"), "max", "share"),
+    "f1": BuiltIn(partial(_OfClasses, "F1Score"), "max", "score"),
+    "auroc": BuiltIn(lambda r: _OfClasses("AUROC", r, True), "max", "score"),
+    "average_precision": BuiltIn(lambda r: _OfClasses("AveragePrecision", r, True), "max", "score"),
+    "dice": BuiltIn(partial(_OfClasses, "F1Score"), "max", "score"),
+    "iou": BuiltIn(partial(_OfClasses, "JaccardIndex"), "max", "score"),
     "perplexity": BuiltIn(_OfText, "min", "amount"),
-    "r2": BuiltIn(lambda _: _OfNumbers("R2Score"), "max", "score"),
+    "r2": BuiltIn(lambda _: _OfNumbers("R2Score", at_least=2), "max", "score"),
     "mse": BuiltIn(lambda _: _OfNumbers("MeanSquaredError"), "min", "amount"),
     "rmse": BuiltIn(lambda _: _OfNumbers("MeanSquaredError", squared=False), "min", "amount"),
     "mae": BuiltIn(lambda _: _OfNumbers("MeanAbsoluteError"), "min", "amount"),

@@ -58,7 +58,7 @@ def evaluate(
         Examples at a time; None: the recipe's ``eval_batch_size``, else what training takes.
     """
     size = batch_size or eval_size(task)
-    judged = {metric.name: metric.start(task.judge.threshold) for metric in task.judge.metrics}
+    judged = {metric.name: metric.start(task.judge.reading) for metric in task.judge.metrics}
     loss, elements, is_finite = 0.0, 0, True
     with evaluating(model), torch.no_grad():
         dtype = working_dtype(model)

@@ -11,7 +11,7 @@ from torch import Tensor
 from study.errors import UsageError
 from study.records import LOSS, MetricRecord
 from study.tasks.judging.metrics import Metric, metrics_of
-from study.tasks.judging.outputs import given, is_one_logit, labelled
+from study.tasks.judging.outputs import Reading, form_of, given, labelled, own_loss_of, predictions
 
 Loss = Callable[[Any, Any], Tensor]
 
@@ -24,13 +24,12 @@ class Judge:
     ----------
     metrics
         The first is the task's quality; there may be none, and then it is the loss.
-    threshold
-        Output above which a model with one output an element says 1: 0 of a logit, 0.5 of a
-        probability.
+    reading
+        What its outputs and targets mean.
     """
 
     metrics: tuple[Metric, ...]
-    threshold: float = 0.0
+    reading: Reading
 
     @property
     def records(self) -> tuple[MetricRecord, ...]:
@@ -38,7 +37,9 @@ class Judge:
         return (*(metric.record for metric in self.metrics), LOSS)
 
 
-def judge_of(metrics: tuple[Metric, ...], loss: Loss | None, outputs: Any, targets: Any) -> Judge:
+def judge_of(
+    metrics: tuple[Metric, ...], loss: Loss | None, outputs: Any, targets: Any, labels: Any
+) -> Judge:
     """Find out what the outputs of a task mean.
 
     Without metrics of its own a classifier is judged by accuracy: one that trains by cross
@@ -53,39 +54,63 @@ def judge_of(metrics: tuple[Metric, ...], loss: Loss | None, outputs: Any, targe
         Of the task's own; None for cross entropy.
     outputs, targets
         Of a few examples.
+    labels
+        The targets of all examples, if they are at hand in a tensor.
+
+    Raises
+    ------
+    UsageError
+        If cross entropy would take several labels of an example for one.
     """
-    threshold = 0.0
-    one_output = is_one_logit(outputs, targets)
-    is_logit = False
-    if one_output and loss is not None:
-        is_logit = _falls_beyond_its_target(loss, outputs, targets)
-        threshold = 0.0 if is_logit else 0.5
+    form = form_of(outputs, targets, labels)
+    if loss is None and form != "rows" and _look_like_rows(outputs, targets):
+        raise UsageError(
+            f"loss: targets of shape {tuple(targets.shape)} are no probabilities that add up to 1, "
+            "and cross entropy would take them for such. Give a loss of your own: of several "
+            "labels torch.nn.functional.binary_cross_entropy_with_logits, of numbers mse_loss."
+        )
+    is_logit = (
+        form == "yes_no" and loss is not None and _falls_beyond_its_target(loss, outputs, targets)
+    )
+    reading = Reading(form, 0.5 if form == "yes_no" and not is_logit else 0.0)
     if metrics:
-        return Judge(metrics, threshold)
-    if is_logit or (not one_output and _has_classes(outputs, targets)):
-        return Judge(metrics_of(["accuracy"]), threshold)
-    return Judge((), threshold)
+        return Judge(metrics, reading)
+    if is_logit or (form in ("classes", "rows") and _has_classes(outputs, targets, reading)):
+        return Judge(metrics_of(["accuracy"]), reading)
+    return Judge((), reading)
 
 
-def _has_classes(outputs: Any, targets: Any) -> bool:
+def _look_like_rows(outputs: Any, targets: Any) -> bool:
+    found = predictions(outputs)
+    if own_loss_of(outputs) is not None or not isinstance(found, Tensor):
+        return False
+    same = isinstance(targets, Tensor) and targets.is_floating_point()
+    return same and found.shape == targets.shape and found.dim() > 1 and found.shape[1] > 1
+
+
+def _has_classes(outputs: Any, targets: Any, reading: Reading) -> bool:
     try:
-        return labelled(outputs, targets).scores.dim() == 2
+        labelled(outputs, targets, reading)
     except UsageError:
         return False
+    return True
 
 
 def _falls_beyond_its_target(loss: Loss, outputs: Any, targets: Any) -> bool:
     """Whether a loss goes on falling as outputs move away to their target's side.
 
     That of a logit does; a squared error has its least at the target, and a cross entropy of
-    probabilities refuses what is outside 0 and 1.
+    probabilities refuses what is outside 0 and 1. A Dice loss of probabilities gives a number
+    there too, but none that is better than that of the target itself or it is below zero.
     """
     found = given(outputs)
     if not isinstance(found, Tensor):
         return False
-    sides = (2 * targets.to(found.dtype) - 1).reshape(found.shape)
+    yes = (targets == 1).to(found.dtype).reshape(found.shape)
+    tried = (yes, (2 * yes - 1) / 4, (2 * yes - 1) * 3)
     try:
-        near, far = (float(loss(sides * scale, targets)) for scale in (1.0, 3.0))
+        at_target, near, far = (float(loss(outputs, targets)) for outputs in tried)
     except (RuntimeError, ValueError, TypeError, IndexError):
         return False  # it has its say when the loss itself is tried
-    return far < near
+    is_outside = bool(((found < 0) | (found > 1)).any())
+    return far < min(near, at_target) and (far >= 0 or is_outside)

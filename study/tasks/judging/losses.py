@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from study.errors import UsageError
 from study.tasks.data.splits import Examples, Split
-from study.tasks.judging.outputs import IGNORED, class_dimension, is_one_logit, predictions
+from study.tasks.judging.outputs import IGNORED, Form, as_classes, class_dimension, predictions
 
 
 def cross_entropy(
@@ -46,16 +46,24 @@ def cross_entropy(
             f"of {type(targets).__name__}. Give a loss of your own."
         )
     if found.dim() < 2 or found.numel() == targets.numel() == len(targets):
-        raise UsageError(
-            f"loss: cross entropy needs a score for each class; the model gives "
-            f"{tuple(found.shape)}, one number an example. Give a loss of your own, such as "
-            "torch.nn.functional.binary_cross_entropy_with_logits, or one of a regression."
-        )
-    if targets.dim() == 2 and targets.shape[1] == 1 and not targets.is_floating_point():
-        targets = targets.squeeze(1)
+        raise _one_score(found)
+    targets = as_classes(found, targets)
     place = class_dimension(found, targets)
+    if place is None and (not targets.is_floating_point() or targets.shape != found.shape):
+        raise UsageError(
+            f"loss: the model gives {tuple(found.shape)}, and targets {tuple(targets.shape)} of "
+            f"{str(targets.dtype).removeprefix('torch.')} are neither classes of it nor rows of "
+            "probabilities. Give a loss of your own."
+        )
     if place == -1 and found.dim() > 2:
         found = found.movedim(-1, 1)
+    if found.shape[1] == 1:
+        raise _one_score(found)
+    if weights is not None and len(weights) != found.shape[1]:
+        raise UsageError(
+            f"task.class_weights: {len(weights)} weights for {found.shape[1]} classes; give one "
+            "for each score of the model."
+        )
     return functional.cross_entropy(
         found,
         targets,
@@ -65,40 +73,67 @@ def cross_entropy(
     )
 
 
+def _one_score(found: Tensor) -> UsageError:
+    return UsageError(
+        f"loss: cross entropy needs a score for each class; the model gives {tuple(found.shape)}, "
+        "one number an example or element. Give a loss of your own, such as "
+        "torch.nn.functional.binary_cross_entropy_with_logits, or one of a regression."
+    )
+
+
 def counted(targets: Any) -> int:
     """Elements of a batch that a mean of cross entropy is over."""
     if targets.is_floating_point():
-        return len(targets)
-    return int((targets != IGNORED).sum())
+        return int(targets.numel() // targets.shape[1])
+    return int((targets.long() != IGNORED).sum())  # -100 as a byte is 156, a class
 
 
-def distillation(outputs: Any, teacher: Any, targets: Any, temperature: float) -> Tensor:
+def distillation(
+    outputs: Any, teacher: Any, targets: Any, temperature: float, form: Form
+) -> Tensor:
     """How far outputs are from those of a teacher.
 
-    Of classes, the divergence of the softened distributions times the temperature squared; of one
-    logit an element, the same for two classes; else the mean squared difference.
+    Of classes, the divergence of the softened distributions times the temperature squared, a mean
+    over the elements that count; of one logit an element, the same for two classes; else the mean
+    squared difference.
+
+    Parameters
+    ----------
+    outputs, teacher
+        Of a batch.
+    targets
+        Of it: which elements count, and where the classes are.
+    temperature
+        By which scores are divided.
+    form
+        What the targets of the task are.
 
     References
     ----------
     Hinton et al. 2015, "Distilling the Knowledge in a Neural Network", section 2.
     """
     ours, theirs = predictions(outputs), predictions(teacher)
-    if is_one_logit(outputs, targets):
-        zeros = torch.zeros_like(ours)
-        ours, theirs = torch.stack([zeros, ours], -1), torch.stack([zeros, theirs], -1)
+    if form == "other":
+        return functional.mse_loss(ours, theirs)
+    if form == "yes_no":
+        counts = targets.flatten() != IGNORED
+        ours, theirs = (torch.stack([torch.zeros_like(x), x], -1) for x in (ours, theirs))
         place = -1
+    elif form == "rows":
+        counts = torch.ones((), dtype=torch.bool, device=ours.device)
+        place = 1
     else:
-        found = class_dimension(ours, targets)
-        is_rows = targets.is_floating_point() and targets.dim() == 2 and targets.shape[1] > 1
-        if found is None and not is_rows:
-            return functional.mse_loss(ours, theirs)
-        place = 1 if found is None else found
+        targets = as_classes(ours, targets)
+        counts = targets.flatten() != IGNORED
+        place = class_dimension(ours, targets) or 1
     ours, theirs = (
         functional.log_softmax(x.movedim(place, -1).flatten(0, -2) / temperature, 1)
         for x in (ours, theirs)
     )
-    divergence = functional.kl_div(ours, theirs, reduction="batchmean", log_target=True)
-    return divergence * temperature**2
+    of_each = functional.kl_div(ours, theirs, reduction="none", log_target=True).sum(1)
+    counts = counts.expand_as(of_each)
+    mean: Tensor = (of_each * counts).sum() / counts.sum().clamp_min(1)
+    return mean * temperature**2
 
 
 def class_weights(
@@ -131,5 +166,6 @@ def class_weights(
             "task.class_weights: balanced needs integer classes in memory; give the weights as a "
             "list."
         )
-    counts = targets[targets != IGNORED].flatten().bincount().double()
+    labels = targets.flatten().long()
+    counts = labels[labels != IGNORED].bincount().double()
     return (counts.sum() / (len(counts) * counts.clamp_min(1))).float().to(device)

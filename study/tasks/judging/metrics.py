@@ -18,9 +18,9 @@ from torch import Tensor
 from study.errors import UsageError, unknown_name
 from study.plugins import import_string
 from study.records import LOSS, MetricRecord
-from study.tasks.data.structures import joined, map_leaves
+from study.tasks.data.structures import joined, leaves, map_leaves
 from study.tasks.judging.builtin_metrics import BUILT_IN, Accumulator, BuiltIn
-from study.tasks.judging.outputs import given, predictions
+from study.tasks.judging.outputs import Reading, given, predictions
 
 Direction = Literal["max", "min"]
 Unit = Literal["share", "score", "amount"]
@@ -62,6 +62,8 @@ class Metric:
                 f"metrics: {self.name!r} cannot be the name of a metric: letters, digits and _, "
                 "beginning with a letter, and not loss, which every task has."
             )
+        if isinstance(self.function, str) and self.function not in BUILT_IN:
+            raise unknown_name(f"metric {self.name}", self.function, BUILT_IN)
         for field, allowed in (("direction", ("max", "min")), ("unit", _UNITS)):
             if getattr(self, field) not in allowed:
                 given = str(getattr(self, field))
@@ -72,20 +74,14 @@ class Metric:
         """How records describe it."""
         return MetricRecord(name=self.name, direction=self.direction, unit=self.unit)
 
-    def start(self, threshold: float) -> Accumulator:
-        """Begin with a split.
-
-        Parameters
-        ----------
-        threshold
-            Output above which a model with one output an element says 1.
-        """
+    def start(self, reading: Reading) -> Accumulator:
+        """Begin with a split of a task that is read so."""
         if isinstance(self.function, str):
-            return BUILT_IN[self.function].start(threshold)
+            return BUILT_IN[self.function].start(reading)
         if isinstance(self.function, _ByCorrectOf):
             return _ByCorrect(self.function.correct)
         if _is_torchmetric(self.function):
-            return _Torchmetric(self.function)
+            return _Torchmetric(self.name, self.function)
         return _Whole(self.name, self.function)
 
 
@@ -112,7 +108,8 @@ def metrics_of(wanted: Iterable[MetricLike] | Mapping[str, Any]) -> tuple[Metric
     if isinstance(wanted, Mapping):
         found = [_named(name, value) for name, value in wanted.items()]
     else:
-        found = [_metric(value) for value in ([wanted] if isinstance(wanted, str) else wanted)]
+        is_one = isinstance(wanted, (str, Metric)) or _is_torchmetric(wanted)
+        found = [_metric(value) for value in ([wanted] if is_one else wanted)]
     names = [metric.name for metric in found]
     for name in names:
         if names.count(name) > 1:
@@ -197,7 +194,7 @@ class _ByCorrect:
                 "correct: must give bool, or numbers from 0 to 1; it gave "
                 f"{float(right.min()):g} to {float(right.max()):g}."
             )
-        elements = right.numel() if right.dim() else len(targets)
+        elements = right.numel() if right.dim() else len(leaves(targets)[0])
         self._right += float(right.mean()) * elements if elements else 0.0
         self._elements += elements
 
@@ -208,8 +205,8 @@ class _ByCorrect:
 class _Torchmetric:
     """A user's metric of torchmetrics, on a copy of its own."""
 
-    def __init__(self, metric: Any) -> None:
-        self._metric = copy.deepcopy(metric)
+    def __init__(self, name: str, metric: Any) -> None:
+        self._name, self._metric = name, copy.deepcopy(metric)
         self._metric.reset()
 
     def update(self, outputs: Any, targets: Any) -> None:
@@ -219,7 +216,7 @@ class _Torchmetric:
         self._metric.update(found, targets)
 
     def compute(self) -> float:
-        return float(self._metric.compute())
+        return _one_number(self._name, self._metric.compute())
 
 
 class _Whole:
@@ -235,13 +232,16 @@ class _Whole:
         self._targets.append(map_leaves(_kept, targets))
 
     def compute(self) -> float:
-        value = torch.as_tensor(self._function(joined(self._outputs), joined(self._targets)))
-        if value.numel() != 1:
-            raise UsageError(
-                f"metric {self._name}: must give one number for the whole split; it gave values of "
-                f"shape {tuple(value.shape)}."
-            )
-        return float(value)
+        return _one_number(self._name, self._function(joined(self._outputs), joined(self._targets)))
+
+
+def _one_number(name: str, value: Any) -> float:
+    try:
+        return float(torch.as_tensor(value))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UsageError(
+            f"metric {name}: must give one number for the whole split; it gave {value!r:.200}."
+        ) from error
 
 
 def _kept(leaf: Any) -> Any:

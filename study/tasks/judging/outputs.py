@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,6 +23,21 @@ class Labelled(NamedTuple):
 
     scores: Tensor
     labels: Tensor
+
+
+Form = Literal["classes", "rows", "yes_no", "other"]
+
+
+class Reading(NamedTuple):
+    """How outputs and targets of a task are meant: found out once, as a batch can look otherwise.
+
+    ``form`` says what targets are: integer ``classes``; ``rows`` of probabilities, shaped like the
+    outputs; a ``yes_no`` of each output; or ``other``. ``threshold`` is the output above which a
+    model with one output an element says yes: 0 of a logit, 0.5 of a probability.
+    """
+
+    form: Form = "classes"
+    threshold: float = 0.0
 
 
 def predictions(outputs: Any) -> Any:
@@ -82,7 +97,17 @@ def _fits(outputs: Tensor, targets: Tensor) -> tuple[bool, bool]:
     return second, outputs.shape[:-1] == targets.shape
 
 
-def labelled(outputs: Any, targets: Any) -> Labelled:
+def as_classes(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Integer targets in int64, and a column of them, (n, 1, ...), without its dimension of one."""
+    if targets.is_floating_point() or targets.is_complex():
+        return targets
+    same = targets.dim() == outputs.dim() > 1
+    if same and targets.shape[1] == 1 and outputs.shape[1] > 1:
+        targets = targets.squeeze(1)
+    return targets.long()
+
+
+def labelled(outputs: Any, targets: Any, reading: Reading) -> Labelled:
     """Scores and labels, element by element.
 
     Parameters
@@ -92,6 +117,8 @@ def labelled(outputs: Any, targets: Any) -> Labelled:
     targets
         Classes of the form that is left without the classes; rows of probabilities shaped like
         the outputs; or 0 and 1, one an element.
+    reading
+        Of the task.
 
     Raises
     ------
@@ -104,16 +131,15 @@ def labelled(outputs: Any, targets: Any) -> Labelled:
             f"metrics: a metric of classes needs tensors; the outputs are {type(found).__name__} "
             f"and the targets {type(targets).__name__}. Give a metric of your own."
         )
-    if _is_column_of_classes(found, targets):
-        targets = targets.squeeze(1)
+    targets = as_classes(found, targets)
     place = class_dimension(found, targets)
     if place is not None and found.shape[place] > 1:
         scores = found.movedim(place, -1).flatten(0, -2)
-        return _counted(scores, targets.flatten().long())
-    if _are_probabilities(found, targets):
-        return Labelled(found, targets.argmax(1))
-    if found.numel() == targets.numel() and bool(((targets == 0) | (targets == 1)).all()):
-        return Labelled(found.flatten(), targets.flatten().long())
+        return _counted(scores, targets.flatten())
+    if reading.form == "rows" and found.shape == targets.shape:
+        return Labelled(found.movedim(1, -1).flatten(0, -2), targets.argmax(1).flatten())
+    if _are_yes_or_no(found, targets):
+        return _counted(found.flatten(), targets.flatten().long())
     raise UsageError(
         f"metrics: outputs {tuple(found.shape)} and targets {tuple(targets.shape)} of "
         f"{str(targets.dtype).removeprefix('torch.')} are no classification: neither (n, classes) "
@@ -121,32 +147,43 @@ def labelled(outputs: Any, targets: Any) -> Labelled:
     )
 
 
-def is_one_logit(outputs: Any, targets: Any) -> bool:
-    """Whether there is one output an element, and its target is 0 or 1."""
+def form_of(outputs: Any, targets: Any, labels: Any) -> Form:
+    """What the targets of a task are.
+
+    Parameters
+    ----------
+    outputs, targets
+        Of a few examples.
+    labels
+        The targets of all examples, if they are at hand in a tensor: of several labels few may
+        happen to have one each, and look like rows of one class.
+    """
     found = predictions(outputs)
     if not isinstance(found, Tensor) or not isinstance(targets, Tensor):
-        return False
+        return "other"
+    targets = as_classes(found, targets)
     second, last = _fits(found, targets)
     if (second and found.shape[1] > 1) or (last and found.shape[-1] > 1):
-        return False
-    if _are_probabilities(found, targets):
-        return False
-    same = found.numel() == targets.numel()
-    return same and bool(((targets == 0) | (targets == 1)).all())
+        return "classes"
+    if found.shape == targets.shape and _are_probabilities(
+        labels if isinstance(labels, Tensor) else targets
+    ):
+        return "rows"
+    return "yes_no" if _are_yes_or_no(found, targets) else "other"
 
 
-def _are_probabilities(outputs: Tensor, targets: Tensor) -> bool:
-    if not targets.is_floating_point() or outputs.shape != targets.shape or targets.dim() != 2:
+def _are_probabilities(targets: Tensor) -> bool:
+    if not targets.is_floating_point() or targets.dim() < 2 or targets.shape[1] < 2:
         return False
-    if targets.shape[1] < 2 or bool((targets < 0).any()):
+    if bool((targets < 0).any()):
         return False
     return bool(torch.isclose(targets.sum(1), torch.ones(()).to(targets), atol=1e-4).all())
 
 
-def _is_column_of_classes(outputs: Tensor, targets: Tensor) -> bool:
-    same = targets.dim() == outputs.dim() > 1
-    column = same and targets.shape[1] == 1 and outputs.shape[1] > 1
-    return column and not targets.is_floating_point()
+def _are_yes_or_no(outputs: Tensor, targets: Tensor) -> bool:
+    if outputs.numel() != targets.numel():
+        return False
+    return bool(((targets == 0) | (targets == 1) | (targets == IGNORED)).all())
 
 
 def _counted(scores: Tensor, labels: Tensor) -> Labelled:

@@ -38,7 +38,7 @@ def build_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
         raise UsageError(f"task.optimizer: {recipe.optimizer!r} is no torch.optim.Optimizer.")
     options: dict[str, Any] = {"lr": recipe.lr}
     accepted = inspect.signature(kind).parameters
-    if "weight_decay" in accepted:
+    if "weight_decay" in accepted or any(p.kind is p.VAR_KEYWORD for p in accepted.values()):
         options["weight_decay"] = recipe.weight_decay
     elif recipe.weight_decay:
         raise UsageError(f"task.weight_decay: {recipe.optimizer} has none; leave it out.")

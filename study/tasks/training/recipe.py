@@ -126,6 +126,9 @@ class Recipe(BaseModel):
             )
         if self.optimizer not in OPTIMIZERS and ":" not in self.optimizer:
             raise unknown_name("optimizer", self.optimizer, OPTIMIZERS)
+        for name in ("lr", "weight_decay"):
+            if name in self.optimizer_options:
+                raise ValueError(f"optimizer_options: {name} is a field of its own, task.{name}")
         if self.lr_schedule not in COURSES and ":" not in self.lr_schedule:
             raise unknown_name("lr_schedule", self.lr_schedule, COURSES)
         if isinstance(self.class_weights, tuple) and not all(w > 0 for w in self.class_weights):

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study.tasks.data.images import standardise
-from study.tasks.data.splits import Data, Split, one_hot
+from study.tasks.data.splits import Data, Split
 from study.tasks.data.splitting import stratified_split
 
 
@@ -47,12 +47,6 @@ def test_scaling_uses_statistics_of_the_training_split_alone() -> None:
     mean = train.inputs.mean((0, 2, 3), keepdim=True)
     deviation = train.inputs.std((0, 2, 3), keepdim=True)
     torch.testing.assert_close(scaled_other.inputs, (other.inputs - mean) / deviation)
-
-
-def test_one_hot_rows_are_what_a_squared_error_needs() -> None:
-    rows = one_hot(Split(torch.zeros(3, 1), torch.tensor([2, 0, 1])), 3).targets
-    assert rows.tolist() == [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
-    assert rows.dtype == torch.float32
 
 
 def test_the_test_split_is_read_once_and_only_when_asked_for() -> None:
