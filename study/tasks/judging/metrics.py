@@ -126,6 +126,7 @@ def _metric(value: MetricLike) -> Metric:
         if value not in BUILT_IN:
             raise unknown_name("metrics", value, BUILT_IN)
         known: BuiltIn = BUILT_IN[value]
+        known.start(0.0)  # what it needs is imported here, not while a round is timed
         return Metric(value, value, known.direction, known.unit)
     if _is_torchmetric(value):
         words = re.sub(r"^(Binary|Multiclass|Multilabel)(?=.)", "", type(value).__name__)
