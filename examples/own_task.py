@@ -1,8 +1,8 @@
 """Your own model and data: a function that returns a task, and nothing to subclass.
 
-Run it from the folder that holds this file:
+    prune-study run examples/own_task.toml
 
-    prune-study run --set task='{object = "own_task:task"}' --name two-moons
+Two half moons, and a small network that tells them apart.
 """
 
 import numpy as np

@@ -45,6 +45,9 @@ def draw_plan(space: SpaceTable, choose: Choose, layers: Sequence[Layer]) -> dic
         plan["rewind_epoch"] = draw(choose, "rewind_epoch", space.rewind_epoch)
     if space.retrain_epochs is not None:
         plan["retrain_epochs"] = draw(choose, "retrain_epochs", space.retrain_epochs)
+    for name in ("retrain_lr", "retrain_lr_schedule"):
+        if (values := getattr(space, name)) is not None:
+            plan[name] = draw(choose, name, values)
     if plan["retrain"] != "reinit":
         plan["optimizer_state"] = draw(choose, "optimizer_state", space.optimizer_state)
     plan["layer_floor"] = draw(choose, "layer_floor", space.layer_floor)

@@ -21,6 +21,8 @@ PLAN_DEFAULTS: dict[str, Any] = {
     "retrain": "finetune",
     "rewind_epoch": None,
     "retrain_epochs": None,
+    "retrain_lr": None,
+    "retrain_lr_schedule": None,
     "optimizer_state": "fresh",
     "layer_floor": 0.0,
     "shuffle_masks": False,

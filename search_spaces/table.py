@@ -82,6 +82,16 @@ class SpaceTable(BaseModel):
         description="epochs after each cut, ranges in steps of 0.5; unset: from the rewind epoch "
         "to the end of the dense run, and without a rewind epoch as many as the dense run took",
     )
+    retrain_lr: Annotated[Numbers | None, numbers(above=0, log=True)] = Field(
+        default=None,
+        description="highest learning rate of retraining, ranges on a log scale; unset: that of "
+        "the dense run, and of finetune the one at its end",
+    )
+    retrain_lr_schedule: Annotated[Names | None, names()] = Field(
+        default=None,
+        description="course of the learning rate over each retraining: constant, step, cosine, or "
+        "an import string; unset: that of the dense run from the epoch that retrain says",
+    )
     optimizer_state: Annotated[Names, names("fresh", "keep")] = Field(
         default="fresh",
         description="what the optimizer remembers after a cut; after reinit nothing",

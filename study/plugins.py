@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 from study.errors import UsageError, unknown_name
@@ -16,8 +18,8 @@ def resolve(field: str, name: str, built_in: Mapping[str, Callable[..., Any]]) -
     Parameters
     ----------
     field
-        What is being named, in the singular (``"saliency"``); the entry-point group is
-        ``prune_study.`` and its plural.
+        What is being named, in the singular (``"saliency"``, ``"space.saliency"``); the
+        entry-point group is ``prune_study.`` and its plural.
     name
         A key of ``built_in``, the name of an entry point, or ``"package.module:attribute"``.
     built_in
@@ -63,7 +65,7 @@ def import_string(field: str, reference: str) -> Any:
             raise
         raise UsageError(
             f"{field}: no module named {error.name!r} (from {reference!r}). "
-            "Is its folder on PYTHONPATH?"
+            "Is it in the folder of the study file, or in this one, or on PYTHONPATH?"
         ) from error
     target: Any = module
     for part in attribute.split("."):
@@ -72,6 +74,13 @@ def import_string(field: str, reference: str) -> Any:
             raise unknown_name(f"{field} ({module_name})", part, public)
         target = getattr(target, part)
     return target
+
+
+def search_in(folder: str | Path) -> None:
+    """Have modules of import strings found in a folder too, in this process."""
+    path = str(Path(folder).absolute())
+    if path not in sys.path:
+        sys.path.insert(0, path)
 
 
 def reference_to(function: Callable[..., Any]) -> str:
@@ -92,5 +101,6 @@ def reference_to(function: Callable[..., Any]) -> str:
 
 
 def _group(field: str) -> str:
-    plural = {"saliency": "saliencies"}.get(field, f"{field}s")
+    noun = field.rpartition(".")[2]
+    plural = {"saliency": "saliencies"}.get(noun, f"{noun}s")
     return f"prune_study.{plural}"

@@ -47,6 +47,8 @@ def load_config(source: str | Path | Mapping[str, Any], set_: Iterable[str] = ()
     tables = _tables(source)
     for change in set_:
         _apply(tables, change)
+    if not isinstance(source, Mapping) and str(source) not in presets():
+        _note_folder(tables, Path(source).absolute().parent)
     try:
         return StudyConfig.model_validate(tables)
     except ValidationError as error:
@@ -119,6 +121,13 @@ def _tables(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
         return tomllib.loads(content)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"study file {text}: {error}") from error
+
+
+def _note_folder(tables: dict[str, Any], folder: Path) -> None:
+    """Take the study file's folder for that of its modules: workers stand somewhere else."""
+    task = tables.get("task")
+    if isinstance(task, dict):
+        task.setdefault("module_dir", str(folder))
 
 
 def _apply(tables: dict[str, Any], change: str) -> None:

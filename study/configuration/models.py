@@ -56,6 +56,11 @@ class TaskTable(Recipe):
     object: str | None = Field(
         default=None, description="instead: import string of a function that returns a task"
     )
+    module_dir: str | None = Field(
+        default=None,
+        description="folder in which modules of import strings are found, beside that from which "
+        "the command is called; unset: that of the study file",
+    )
     data_dir: str | None = Field(default=None, description="folder of the dataset's files")
     model_options: dict[str, Any] = Field(
         default_factory=dict, description="further arguments of the model, such as widths"
@@ -84,7 +89,7 @@ class TaskTable(Recipe):
 
     def load_arguments(self) -> dict[str, Any]:
         """What :func:`study.tasks.load_task` takes; the recipe holds only what the file sets."""
-        own = ("dataset", "model", "object", "data_dir", "model_options", "metrics")
+        own = ("dataset", "model", "object", "module_dir", "data_dir", "model_options", "metrics")
         written = self.model_dump(mode="json", exclude_unset=True)
         return {
             **{key: getattr(self, key) for key in own},

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from study.errors import UsageError
-from study.plugins import import_string, resolve
+from study.plugins import import_string, resolve, search_in
 from study.tasks.data.splits import Data
 from study.tasks.datasets import DATASETS
 from study.tasks.judging.metrics import metrics_of
@@ -26,6 +26,7 @@ def load_task(
     dataset: str | None = None,
     model: str | None = None,
     object: str | Callable[[], Task] | None = None,
+    module_dir: str | Path | None = None,
     data_dir: str | Path | None = None,
     model_options: Mapping[str, Any] | None = None,
     metrics: Sequence[str] = (),
@@ -40,6 +41,8 @@ def load_task(
     object
         Instead of the two: a function without arguments that returns a task (see
         :func:`~study.tasks.make_task`), or the import string of one, or of a task.
+    module_dir
+        Folder in which modules of import strings are found too, from here on.
     data_dir
         Folder of the dataset's files.
     model_options
@@ -54,6 +57,8 @@ def load_task(
     UsageError
         If a name, a folder, an option or what the object returned is wrong.
     """
+    if module_dir is not None:
+        search_in(module_dir)
     fields = dict(recipe or {})
     if object is not None:
         task = _own_task(object)

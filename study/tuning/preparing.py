@@ -25,6 +25,8 @@ from study.pruning.training.trajectory import build_model, step_of_epoch
 from study.storage import Folder
 from study.tasks.loading import load_task
 from study.tasks.task import Task
+from study.tasks.training.learning_rate import lr_at
+from study.tasks.training.recipe import COURSES
 from study.tuning.early_stopping.history import make_yardstick
 from study.tuning.identity.keys import task_key
 from study.tuning.search.searcher import draw_plan
@@ -113,6 +115,9 @@ def _example(config: StudyConfig, layers: Sequence[Layer]) -> PruningPlan:
         resolve("space.saliency", saliency, SALIENCIES)
     for schedule in options(space.schedule):
         resolve("space.schedule", schedule, SCHEDULES)
+    for course in options(space.retrain_lr_schedule):
+        if course is not None and course not in COURSES:
+            resolve("space.retrain_lr_schedule", course, dict.fromkeys(COURSES, lr_at))
     bounds, floor = space.per_layer.bounds, max(options(space.layer_floor))
     if space.form == "per_layer" and isinstance(bounds, tuple) and bounds[1] > 1 - floor:
         raise UsageError(

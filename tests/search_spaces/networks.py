@@ -32,6 +32,8 @@ _OTHER_AXES: dict[str, Any] = {
     "retrain": ["finetune", "lr_rewind", "weight_rewind", "reinit"],
     "rewind_epoch": [0, 4],
     "retrain_epochs": [1, 2, 5],
+    "retrain_lr": [0.001, 0.1],
+    "retrain_lr_schedule": ["constant", "cosine"],
     "saliency": ["magnitude", "random"],
     "optimizer_state": ["fresh", "keep"],
     "layer_floor": [0.0, 0.001],

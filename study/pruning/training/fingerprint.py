@@ -33,6 +33,11 @@ VALUES = 256
 
 _SEEN: WeakKeyDictionary[Data, tuple[str, tuple[float, ...]]] = WeakKeyDictionary()
 
+_CHECKPOINTS: WeakKeyDictionary[Task, str] = WeakKeyDictionary()
+
+_NO_SAY = {"device", "eval_batch_size", "distill", "weights"}
+"""Fields of a recipe that have no say in a dense run; weights count by their content."""
+
 _TOLERANCE = 1e-3
 
 
@@ -95,8 +100,18 @@ def fingerprint(task: Task, seeds: Seeds) -> Fingerprint:
         _SEEN[task.data] = _of_data([task.data.train, task.data.validation])
     data, values = _SEEN[task.data]
     model, behaviour = _of_model(task, seeds.init)
-    recipe = task.recipe.model_dump_json(exclude={"device", "eval_batch_size"})
+    recipe = task.recipe.model_dump_json(exclude=_NO_SAY) + _weights(task)
     return Fingerprint(data, values, model, behaviour, hash_text(recipe), seeds.init, seeds.data)
+
+
+def _weights(task: Task) -> str:
+    """Hash of the checkpoint, whatever its file is called; nothing where there is none."""
+    if task.checkpoint is None:
+        return ""
+    if task not in _CHECKPOINTS:
+        given = {n: w for n, w in task.checkpoint.items() if isinstance(w, Tensor)}
+        _CHECKPOINTS[task] = f"{sorted(given)} {hash_tensors(given[n] for n in sorted(given))}"
+    return _CHECKPOINTS[task]
 
 
 def _of_data(splits: Sequence[Examples]) -> tuple[str, tuple[float, ...]]:

@@ -20,7 +20,7 @@ from study.plugins import import_string
 from study.records import LOSS, MetricRecord
 from study.tasks.data.structures import joined, leaves, map_leaves
 from study.tasks.judging.builtin_metrics import BUILT_IN, Accumulator, BuiltIn
-from study.tasks.judging.outputs import Reading, given, predictions
+from study.tasks.judging.outputs import Reading, chances, given, predictions
 
 Direction = Literal["max", "min"]
 Unit = Literal["share", "score", "amount"]
@@ -81,7 +81,7 @@ class Metric:
         if isinstance(self.function, _ByCorrectOf):
             return _ByCorrect(self.function.correct)
         if _is_torchmetric(self.function):
-            return _Torchmetric(self.name, self.function)
+            return _Torchmetric(self.name, self.function, reading)
         return _Whole(self.name, self.function)
 
 
@@ -204,16 +204,24 @@ class _ByCorrect:
 
 
 class _Torchmetric:
-    """A user's metric of torchmetrics, on a copy of its own."""
+    """A user's metric of torchmetrics, on a copy of its own.
 
-    def __init__(self, name: str, metric: Any) -> None:
-        self._name, self._metric = name, copy.deepcopy(metric)
+    Those of classification are given probabilities: of logits that happen to lie between 0 and 1
+    in one batch, they would take these for probabilities in that batch and squash all others.
+    """
+
+    def __init__(self, name: str, metric: Any, reading: Reading) -> None:
+        self._name, self._metric, self._reading = name, copy.deepcopy(metric), reading
         self._metric.reset()
+        of = "torchmetrics.classification."
+        self._is_of_classes = any(cls.__module__.startswith(of) for cls in type(metric).__mro__)
 
     def update(self, outputs: Any, targets: Any) -> None:
         found = predictions(outputs)
         if isinstance(found, Tensor):
             self._metric = self._metric.to(found.device)
+            if self._is_of_classes and isinstance(targets, Tensor):
+                found, targets = chances(found, targets, self._reading)
         self._metric.update(found, targets)
 
     def compute(self) -> float:

@@ -147,6 +147,28 @@ def labelled(outputs: Any, targets: Any, reading: Reading) -> Labelled:
     )
 
 
+def chances(outputs: Tensor, targets: Tensor, reading: Reading) -> tuple[Tensor, Tensor]:
+    """Scores of classes, or logits, as probabilities, and targets as classes; else as they are.
+
+    The dimensions stay. Scores that are probabilities already, which add up to 1, are left alone.
+    """
+    if not outputs.is_floating_point():
+        return outputs, targets
+    if reading.form == "yes_no" and outputs.numel() == targets.numel():
+        found = outputs.reshape(targets.shape)
+        return (torch.sigmoid(found) if reading.threshold == 0 else found), targets.long()
+    if reading.form != "classes":
+        return outputs, targets
+    targets = as_classes(outputs, targets)
+    place = class_dimension(outputs, targets)
+    if place is None:
+        return outputs, targets
+    sums = outputs.sum(place)
+    if bool((outputs >= 0).all()) and bool(torch.isclose(sums, torch.ones_like(sums)).all()):
+        return outputs, targets
+    return outputs.softmax(place), targets
+
+
 def form_of(outputs: Any, targets: Any, labels: Any) -> Form:
     """What the targets of a task are.
 

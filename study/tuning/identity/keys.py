@@ -29,6 +29,9 @@ FEW_EXAMPLES = 64
 
 _SEEDS = Seeds(0, 0, 0)
 
+_ELSEWHERE = ("recipe", "module_dir", "metrics")
+"""Arguments that are looked at resolved, or by content, or have no say in what is trained."""
+
 
 def task_key(task_arguments: Mapping[str, Any], task: Task) -> str:
     """A name for all that a dense run of a task depends on, but its seeds.
@@ -51,7 +54,7 @@ def task_key(task_arguments: Mapping[str, Any], task: Task) -> str:
         "task": {
             key: str(value)
             for key, value in task_arguments.items()
-            if key != "recipe" and not callable(value)
+            if key not in _ELSEWHERE and not callable(value)
         },
         "recipe": fingerprint(task, _SEEDS).recipe,
         "behaviour": _after_one_step(task),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -88,7 +89,7 @@ def warm_start_points(
 
 def _cut_of(point: dict[str, Any]) -> dict[str, Any]:
     """What of a point decides the masks."""
-    retraining = ("retrain", "rewind_epoch", "retrain_epochs")
+    retraining = ("retrain", "rewind_epoch", "retrain_epochs", "retrain_lr", "retrain_lr_schedule")
     return {name: value for name, value in point.items() if name not in retraining}
 
 
@@ -115,4 +116,7 @@ def _plan(
         epochs = [float(each) for each in options(space.retrain_epochs)]
         place = LENGTHS[turn % len(LENGTHS)]
         fields["retrain_epochs"] = min(epochs) + place * (max(epochs) - min(epochs))
+    if space.retrain_lr is not None:
+        rates = options(space.retrain_lr)
+        fields["retrain_lr"] = math.sqrt(min(rates) * max(rates))
     return fields
