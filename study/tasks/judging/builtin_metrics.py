@@ -200,3 +200,6 @@ BUILT_IN: Mapping[str, BuiltIn] = {
     "mae": BuiltIn(lambda _: _OfNumbers("MeanAbsoluteError"), "min", "amount"),
 }
 """Metrics by name."""
+
+COUNTS = ("accuracy", "top5")
+"""Those that need no torchmetrics."""
