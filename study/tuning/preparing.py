@@ -89,8 +89,10 @@ def prepare(config: StudyConfig) -> Prepared:
         make_yardstick(config, "search.early_stopping: future_dominated")
     if config.search.extend:
         make_yardstick(config, "search.extend")
-    for epoch in config.space.rewind_epochs(task.recipe.epochs):
-        step_of_epoch(task, epoch)
+    goes_back_to = config.space.rewind_epochs(task.recipe.epochs)
+    for epoch in (*goes_back_to, *options(config.space.lr_rewind_epoch)):
+        if epoch is not None:
+            step_of_epoch(task, epoch)
     layers = prunable_layers(task, config.space.include, config.space.exclude)
     plans = _rehearsed(config, _example(config, layers))
     run_pipeline(plans[0], task)
