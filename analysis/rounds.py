@@ -33,7 +33,7 @@ _BINS = 24
 
 
 def rounds_data(
-    results: Results, y: str = "val_accuracy", *, x: str = "density", hue: str = "retrain"
+    results: Results, y: str | None = None, *, x: str = "density", hue: str = "retrain"
 ) -> pd.DataFrame:
     """Every round of every trial, with the plan's way.
 
@@ -48,6 +48,7 @@ def rounds_data(
     UsageError
         If ``x`` or ``y`` is no column of numbers, or ``hue`` no column.
     """
+    y = results.quality.column if y is None else y
     for field, column in (("x", x), ("y", y)):
         numbers_of(results.rounds, field, column)
     grouped_by(results, "hue", hue)  # refuses what is no column
@@ -87,7 +88,7 @@ def rounds_summary(points: pd.DataFrame, x: str, y: str, hue: str) -> pd.DataFra
 def plot_rounds(
     results: Results,
     x: str = "density",
-    y: str = "val_accuracy",
+    y: str | None = None,
     hue: str = "retrain",
     ax: Axes | None = None,
 ) -> Axes:
@@ -103,7 +104,7 @@ def plot_rounds(
     x
         ``"density"``, ``"round"``, ``"train_epochs"`` or another column of ``results.rounds``.
     y
-        Any numeric column of ``results.rounds``.
+        Any numeric column of ``results.rounds``; unset: the study's quality.
     hue
         What the lines are told apart by: a column of ``results.trials`` or ``"study"``. Of
         numbers with many values, quarters of the trials are; of many names, the most frequent.
@@ -118,6 +119,7 @@ def plot_rounds(
     """
     if hue != "study":
         need_one_task(results, "a course over studies", "Tell them apart with hue='study'.")
+    y = results.quality.column if y is None else y
     points = rounds_data(results, y, x=x, hue=hue)
     usable = points[np.isfinite(points[[x, y]].to_numpy(dtype=np.float64)).all(axis=1)]
     ax = axes_or_new(ax)

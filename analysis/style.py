@@ -35,7 +35,6 @@ LONGEST_NAME = 26
 """Letters of a layer's name on an axis."""
 
 LABELS = {
-    "accuracy_drop": "drop in validation accuracy",
     "compression_ratio": "compression ratio (all / nonzero parameters)",
     "density": "density (kept / prunable weights)",
     "elapsed_s": "time since the study began (s)",
@@ -46,13 +45,10 @@ LABELS = {
     "retrain": "retraining",
     "round": "round (0 is dense)",
     "sparsity": "sparsity (removed / prunable weights)",
-    "test_accuracy": "test accuracy",
     "theoretical_speedup": "theoretical speedup (dense / remaining multiply-adds)",
     "train_epochs": "training epochs, dense run included",
     "train_samples": "training examples seen, dense run included",
     "trials": "trials",
-    "val_accuracy": "validation accuracy",
-    "val_loss": "validation loss",
     "wall_s": "time of the trial (s)",
 }
 
@@ -92,7 +88,10 @@ def look(number: int) -> Look:
 
 
 def label(column: str) -> str:
-    """Name of a column on an axis, with its unit."""
+    """Name of a column on an axis, with its unit; of a metric's, with its split."""
+    for prefix, split in (("val_", "validation "), ("test_", "test ")):
+        if column.startswith(prefix):
+            return split + column.removeprefix(prefix).replace("_", " ")
     return LABELS.get(column, column.replace("_", " "))
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.comparing.comparison import compare
 from analysis.fronts.choosing import best_at_density, operating_points, smallest_within
-from analysis.fronts.pareto import pareto_front
+from analysis.fronts.study_front import study_front
 from analysis.judging.checks import checklist_frame
 from analysis.layers.sensitivity import sensitivity_thresholds
 from analysis.reading.results import Results
@@ -21,7 +21,6 @@ from analysis.reporting.sections.controls import control_table
 from analysis.reporting.sections.layers import DROP
 from analysis.settings.importance import importances
 from analysis.spending.cost import trial_costs
-from analysis.statistics.replicates import searched
 from study.errors import UsageError, unknown_name
 
 TABLES: dict[str, Callable[[Results], pd.DataFrame]] = {
@@ -29,7 +28,7 @@ TABLES: dict[str, Callable[[Results], pd.DataFrame]] = {
     "rounds": lambda results: results.rounds,
     "layers": lambda results: results.layers,
     "sensitivity": lambda results: results.sensitivity,
-    "pareto": lambda results: pareto_front(searched(results).rounds, results.objectives),
+    "pareto": study_front,
     "smallest": smallest_within,
     "best": best_at_density,
     "points": operating_points,

@@ -27,6 +27,7 @@ from benchmarks.measuring import Figure
 BENCHMARKS = {
     "masked_step": "what masks cost in a training step",
     "training_throughput": "examples a second, against the usual loop",
+    "streamed_data": "data four times the memory limit, against a plain DataLoader loop",
     "packed_trials": "several small networks in one program",
     "skipped_work": "steps that leave pruned weights out, against whole ones",
     "sparse_products": "sparse matrices against dense ones with zeros",

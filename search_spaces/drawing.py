@@ -43,6 +43,8 @@ def draw_plan(space: SpaceTable, choose: Choose, layers: Sequence[Layer]) -> dic
     plan["retrain"] = draw(choose, "retrain", space.retrain)
     if plan["retrain"] == "weight_rewind":
         plan["rewind_epoch"] = draw(choose, "rewind_epoch", space.rewind_epoch)
+    elif plan["retrain"] == "lr_rewind" and space.lr_rewind_epoch is not None:
+        plan["rewind_epoch"] = draw(choose, "lr_rewind_epoch", space.lr_rewind_epoch)
     if space.retrain_epochs is not None:
         plan["retrain_epochs"] = draw(choose, "retrain_epochs", space.retrain_epochs)
     for name in ("retrain_lr", "retrain_lr_schedule"):
@@ -86,7 +88,7 @@ def read_plan(
         point = {"density": kept / sum(layer.total for layer in layers)}
     else:
         point = {"density": 1.0 - (plan["sparsity"] or 0.0)}
-    return {**plan, **point}
+    return {**plan, "lr_rewind_epoch": plan["rewind_epoch"], **point}
 
 
 def asked_of(trial: BaseTrial) -> Choose:

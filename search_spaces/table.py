@@ -77,6 +77,11 @@ class SpaceTable(BaseModel):
         description="epoch of the dense run that weight_rewind goes back to; ranges have steps of "
         "0.5 unless they set their own",
     )
+    lr_rewind_epoch: Annotated[Numbers | None, numbers(step=0.5)] = Field(
+        default=None,
+        description="epoch of the dense run's learning-rate schedule that lr_rewind goes back to; "
+        "unset: the one from which retrain_epochs reach its end",
+    )
     retrain_epochs: Annotated[Numbers | None, numbers(step=0.5)] = Field(
         default=None,
         description="epochs after each cut, ranges in steps of 0.5; unset: from the rewind epoch "

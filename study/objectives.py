@@ -41,6 +41,11 @@ def quality_of(metrics: Sequence[MetricRecord], objectives: Iterable[str]) -> Me
     return next((named[name] for name in objectives if name in named), metrics[0])
 
 
+def size_of(objectives: Iterable[str]) -> str:
+    """The column that a study makes small: of the first size among its objectives, else density."""
+    return next((SIZES[name] for name in objectives if name in SIZES), "density")
+
+
 def checked_objectives(
     objectives: Mapping[str, Direction], metrics: Sequence[MetricRecord]
 ) -> dict[str, Direction]:

@@ -287,6 +287,11 @@ class SensitivityRecord(_WithMetrics):
     trial_id: str | None = Field(default=None, description="trial whose network was scanned")
     round: int | None = Field(default=None, description="and after which of its rounds")
 
+    def metric(self, column: str) -> float:
+        """A ``val_NAME`` field."""
+        value: float = getattr(self, column)
+        return value
+
     @property
     def drop(self) -> float:
         """How much worse the quality is than before the cut."""

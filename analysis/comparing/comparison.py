@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.reading.objectives import direction_of
 from analysis.reading.results import Results
 from analysis.reading.tasks import need_one_task
 from analysis.statistics.differences import paired_table
@@ -30,7 +29,7 @@ def compare(
     baseline: str | None = None,
     densities: Sequence[float] = DENSITIES,
     budgets: Sequence[float] | None = None,
-    value: str = "val_accuracy",
+    value: str | None = None,
     confidence: float = CONFIDENCE,
 ) -> pd.DataFrame:
     """Mean differences between groups at equal density and equal budget, paired by seed.
@@ -57,8 +56,8 @@ def compare(
     -------
     DataFrame
         a, b, density, budget; difference (mean of ``value`` of a minus that of b over common
-        runs; of a loss, less is better), low, high (Student-t, NaN with one run), n (common
-        runs: seeds, of each study), effect_size (Cohen's d of the paired differences, with
+        runs; of a loss or a perplexity, less is better), low, high (Student-t, NaN with one run), n
+        (common runs: seeds, of each study), effect_size (Cohen's d of the paired differences, with
         Hedges' correction; NaN below three runs), p_value (two-sided paired t-test; NaN below
         six runs), p_holm (corrected over all rows), networks_a and networks_b (how many networks
         each could choose its best from, on average). Where all differences are equal, effect
@@ -70,6 +69,7 @@ def compare(
         If there is no such group or column, a level or the confidence is impossible, or studies
         of different tasks are compared.
     """
+    value = results.quality.column if value is None else value
     table = scores(results, by, densities=densities, budgets=budgets, value=value)
     if by == "study":
         need_one_task(results, "a comparison of studies", _ACROSS_TASKS)
@@ -82,7 +82,7 @@ def plot_comparison(
     *,
     densities: Sequence[float] = DENSITIES,
     budget: float | None = None,
-    value: str = "val_accuracy",
+    value: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the best that each group reaches at each density, with intervals over seeds.
@@ -103,6 +103,7 @@ def plot_comparison(
     ax
         Where to draw; a new figure if unset.
     """
+    value = results.quality.column if value is None else value
     table = comparison_data(results, by, densities=densities, budget=budget, value=value)
     ax = axes_or_new(ax)
     if table.empty:
@@ -116,11 +117,12 @@ def plot_comparison(
     for number, (name, group) in enumerate(table.groupby("group", sort=True)):
         # A little apart, so that intervals at the same density do not hide each other.
         _draw_group(ax, group, styles[str(name)], 1.02 ** (number - (len(styles) - 1) / 2), run)
-    _look_at_the_means(ax, table, value)
+    metric = results.metric_of(value)
+    _look_at_the_means(ax, table, metric is not None and metric.unit == "share")
     log_axis(ax)
     ax.invert_xaxis()
     ax.set(xlabel="density at most (kept / prunable weights)", ylabel=f"best {label(value)}")
-    if direction_of(value) == "min":
+    if results.direction_of(value) == "min":
         ax.set_ylabel(f"best {label(value)} (less is better)")
     limit = "" if budget is None else f" within {budget:g} epochs"
     spread = f", {CONFIDENCE:.0%} intervals over {run}s" if table["n"].max() > 1 else f", one {run}"
@@ -149,12 +151,12 @@ def _draw_group(ax: Axes, group: pd.DataFrame, style: Look, apart: float, run: s
             )  # fmt: skip
 
 
-def _look_at_the_means(ax: Axes, table: pd.DataFrame, value: str) -> None:
+def _look_at_the_means(ax: Axes, table: pd.DataFrame, is_share: bool) -> None:
     """Cut off intervals that are wider than all differences: they would hide them."""
     low, high = table["mean"].min(), table["mean"].max()
-    margin = max(0.5 * (high - low), 1e-3)
+    margin = max(0.5 * (high - low), 1e-3 * abs(high), 1e-9)
     bottom, top = low - margin, high + margin
-    if value.endswith("accuracy"):
+    if is_share:
         bottom, top = max(bottom, 0.0), min(top, 1.0)
     if table["low"].min() < bottom or table["high"].max() > top:
         # A little more, so that a mark at the edge is whole.
@@ -171,7 +173,7 @@ def comparison_data(
     *,
     densities: Sequence[float] = DENSITIES,
     budget: float | None = None,
-    value: str = "val_accuracy",
+    value: str | None = None,
 ) -> pd.DataFrame:
     """Mean over seeds of each group's best at each density.
 
@@ -189,6 +191,7 @@ def comparison_data(
         would be of nothing.
     """
     need_one_task(results, "a mean over studies", _ACROSS_TASKS)
+    value = results.quality.column if value is None else value
     budgets = None if budget is None else (budget,)
     table = scores(results, by, densities=densities, budgets=budgets, value=value)
     table = table.sort_values(["group", "density"], ascending=[True, False], kind="stable")

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.fronts.hypervolumes import hypervolume, reference_point
-from analysis.reading.objectives import DEFAULT_OBJECTIVES, Objectives
+from analysis.fronts.hypervolumes import check_reference, hypervolume, reference_of
+from analysis.reading.candidates import is_candidate
+from analysis.reading.objectives import Objectives
 from analysis.reading.results import Results
 from analysis.reading.tasks import need_one_task
 from analysis.spending.spending import round_costs
@@ -22,7 +23,7 @@ def hypervolume_scores(
     results: Results,
     by: str = "study",
     *,
-    objectives: Objectives = DEFAULT_OBJECTIVES,
+    objectives: Objectives | None = None,
     reference: Mapping[str, float] | None = None,
     budgets: Sequence[float] | None = None,
 ) -> pd.DataFrame:
@@ -35,10 +36,10 @@ def hypervolume_scores(
     by
         What makes a group: ``"study"``, or a column of ``results.trials``.
     objectives
-        Columns of ``results.rounds`` and their directions.
+        Columns of ``results.rounds`` and their directions; unset: those of the studies.
     reference
-        A value for each objective; unset: :func:`analysis.reference_point` of all rounds, which
-        is the same for all groups.
+        A value for each objective; unset: as in :func:`analysis.hypervolume_history`, the same
+        for all groups.
     budgets
         Epochs that the trials of a group may have trained together on a seed, in the order in
         which they did, with the seed's dense run once; unset: no limit. Groups differ in how
@@ -59,9 +60,12 @@ def hypervolume_scores(
     """
     need_one_task(results, "a comparison of hypervolumes", "Compare each task by itself.")
     limits = dict.fromkeys(checked_levels("budgets", budgets) if budgets is not None else [np.inf])
-    corner = dict(reference_point(results.rounds, objectives) if reference is None else reference)
-    hypervolume(results.rounds.head(0), objectives, reference)  # refuses what is impossible
-    rounds = results.rounds.assign(group=groups_of(results, results.rounds, by))
+    objectives = results.objectives if objectives is None else objectives
+    if reference is not None:
+        check_reference(objectives, reference)
+    corner = dict(reference_of(results, objectives) if reference is None else reference)
+    groups = groups_of(results, results.rounds, by)
+    rounds = results.rounds.assign(group=groups, _counts=is_candidate(results))
     rows = []
     for (group, study, seed), run in rounds.groupby(["group", "study", "seed"], sort=True):
         run = run.sort_values("finished_at", kind="stable")
@@ -74,7 +78,7 @@ def hypervolume_scores(
                     "study": study,
                     "seed": seed,
                     "budget": budget,
-                    "hypervolume": hypervolume(within, objectives, corner) if len(within) else 0.0,
+                    "hypervolume": _volume(within[within["_counts"]], objectives, corner),
                     "networks": int((within["round"] > 0).sum()),
                     "spent_train_epochs": float(spent[len(within) - 1]) if len(within) else 0.0,
                 }
@@ -87,12 +91,16 @@ def hypervolume_scores(
     return table
 
 
+def _volume(networks: pd.DataFrame, objectives: Objectives, corner: Mapping[str, float]) -> float:
+    return hypervolume(networks, objectives, corner) if len(networks) else 0.0
+
+
 def compare_hypervolumes(
     results: Results,
     by: str = "study",
     *,
     baseline: str | None = None,
-    objectives: Objectives = DEFAULT_OBJECTIVES,
+    objectives: Objectives | None = None,
     reference: Mapping[str, float] | None = None,
     budgets: Sequence[float] | None = None,
     confidence: float = CONFIDENCE,

@@ -1,4 +1,4 @@
-"""Which network to take: the knee, the best at a size, the smallest at an accuracy."""
+"""Which network to take: the knee, the best at a size, the smallest at a quality."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 
 from analysis.fronts.pareto import pareto_front
-from analysis.reading.objectives import DEFAULT_OBJECTIVES, Objectives, costs, direction_of
+from analysis.reading.objectives import DEFAULT_OBJECTIVES, Objectives, costs
 from analysis.reading.results import Results
 from analysis.statistics.intervals import CONFIDENCE
 from analysis.statistics.levels import checked_levels
 from analysis.statistics.replicates import MEASURES, networks
 from analysis.statistics.scoring import DENSITIES
 from study.errors import UsageError, unknown_name
+from study.telling import is_tolerable
 
 RATIOS = (2.0, 4.0, 8.0, 16.0, 32.0)
 """Compression ratios at which Blalock et al. 2020 ask for operating points."""
@@ -66,12 +67,12 @@ def knee_point(
 def smallest_within(
     results: Results,
     drops: Sequence[float] = (0.0, 0.01, 0.02),
-    size: str = "density",
+    size: str | None = None,
     *,
     sure: bool = False,
     confidence: float = CONFIDENCE,
 ) -> pd.DataFrame:
-    """The smallest network that loses no more than a tolerated accuracy against dense.
+    """The smallest network that is no more than tolerated worse than dense.
 
     Of networks on several seeds the mean decides. Chosen on validation data, and so flattered:
     measure the chosen ones on test data and on new seeds.
@@ -81,10 +82,13 @@ def smallest_within(
     results
         What :func:`analysis.load` returned.
     drops
-        Tolerated drops, as fractions (0.01 is one point).
+        Tolerated drops of the study's quality: 0.01 is one point of an accuracy or another share,
+        0.01 of a score such as R², and 1 % of the dense network's value of an amount such as
+        perplexity.
     size
-        Column in which less is smaller: ``"density"`` or ``"train_epochs"``; or
-        ``"compression_ratio"`` and ``"theoretical_speedup"``, in which more is.
+        Column in which less is smaller: ``"density"``, ``"macs"``, ``"nonzero_parameters"`` or
+        ``"train_epochs"``; or ``"compression_ratio"`` and ``"theoretical_speedup"``, in which
+        more is. Unset: what the study makes small.
     sure
         Whether the whole interval of the drop must be tolerable, and not only its mean. Networks
         on one seed have no interval, and never are.
@@ -96,23 +100,27 @@ def smallest_within(
     DataFrame
         A row a tolerance, for each study: ``tolerated_drop`` and the columns of
         :func:`analysis.networks`, with standard deviations and intervals; NaN where no network
-        is good enough.
+        is good enough and meets the study's constraints.
 
     Raises
     ------
     UsageError
-        If ``size`` is no such column, a drop is no number, or ``confidence`` is no share.
+        If studies are judged by different metrics, ``size`` is no such column, a drop is no number,
+        or ``confidence`` is no share.
     """
+    size = results.size if size is None else size
     if size not in MEASURES:
         raise unknown_name("size", str(size), MEASURES)
     levels = checked_levels("drops", drops, low=-1.0)
-    decides = "drop_high" if sure else "accuracy_drop"
+    quality = results.quality
+    decides = "drop_high" if sure else quality.drop_column
 
     def fitting(table: pd.DataFrame, drop: float) -> pd.DataFrame:
-        return table[table[decides] <= drop + _ROUNDING]
+        dense = table[f"dense_{quality.name}"]
+        good: pd.Series = is_tolerable(quality, table[decides], dense, drop)
+        return table[good]
 
-    order = [size, "val_accuracy"], [direction_of(size) == "min", False]
-    return _chosen(results, "tolerated_drop", levels, fitting, order, confidence)
+    return _chosen(results, "tolerated_drop", levels, fitting, [size, quality.column], confidence)
 
 
 def best_at_density(
@@ -121,7 +129,7 @@ def best_at_density(
     *,
     confidence: float = CONFIDENCE,
 ) -> pd.DataFrame:
-    """The most accurate network that keeps no more than a share of the prunable weights.
+    """The best network that keeps no more than a share of the prunable weights.
 
     Parameters
     ----------
@@ -149,13 +157,14 @@ def best_at_density(
     def fitting(table: pd.DataFrame, density: float) -> pd.DataFrame:
         return table[table["density"] <= density * (1 + 1e-9)]
 
-    return _chosen(results, "at_most_density", levels, fitting, _BEST, confidence)
+    best = [results.quality.column, results.size]
+    return _chosen(results, "at_most_density", levels, fitting, best, confidence)
 
 
 def operating_points(
     results: Results, ratios: Sequence[float] = RATIOS, *, confidence: float = CONFIDENCE
 ) -> pd.DataFrame:
-    """The most accurate network near each compression ratio: from 0.8 to 1.25 times it.
+    """The best network near each compression ratio: from 0.8 to 1.25 times it.
 
     Parameters
     ----------
@@ -187,11 +196,8 @@ def operating_points(
     def fitting(table: pd.DataFrame, ratio: float) -> pd.DataFrame:
         return table[(table["compression_ratio"] / ratio).between(0.8, 1.25)]
 
-    return _chosen(results, "near_ratio", levels, fitting, _BEST, confidence)
-
-
-_BEST = ["val_accuracy", "density"], [False, True]
-"""The most accurate; of equals, the smaller."""
+    best = [results.quality.column, results.size]
+    return _chosen(results, "near_ratio", levels, fitting, best, confidence)
 
 
 def _chosen(
@@ -199,12 +205,13 @@ def _chosen(
     name: str,
     levels: Sequence[float],
     fitting: Callable[[pd.DataFrame, float], pd.DataFrame],
-    order: tuple[list[str], list[bool]],
+    by: list[str],
     confidence: float,
 ) -> pd.DataFrame:
-    """Of the networks of each study that fit a level, the first in an order."""
+    """Of the networks of each study that may be recommended and fit a level, the best in order."""
     table = networks(results, confidence)
-    by, ascending = order
+    table = table[table["meets_constraints"]]
+    ascending = [results.direction_of(name) == "min" for name in by]
     places, studies = [], []
     for study in results.parts or (results.name,):
         own = table[table["study"] == study]
@@ -219,4 +226,4 @@ def _chosen(
     chosen.insert(0, name, list(levels) * len(results.parts or (results.name,)))
     chosen["n"] = chosen["n"].fillna(0).astype("int64")
     chosen["round"] = chosen["round"].astype("Int64")
-    return chosen.drop(columns="recipe")
+    return chosen.drop(columns=["recipe", "meets_constraints"])

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.fronts.staircase import area_history
+from analysis.reading.candidates import has_figures, is_candidate
 from analysis.reading.objectives import DEFAULT_OBJECTIVES, Objectives, costs
 from analysis.reading.results import Results
 from analysis.spending.cost import elapsed_s
@@ -79,21 +80,23 @@ def hypervolume(
 
 def hypervolume_history(
     results: Results,
-    objectives: Objectives = DEFAULT_OBJECTIVES,
+    objectives: Objectives | None = None,
     reference: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
     """How the hypervolume grew with the budget, in the order in which rounds were finished.
 
-    The dense run that trials share is charged once (see :func:`analysis.round_costs`).
+    Networks that have diverged, or fail a constraint of their study, add nothing. The dense run
+    that trials share is charged once (see :func:`analysis.round_costs`).
 
     Parameters
     ----------
     results
         What :func:`analysis.load` returned.
     objectives
-        Columns of ``results.rounds`` and their directions.
+        Columns of ``results.rounds`` and their directions; unset: those of the study.
     reference
-        A value for each objective; unset: :func:`reference_point` of all the studies together.
+        A value for each objective; unset: a bound of each column, or for an amount such as
+        perplexity what is worse than dense by its own value, or than half of the networks.
 
     Returns
     -------
@@ -109,9 +112,15 @@ def hypervolume_history(
         As :func:`analysis.hypervolume`.
     """
     rounds = results.rounds
-    corner = _corner(rounds, objectives, reference)
-    signs = np.array([-1.0 if way == "max" else 1.0 for way in objectives.values()])
+    objectives = results.objectives if objectives is None else objectives
     values = costs(rounds, objectives)
+    values[~is_candidate(results)] = np.nan
+    if reference is None:
+        reference = reference_of(results, objectives)
+    else:
+        check_reference(objectives, reference)
+    signs = np.array([-1.0 if way == "max" else 1.0 for way in objectives.values()])
+    corner = signs * np.array([reference[name] for name in objectives])
     spent = round_costs(rounds)
     parts = [
         _history(rounds, values, spent, results.parts.get(study, results), rows, corner)
@@ -121,6 +130,34 @@ def hypervolume_history(
     table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
     table.attrs["reference"] = dict(zip(objectives, (corner * signs).tolist(), strict=True))
     return table
+
+
+def reference_of(results: Results, objectives: Objectives) -> dict[str, float]:
+    """The corner from which the hypervolumes of studies are measured.
+
+    As :func:`reference_point`, but 0 for any share or score of which more is better, 1 for a share
+    of which less is, and for an amount, which has no bound, what is worse by the dense network's
+    own value, or what half of the pruned networks do better than if that is worse still: one
+    network that has nearly diverged would make all others look the same.
+    """
+    rounds = results.rounds[has_figures(results)]
+    reference = reference_point(rounds, objectives)
+    for metric in results.metrics:
+        if metric.column not in objectives:
+            continue
+        upwards = metric.direction == "max"
+        if metric.unit != "amount":
+            natural = 0.0 if upwards else 1.0
+            bounded = upwards or metric.unit == "share"
+            reference[metric.column] = natural if bounded else reference[metric.column]
+            continue
+        values, is_dense = rounds[metric.column], rounds["round"] == 0
+        dense, middle = values[is_dense].mean(), values[~is_dense].median()
+        corners = [dense - abs(dense) if upwards else dense + abs(dense), middle]
+        known = [float(each) for each in corners if np.isfinite(each)]
+        if known:
+            reference[metric.column] = min(known) if upwards else max(known)
+    return reference
 
 
 def _rows_by_study(rounds: pd.DataFrame) -> list[tuple[str, np.ndarray]]:
@@ -181,19 +218,27 @@ def _volume_history(values: np.ndarray, corner: np.ndarray) -> tuple[np.ndarray,
 def _corner(
     points: pd.DataFrame, objectives: Objectives, reference: Mapping[str, float] | None
 ) -> np.ndarray:
-    given = reference_point(points, objectives) if reference is None else reference
-    if not isinstance(given, Mapping):
-        raise UsageError(f"reference: {given!r} is not a mapping of objectives to numbers")
-    missing = [name for name in objectives if name not in given]
-    if missing:
-        raise UsageError(f"reference: no value for {', '.join(missing)}")
     if reference is not None:
-        for name in objectives:
-            _check_reference(name, reference[name])
+        check_reference(objectives, reference)
+    given = reference_point(points, objectives) if reference is None else reference
     signs = [-1.0 if way == "max" else 1.0 for way in objectives.values()]
     return np.array([sign * given[name] for sign, name in zip(signs, objectives, strict=True)])
 
 
-def _check_reference(name: str, value: float) -> None:
-    if not (isinstance(value, Real) and np.isfinite(value)):
-        raise UsageError(f"reference: {name} is {value!r}; a finite number is allowed")
+def check_reference(objectives: Objectives, reference: Mapping[str, float]) -> None:
+    """Refuse a reference that is not a finite number for each objective.
+
+    Raises
+    ------
+    UsageError
+        It names what is missing or wrong.
+    """
+    if not isinstance(reference, Mapping):
+        raise UsageError(f"reference: {reference!r} is not a mapping of objectives to numbers")
+    missing = [name for name in objectives if name not in reference]
+    if missing:
+        raise UsageError(f"reference: no value for {', '.join(missing)}")
+    for name in objectives:
+        value = reference[name]
+        if not (isinstance(value, Real) and np.isfinite(value)):
+            raise UsageError(f"reference: {name} is {value!r}; a finite number is allowed")

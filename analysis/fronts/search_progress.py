@@ -8,7 +8,7 @@ from typing import Literal
 from matplotlib.axes import Axes
 
 from analysis.fronts.hypervolumes import hypervolume_history
-from analysis.reading.objectives import DEFAULT_OBJECTIVES, Objectives
+from analysis.reading.objectives import Objectives
 from analysis.reading.results import Results
 from analysis.style import MANY, axes_or_new, counted, entitle, label, legend, looks, say, tidy
 from study.errors import unknown_name
@@ -18,7 +18,7 @@ BUDGETS = ("networks", "train_epochs", "train_samples", "wall_s", "elapsed_s")
 
 def plot_hypervolume(
     results: Results,
-    objectives: Objectives = DEFAULT_OBJECTIVES,
+    objectives: Objectives | None = None,
     x: Literal["networks", "train_epochs", "train_samples", "wall_s", "elapsed_s"] = "train_epochs",
     reference: Mapping[str, float] | None = None,
     ax: Axes | None = None,
@@ -30,11 +30,11 @@ def plot_hypervolume(
     results
         What :func:`analysis.load` returned; each study has a line.
     objectives
-        Columns of ``results.rounds`` and their directions.
+        Columns of ``results.rounds`` and their directions; unset: those of the study.
     x
         The budget: a column of :func:`analysis.hypervolume_history`.
     reference
-        A value for each objective; unset: :func:`analysis.reference_point`.
+        A value for each objective; unset: as in :func:`analysis.hypervolume_history`.
     ax
         Where to draw; a new figure if unset.
 

@@ -8,7 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.fronts.attainment import attainment_surfaces
-from analysis.reading.objectives import DEFAULT_OBJECTIVES, Objectives, check_objectives
+from analysis.reading.candidates import is_candidate
+from analysis.reading.objectives import Objectives, check_objectives
 from analysis.reading.results import Results
 from analysis.reading.tasks import need_one_task
 from analysis.style import LOG_AXES, axes_or_new, entitle, label, legend, log_axis, looks, say, tidy
@@ -20,7 +21,7 @@ _COLOURS = {0.0: "#333333", 0.5: "#0072B2", 1.0: "#333333"}
 
 def plot_attainment(
     results: Results,
-    objectives: Objectives = DEFAULT_OBJECTIVES,
+    objectives: Objectives | None = None,
     by: str = "seed",
     ax: Axes | None = None,
 ) -> Axes:
@@ -31,7 +32,8 @@ def plot_attainment(
     results
         What :func:`analysis.load` returned.
     objectives
-        Two columns of ``results.rounds`` and their directions; the first is drawn upwards.
+        Two columns of ``results.rounds`` and their directions; the first is drawn upwards;
+        unset: the quality and the size of the study.
     by
         The column that tells the runs apart: ``"seed"`` or ``"study"``.
     ax
@@ -43,6 +45,8 @@ def plot_attainment(
         If there are not two objectives, a column does not exist, or the studies have different
         tasks.
     """
+    if objectives is None:
+        objectives = {results.quality.column: results.quality.direction, results.size: "min"}
     check_objectives(objectives)
     if len(objectives) != 2:
         raise UsageError(f"fronts of seeds are drawn in 2 objectives, not {len(objectives)}")
@@ -50,13 +54,15 @@ def plot_attainment(
     if not isinstance(by, str) or by not in results.rounds.columns:
         raise unknown_name("by", str(by), results.rounds.columns)
     y, x = objectives
-    parts = dict(iter(results.rounds.groupby("study", sort=False))) if by == "seed" else {}
+    # Runs of which no network counts attain nothing: their rows stay, without a value.
+    every = results.rounds.assign(**{y: results.rounds[y].where(is_candidate(results))})
+    parts = dict(iter(every.groupby("study", sort=False))) if by == "seed" else {}
     several = len(parts) > 1
     ax = axes_or_new(ax)
     where: Literal["post", "pre"] = "post" if objectives[x] == "min" else "pre"
     runs = 0
     styles = looks(str(name) for name in parts)
-    for study, rounds in (parts if several else {"": results.rounds}).items():
+    for study, rounds in (parts if several else {"": every}).items():
         surfaces = attainment_surfaces(rounds, objectives, by=by)
         runs = max(runs, int(surfaces["runs"].max()) if len(surfaces) else 0)
         for share, (name, style) in _NAMES.items():

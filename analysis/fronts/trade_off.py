@@ -9,8 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
-from analysis.fronts.pareto import pareto_front
-from analysis.reading.objectives import DEFAULT_OBJECTIVES, Objectives, check_objectives, costs
+from analysis.fronts.study_front import study_front
+from analysis.reading.candidates import has_figures
+from analysis.reading.objectives import Objectives, check_objectives, costs
 from analysis.reading.results import Results
 from analysis.reading.tasks import need_one_task
 from analysis.style import (
@@ -35,27 +36,30 @@ MOST_CIRCLES = 60
 """Points of the front up to which each is circled."""
 
 
-def pareto_data(results: Results, objectives: Objectives = DEFAULT_OBJECTIVES) -> pd.DataFrame:
+def pareto_data(results: Results, objectives: Objectives | None = None) -> pd.DataFrame:
     """Every network with its trial's way of retraining, and whether it is on the front.
 
-    Rounds with NaN in an objective are left out. The dense network is one row for each study
+    Diverged networks, and rounds without a value in an objective, are left out. The front is that
+    of :func:`study_front`. The dense network is one row for each study
     and seed, with ``round`` 0: all trials of a seed begin with the same. Each study has a front
     of its own.
 
     Returns
     -------
     DataFrame
-        study, trial_id, round, seed, the objectives, retrain, on_front (of its study); the index
+        study, trial_id, round, seed, the objectives (unset: the quality and the size of the study,
+        and the rest of what it optimises), retrain, on_front (of its study); the index
         is that of ``results.rounds``.
     """
     rounds = results.rounds
-    front = pareto_front(rounds, objectives, by="study")
-    usable = np.isfinite(costs(rounds, objectives)).all(axis=1)
+    front = study_front(results, objectives)
+    shown = _drawn(results) if objectives is None else objectives
+    usable = np.isfinite(costs(rounds, shown)).all(axis=1) & has_figures(results)
     dense = usable & (rounds["round"] == 0).to_numpy()
     again = np.zeros(len(rounds), dtype=bool)
     again[dense] = rounds[dense].duplicated(["study", "seed"]).to_numpy()
     kept = usable & (~again | rounds.index.isin(front.index))
-    columns = ["study", "trial_id", "round", "seed", *objectives]
+    columns = ["study", "trial_id", "round", "seed", *shown]
     points: pd.DataFrame = rounds.loc[kept, list(dict.fromkeys(columns))].copy()
     how = results.trials.drop_duplicates("trial_id").set_index("trial_id")["retrain"]
     points["retrain"] = points["trial_id"].map(how).astype("str")
@@ -63,9 +67,16 @@ def pareto_data(results: Results, objectives: Objectives = DEFAULT_OBJECTIVES) -
     return points
 
 
+def _drawn(results: Results) -> Objectives:
+    """The objectives of a study, its quality and its size before all others."""
+    quality = results.quality
+    axes: Objectives = {quality.column: quality.direction, results.size: "min"}
+    return {**axes, **results.objectives}
+
+
 def plot_pareto(
     results: Results,
-    objectives: Objectives = DEFAULT_OBJECTIVES,
+    objectives: Objectives | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw every network of every trial, and the front, in two objectives.
@@ -80,7 +91,7 @@ def plot_pareto(
         What :func:`analysis.load` returned.
     objectives
         Columns of ``results.rounds`` and their directions; the first is drawn upwards, the
-        second to the right.
+        second to the right; unset: those of the study, its quality upwards, its size to the right.
     ax
         Where to draw; a new figure if unset.
 
@@ -90,10 +101,11 @@ def plot_pareto(
         If there are fewer than two objectives, a column does not exist or holds no numbers, or
         the studies have different tasks.
     """
-    check_objectives(objectives)
-    if len(objectives) < 2:
+    axes = _drawn(results) if objectives is None else objectives
+    check_objectives(axes)
+    if len(axes) < 2:
         raise UsageError("a trade-off needs two objectives; see plot_rounds for one")
-    y, x = list(objectives)[:2]
+    y, x = list(axes)[:2]
     need_one_task(results, "a trade-off of studies", "Draw each of them on axes of its own.")
     points = pareto_data(results, objectives)
     several = len(results.parts) > 1
@@ -112,10 +124,10 @@ def plot_pareto(
     for study, of_study in front.groupby("study", sort=True):
         look = styles.get(str(study), Look("black", "o", "-"))
         name = f"front of {study} ({len(of_study)})" if several else f"front ({len(of_study)})"
-        _draw_front(ax, of_study, objectives, look, name)
+        _draw_front(ax, of_study, axes, look, name)
     if x in LOG_AXES and (points[x] > 0).all():
         log_axis(ax)
-    outside = _look_at_the_front(ax, pruned, front, y, objectives[y] == "max")
+    outside = _look_at_the_front(ax, pruned, front, y, axes[y] == "max")
     ax.set(xlabel=label(x), ylabel=label(y))
     networks = f"{counted(len(pruned), 'pruned network')}{outside}"
     entitle(ax, f"{networks}, {counted(pruned['trial_id'].nunique(), 'trial')}")
@@ -123,14 +135,12 @@ def plot_pareto(
     return ax
 
 
-def _draw_front(
-    ax: Axes, front: pd.DataFrame, objectives: Objectives, look: Look, name: str
-) -> None:
+def _draw_front(ax: Axes, front: pd.DataFrame, axes: Objectives, look: Look, name: str) -> None:
     """A staircase in two objectives, marks in more: there the front is no line."""
-    y, x = list(objectives)[:2]
-    line: Literal["-", "--", "-.", ":", ""] = look.line if len(objectives) == 2 else ""
+    y, x = list(axes)[:2]
+    line: Literal["-", "--", "-.", ":", ""] = look.line if len(axes) == 2 else ""
     if line:
-        where: Literal["post", "pre"] = "post" if objectives[x] == "min" else "pre"
+        where: Literal["post", "pre"] = "post" if axes[x] == "min" else "pre"
         ax.step(
             front[x], front[y], where=where, color=look.colour, linestyle=line, linewidth=1.3,
             zorder=3,

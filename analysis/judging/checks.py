@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.fronts.choosing import RATIOS, operating_points
+from analysis.reading.candidates import has_figures, with_figures
 from analysis.reading.results import Results
 from analysis.reading.tasks import differing_keys, differing_settings, task_name, tasks_of
 from analysis.statistics.replicates import networks
@@ -53,7 +54,8 @@ def checklist(results: Results) -> list[Check]:
     Blalock et al. 2020, "What is the state of neural network pruning?", section 6 and
     appendix B.
     """
-    return [check(results) for check in _CHECKS]
+    checks = (check(results) for check in _CHECKS)
+    return [check for check in checks if check is not None]
 
 
 def checklist_frame(results: Results) -> pd.DataFrame:
@@ -66,8 +68,8 @@ def checklist_frame(results: Results) -> pd.DataFrame:
 
 
 def _pruned(results: Results) -> pd.DataFrame:
-    rounds = results.rounds
-    return rounds[(rounds["round"] > 0) & rounds["val_accuracy"].notna()]
+    rounds = with_figures(results)
+    return rounds[rounds["round"] > 0]
 
 
 def _task_is_named(results: Results) -> Check:
@@ -78,9 +80,14 @@ def _task_is_named(results: Results) -> Check:
     ]
     names = "; ".join(sorted({task_name(task) for task in tasks_of(results).values()}))
     if all(known):
-        return Check(name, "PASS", f"{names}; top-1 accuracy on a validation split")
+        return Check(name, "PASS", f"{names}; {_metric(results)} on a validation split")
     remedy = "name dataset and model in [task]"
     return Check(name, "FAIL", "the study file does not name the task", remedy)
+
+
+def _metric(results: Results) -> str:
+    name = results.quality.name.replace("_", " ")
+    return "top-1 accuracy" if name == "accuracy" else name
 
 
 def _several_pairs(results: Results) -> Check:
@@ -114,7 +121,9 @@ def _both_costs(results: Results) -> Check:
     return Check(name, "PASS", "both, for every network")
 
 
-def _top_5(results: Results) -> Check:
+def _top_5(results: Results) -> Check | None:
+    if results.quality.name != "accuracy":
+        return None
     name = "top-1 and top-5 accuracy"
     reason = "top-1 only; of ten classes, or about as many, top-5 says little"
     return Check(name, "WARN", reason, "for data of a hundred classes or more, report top-5 too")
@@ -122,8 +131,8 @@ def _top_5(results: Results) -> Check:
 
 def _dense_control(results: Results) -> Check:
     name = "an unpruned control of the same seeds"
-    rounds = results.rounds
-    dense = rounds[(rounds["round"] == 0) & rounds["val_accuracy"].notna()]
+    rounds = with_figures(results)
+    dense = rounds[rounds["round"] == 0]
     with_dense = set(zip(dense["study"], dense["seed"], strict=True))
     pruned = _pruned(results)
     all_seeds = set(zip(pruned["study"], pruned["seed"], strict=True))
@@ -143,7 +152,7 @@ def _operating_points(results: Results) -> Check:
     if _pruned(results).empty:
         return Check(name, "FAIL", "no pruned network was measured", AGAIN)
     points = operating_points(results)
-    missing = points[points["val_accuracy"].isna()]
+    missing = points[points["trial_id"].isna()]
     if missing.empty:
         return Check(name, "PASS", "a network near each of 2, 4, 8, 16 and 32 x")
     by_study = missing.groupby("study", sort=False)["near_ratio"]
@@ -193,14 +202,17 @@ def _same_software(results: Results) -> Check:
 
 
 def _raw_figures(results: Results) -> Check:
-    name = "raw accuracies, not only differences"
-    missing = int(results.rounds["val_accuracy"].isna().sum())
+    metric = results.quality.name.replace("_", " ")
+    raw = "raw accuracies" if metric == "accuracy" else f"raw values of the {metric}"
+    name = f"{raw}, not only differences"
+    missing = int((~has_figures(results)).sum())
     if missing:
-        reason = f"{missing} of {len(results.rounds)} networks have no finite accuracy"
+        reason = f"{missing} of {len(results.rounds)} networks have no finite {metric}"
         return Check(name, "WARN", reason, "see why: prune-study table DIR trials")
     if _pruned(results).empty:
         return Check(name, "FAIL", "no pruned network was measured", AGAIN)
-    return Check(name, "PASS", "every round's accuracy and loss: prune-study table DIR rounds")
+    told = dict.fromkeys([metric, "loss"])
+    return Check(name, "PASS", f"every round's {' and '.join(told)}: prune-study table DIR rounds")
 
 
 def _baselines(results: Results) -> Check:
@@ -221,7 +233,7 @@ def _test_data(results: Results) -> Check:
     pruned = results.rounds[results.rounds["round"] > 0]
     ids = pd.MultiIndex.from_frame(pruned[["trial_id", "round"]])
     apart = pd.MultiIndex.from_frame(results.held_out[["trial_id", "round"]])
-    read = pruned["test_accuracy"].notna() | ids.isin(apart)
+    read = pruned[results.quality.test_column].notna() | ids.isin(apart)
     if not read.any():
         return Check(name, "PASS", "test data were not read for any pruned network")
     networks_read = int(read.sum())
@@ -252,7 +264,7 @@ def _nothing_hidden(results: Results) -> Check:
     return Check(name, "PASS" if len(results.trials) else "FAIL", said)
 
 
-_CHECKS: tuple[Callable[[Results], Check], ...] = (
+_CHECKS: tuple[Callable[[Results], Check | None], ...] = (
     _task_is_named,
     _several_pairs,
     _both_costs,

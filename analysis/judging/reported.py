@@ -12,7 +12,7 @@ Network = tuple[str, int]
 
 
 def headline_networks(results: Results) -> list[Network]:
-    """The smallest networks within 0, 1 and 2 points of dense, each once."""
+    """The smallest networks within each tolerance of dense, each once."""
     found = smallest_within(results).dropna(subset=["trial_id", "round"])
     return _networks(found)
 

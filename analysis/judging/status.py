@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.fronts.pareto import pareto_front
+from analysis.fronts.study_front import study_front
 from analysis.reading.loading import Results
 from analysis.reading.visible import visible
 from analysis.statistics.replicates import searched
@@ -36,7 +36,8 @@ def study_status(results: Results) -> dict[str, Any]:
     """
     trials, rounds = results.trials, results.rounds
     asked = searched(results).trials
-    front = pareto_front(rounds[rounds["round"] > 0])
+    front, quality = study_front(results), results.quality
+    columns = list(dict.fromkeys(["density", results.size, quality.column, *results.objectives]))
     return {
         "study": results.name,
         "state": study_state(results),
@@ -50,16 +51,19 @@ def study_status(results: Results) -> dict[str, Any]:
                 "round": _plain(row.rounds_finished),
                 "rounds": _plain(row.rounds),
                 "density": _plain(row.density),
-                "val_accuracy": _plain(row.val_accuracy),
+                quality.column: _plain(getattr(row, quality.column)),
             }
             for row in trials[trials["status"] == "running"].itertuples()
         ],
         "errors": {
             row.trial_id: row.error for row in trials[trials["status"] == "errored"].itertuples()
         },
+        "quality": quality.name,
+        "size": results.size,
+        "constraints": [str(constraint) for constraint in results.constraints],
         "front": [
             {key: _plain(value) for key, value in row.items()}
-            for row in front[["trial_id", "round", "density", "val_accuracy"]].to_dict("records")
+            for row in front[["trial_id", "round", *columns]].to_dict("records")
         ],
         "problems": results.problems,
     }
@@ -73,17 +77,20 @@ def status_text(status: dict[str, Any]) -> str:
         f"{status['study']}: {status['state']}, {counts or 'no trial yet'} of "
         f"{status['num_samples']}{replicates}; {status['rounds_finished']} pruned networks",
     ]
+    quality, size = status["quality"], status["size"]
     lines += [
         f"  running {trial['trial_id']}: round {trial['round']}/{trial['rounds']}, "
-        f"density {_number(trial['density'])}, accuracy {_number(trial['val_accuracy'])}"
+        f"density {_number(trial['density'])}, {quality} {_number(trial[f'val_{quality}'])}"
         for trial in status["running"]
     ]
     lines += [f"  failed {trial}: {error}" for trial, error in status["errors"].items()]
     lines += [f"  {file} {problem}" for file, problem in status["problems"].items()]
     if status["front"]:
-        lines.append("front (accuracy, density):")
+        lines.append(f"front ({quality}, {size}):")
+    elif status["constraints"] and status["rounds_finished"]:
+        lines.append(f"front: no network meets {' and '.join(status['constraints'])}")
     lines += [
-        f"  {point['val_accuracy']:.4f}  {point['density']:.4f}  "
+        f"  {_number(point[f'val_{quality}'])}  {_number(point[size])}  "
         f"trial {point['trial_id']} round {point['round']}"
         for point in status["front"]
     ]
@@ -97,4 +104,4 @@ def _plain(value: Any) -> Any:
 
 
 def _number(value: float | None) -> str:
-    return "?" if value is None else f"{value:.4f}"
+    return "?" if value is None else f"{value:.4f}" if abs(value) < 1000 else f"{value:,.0f}"

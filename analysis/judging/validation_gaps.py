@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
+from analysis.reading.candidates import with_figures
+from analysis.reading.metrics import worse_by
 from analysis.reading.results import Results
 from analysis.statistics.intervals import Interval, t_interval
 
 
 def validation_gap(results: Results) -> pd.DataFrame:
-    """Validation against test accuracy of every network that was measured on test data.
+    """Validation against test figures of every network that was measured on test data.
 
     Returns
     -------
     DataFrame
-        study, trial_id, round, seed, density, val_accuracy, test_accuracy, gap (validation minus
-        test). Empty where test data were not read.
+        study, trial_id, round, seed, density, ``val_NAME`` and ``test_NAME`` of the quality, gap
+        (how much worse on test data). Empty where test data were not read.
     """
-    columns = ["study", "trial_id", "round", "seed", "density", "val_accuracy", "test_accuracy"]
-    table = results.rounds.loc[results.rounds["test_accuracy"].notna(), columns]
-    table = table.assign(gap=table["val_accuracy"] - table["test_accuracy"])
+    quality = results.quality
+    value, test = quality.column, quality.test_column
+    rounds = with_figures(results)
+    columns = ["study", "trial_id", "round", "seed", "density", value, test]
+    table: pd.DataFrame = rounds.loc[np.isfinite(rounds[test]), columns].copy()
+    table["gap"] = worse_by(quality, table[value], table[test])
     return table.reset_index(drop=True)
 
 

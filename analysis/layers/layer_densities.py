@@ -6,8 +6,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from analysis.fronts.pareto import pareto_front
-from analysis.reading.objectives import DEFAULT_OBJECTIVES, Objectives
+from analysis.fronts.study_front import study_front
+from analysis.reading.objectives import Objectives
 from analysis.reading.results import Results
 from analysis.style import axes_or_new, entitle, say, short
 
@@ -18,7 +18,7 @@ MOST_NUMBERS = 30
 """Layers up to which each cell has its number."""
 
 
-def front_layers(results: Results, objectives: Objectives = DEFAULT_OBJECTIVES) -> pd.DataFrame:
+def front_layers(results: Results, objectives: Objectives | None = None) -> pd.DataFrame:
     """Every layer of every pruned network on the front.
 
     Returns
@@ -26,7 +26,8 @@ def front_layers(results: Results, objectives: Objectives = DEFAULT_OBJECTIVES) 
     DataFrame
         The rows of ``results.layers``, with ``total_density`` and the objectives of the network.
     """
-    front = pareto_front(results.rounds, objectives)
+    objectives = results.objectives if objectives is None else objectives
+    front = study_front(results, objectives)
     front = front[front["round"] > 0]
     columns = [name for name in objectives if name != "density"]
     keys = front[["trial_id", "round", "density", *columns]]
@@ -36,7 +37,7 @@ def front_layers(results: Results, objectives: Objectives = DEFAULT_OBJECTIVES) 
 
 def layer_density_data(
     results: Results,
-    objectives: Objectives = DEFAULT_OBJECTIVES,
+    objectives: Objectives | None = None,
     most_points: int = MOST_POINTS,
 ) -> pd.DataFrame:
     """Density of each layer (row, in the network's order) in networks on the front (columns).
@@ -55,7 +56,7 @@ def layer_density_data(
 
 
 def plot_layer_densities(
-    results: Results, objectives: Objectives = DEFAULT_OBJECTIVES, ax: Axes | None = None
+    results: Results, objectives: Objectives | None = None, ax: Axes | None = None
 ) -> Axes:
     """Draw what the networks on the front keep of each layer.
 
@@ -64,7 +65,7 @@ def plot_layer_densities(
     results
         What :func:`analysis.load` returned.
     objectives
-        What the front is a front of.
+        What the front is a front of; unset: what the study optimises.
     ax
         Where to draw; a new figure if unset.
     """

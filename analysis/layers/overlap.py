@@ -10,9 +10,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from analysis.fronts.pareto import pareto_front
+from analysis.fronts.study_front import study_front
 from analysis.reading.files.masks import read_masks
-from analysis.reading.objectives import DEFAULT_OBJECTIVES, Objectives
 from analysis.reading.results import Results
 from analysis.style import axes_or_new, entitle, say
 from study.errors import UsageError, unknown_name
@@ -70,11 +69,9 @@ def mask_overlap(results: Results, networks: Sequence[Network] | None = None) ->
     return pd.DataFrame(rows, columns=columns)
 
 
-def front_networks(
-    results: Results, objectives: Objectives = DEFAULT_OBJECTIVES, most: int = MOST_NETWORKS
-) -> list[Network]:
+def front_networks(results: Results, most: int = MOST_NETWORKS) -> list[Network]:
     """Pruned networks of the front, spread evenly over it, the densest first."""
-    front = pareto_front(results.rounds, objectives)
+    front = study_front(results)
     front = front[front["round"] > 0].sort_values("density", ascending=False)
     if len(front) > most:
         step = (len(front) - 1) / max(most - 1, 1)

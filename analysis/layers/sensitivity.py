@@ -15,6 +15,8 @@ from analysis.reading.sensitivity import read_conditional
 from analysis.statistics.intervals import CONFIDENCE, t_intervals
 from analysis.style import axes_or_new, entitle, label, legend, look, say, short, tidy
 from study.errors import UsageError, unknown_name
+from study.records import MetricRecord
+from study.telling import scale, tolerance_text
 
 MOST_CURVES = 8
 """Layers with a colour of their own; of more, the most and the least sensitive."""
@@ -26,7 +28,7 @@ NO_SCAN = "this study has no sensitivity scan;\nprune-study sensitivity makes on
 
 
 def sensitivity_data(results: Results, confidence: float = CONFIDENCE) -> pd.DataFrame:
-    """Accuracy drop of each layer at each sparsity, with a Student-t interval over seeds.
+    """Drop of the quality of each layer at each sparsity, with a Student-t interval over seeds.
 
     Returns
     -------
@@ -35,9 +37,10 @@ def sensitivity_data(results: Results, confidence: float = CONFIDENCE) -> pd.Dat
         high are NaN. Layers are in the order of the scan.
     """
     by = ["study", "layer", "recovery_epochs", "sparsity"]
-    scan = results.sensitivity.dropna(subset=["accuracy_drop"])
+    drop = results.quality.drop_column
+    scan = results.sensitivity.dropna(subset=[drop])
     place = {name: number for number, name in enumerate(scan["layer"].unique())}
-    table = t_intervals(scan, "accuracy_drop", by, confidence)
+    table = t_intervals(scan, drop, by, confidence)
     table["_place"] = table["layer"].map(place)
     order = ["study", "_place", "recovery_epochs", "sparsity"]
     return table.sort_values(order, ignore_index=True).drop(columns="_place")
@@ -46,7 +49,7 @@ def sensitivity_data(results: Results, confidence: float = CONFIDENCE) -> pd.Dat
 def sensitivity_thresholds(
     results: Results, drop: float = 0.01, confidence: float = CONFIDENCE
 ) -> pd.DataFrame:
-    """The most that can be taken from each layer alone at a tolerated drop in accuracy.
+    """The most that can be taken from each layer alone at a tolerated drop of the quality.
 
     Between the levels of the scan the curve is a straight line. The threshold is where the curve
     first passes the tolerated drop: a curve that comes back down behind it earns nothing.
@@ -56,7 +59,7 @@ def sensitivity_thresholds(
     results
         What :func:`analysis.load` returned.
     drop
-        Tolerated drop, as a fraction (0.01 is one point).
+        Tolerated drop: 0.01 is one point of a share, 0.01 of a score, 1 % of an amount.
     confidence
         Of the interval over seeds.
 
@@ -75,10 +78,11 @@ def sensitivity_thresholds(
     """
     if not 0 <= drop < float("inf"):
         raise UsageError(f"drop: {drop} is not a finite number of at least 0, such as 0.01")
-    scan = results.sensitivity.dropna(subset=["accuracy_drop"])
+    quality = results.quality
+    scan = _relative_drops(results).dropna(subset=[quality.drop_column])
     rows = []
     for key, curve in scan.groupby(["study", "layer", "recovery_epochs", "seed"], sort=False):
-        levels = curve.groupby("sparsity")["accuracy_drop"].mean().sort_index()
+        levels = curve.groupby("sparsity")[quality.drop_column].mean().sort_index()
         reached, censored = first_crossing(levels.index.to_numpy(), levels.to_numpy(), drop)
         rows.append((*key, reached, censored))
     names = ["study", "layer", "recovery_epochs", "seed", "sparsity", "censored"]
@@ -98,6 +102,23 @@ def sensitivity_thresholds(
     return table.sort_values(["study", "sparsity"], ascending=[True, False], ignore_index=True)
 
 
+def _relative_drops(results: Results) -> pd.DataFrame:
+    """The scan with its drops on the scale of tolerances: of amounts, as a share of dense."""
+    quality, scan = results.quality, results.sensitivity
+    drops = scan[quality.drop_column] / _scales(results)
+    # What diverged is worse than any tolerance; it is not unknown.
+    drops = drops.where(np.isfinite(scan[quality.column]), np.inf)
+    return scan.assign(**{quality.drop_column: drops})
+
+
+def _scales(results: Results) -> pd.Series:
+    """What a tolerance of 1 is at each level of the scan, in the unit of the drops."""
+    quality, scan = results.quality, results.sensitivity
+    drops, found = scan[quality.drop_column], scan[quality.column]
+    before = found + drops if quality.direction == "max" else found - drops
+    return pd.Series(scale(quality, before), index=scan.index, dtype="float64")
+
+
 def conditional_sensitivity(
     results: Results, trial_id: str, round: int | None = None
 ) -> pd.DataFrame:
@@ -115,8 +136,9 @@ def conditional_sensitivity(
     Returns
     -------
     DataFrame
-        layer, sparsity, val_accuracy, accuracy_drop (against the network as it is), and the
-        ``density`` of the layer in it: levels below 1 - density take nothing away.
+        layer, sparsity, ``val_NAME`` and ``NAME_drop`` of the task's quality (against the network
+        as it is), and the ``density`` of the layer in it: levels below 1 - density take nothing
+        away.
 
     Raises
     ------
@@ -136,7 +158,8 @@ def conditional_sensitivity(
     layers = results.layers
     own = layers[(layers["trial_id"] == trial_id) & (layers["round"] == found["round"].iloc[0])]
     density = own.set_index("layer")["density"]
-    columns = ["layer", "sparsity", "val_accuracy", "accuracy_drop"]
+    drop = next(name for name in found.columns if name.endswith("_drop"))
+    columns = ["layer", "sparsity", f"val_{drop.removesuffix('_drop')}", drop]
     return found[columns].assign(density=found["layer"].map(density))
 
 
@@ -165,7 +188,8 @@ def plot_sensitivity(results: Results, drop: float | None = 0.01, ax: Axes | Non
     results
         What :func:`analysis.load` returned.
     drop
-        A tolerated drop to draw as a line, or None.
+        A tolerated drop to draw as a line, or None; of amounts it is relative, and the line at
+        that share of the mean dense network.
     ax
         Where to draw; a new figure if unset.
     """
@@ -195,13 +219,16 @@ def plot_sensitivity(results: Results, drop: float | None = 0.01, ax: Axes | Non
         if len(ranked) <= MOST_BANDS:
             ax.fill_between(x, curve["low"], curve["high"], color=style.colour, alpha=0.15,
                             linewidth=0, zorder=2)  # fmt: skip
+    quality = results.quality
     if drop is not None:
-        ax.axhline(drop, color="#555555", linestyle=":", linewidth=1, zorder=1,
-                   label=f"drop of {100 * drop:g} point{'' if drop == 0.01 else 's'}")  # fmt: skip
+        place_of_line = drop * float(_scales(results).mean())
+        ax.axhline(place_of_line, color="#555555", linestyle=":", linewidth=1, zorder=1,
+                   label=f"drop of {tolerance_text(quality, drop)}")  # fmt: skip
     _sparsity_axis(ax, table["sparsity"])
     seeds = int(table["n"].max())
     ax.set(
-        xlabel="sparsity of this layer alone (others as they were)", ylabel=label("accuracy_drop")
+        xlabel="sparsity of this layer alone (others as they were)",
+        ylabel=f"{_worse(quality)} in {label(quality.column)}",
     )
     entitle(ax, _title(seeds, float(table["recovery_epochs"].max())))
     legend(ax)
@@ -209,7 +236,9 @@ def plot_sensitivity(results: Results, drop: float | None = 0.01, ax: Axes | Non
 
 
 def plot_sensitivity_map(results: Results, ax: Axes | None = None) -> Axes:
-    """Draw the mean accuracy drop of every layer (row) at every sparsity (column), in points.
+    """Draw the mean drop of the quality of every layer (row) at every sparsity (column).
+
+    A share's drops are in points, an amount's in percent of the dense network's value.
 
     Parameters
     ----------
@@ -218,17 +247,21 @@ def plot_sensitivity_map(results: Results, ax: Axes | None = None) -> Axes:
     ax
         Where to draw; a new figure if unset.
     """
+    quality = results.quality
     table = sensitivity_map_data(results)
+    if quality.unit == "amount":
+        table = table / float(_scales(results).mean())
     ax = axes_or_new(ax, height=min(1.6 + 0.3 * max(len(table), 1), 14.0))
     if table.empty:
         return say(ax, NO_SCAN)
-    drawn = 100 * table
+    name, (unit, factor) = quality.name.replace("_", " "), _UNITS[quality.unit]
+    drawn = factor * table
     drawn.columns = pd.Index([f"{100 * level:.3g} %" for level in table.columns])
     drawn.index = pd.Index([short(str(name)) for name in table.index])
     sns.heatmap(
         drawn, ax=ax, cmap="cividis_r", vmin=0, vmax=max(float(drawn.max().max()), 1e-9),
-        annot=drawn.size <= 400, fmt=".1f", annot_kws={"fontsize": 7},
-        cbar_kws={"label": "accuracy drop (points)"}, yticklabels="auto",
+        annot=drawn.size <= 400, fmt=".1f" if factor > 1 else ".3f", annot_kws={"fontsize": 7},
+        cbar_kws={"label": f"{name} {_worse(quality)}{unit}"}, yticklabels="auto",
         rasterized=drawn.size > 2000,
     )  # fmt: skip
     ax.set(xlabel="sparsity of this layer alone", ylabel="")
@@ -239,8 +272,16 @@ def plot_sensitivity_map(results: Results, ax: Axes | None = None) -> Axes:
     return ax
 
 
+_UNITS = {"share": (" (points)", 100), "score": ("", 1), "amount": (" (%)", 100)}
+"""What drops are drawn in, by the unit of the metric."""
+
+
+def _worse(quality: MetricRecord) -> str:
+    return "drop" if quality.direction == "max" else "rise"
+
+
 def sensitivity_map_data(results: Results) -> pd.DataFrame:
-    """Mean accuracy drop (a fraction) of each layer (row) at each sparsity (column)."""
+    """Mean drop, in the quality's own unit, of each layer (row) at each sparsity (column)."""
     table = _longest_recovery(sensitivity_data(results))
     names = table["layer"]
     if table["study"].nunique() > 1:

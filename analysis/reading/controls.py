@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.reading.files.lines import whole_lines
 from analysis.reading.files.problems import refuse_newer
+from analysis.reading.metrics import Metrics
 from study.records import (
     CONTROLS_DIR,
     ORIGIN_FILE,
@@ -20,13 +21,10 @@ from study.records import (
 )
 from study.storage import Folder
 
-CONTROL_COLUMNS = ("control", "role", "of", "replicate", "seed", "round", "density",
-                   "val_accuracy", "val_loss", "train_epochs", "train_samples")  # fmt: skip
 
-TEST_COLUMNS = ("trial_id", "round", "test_accuracy", "test_loss", "examples", "read_at")
-
-
-def read_controls(folder: Folder, study: str, problems: dict[str, str]) -> pd.DataFrame:
+def read_controls(
+    folder: Folder, study: str, metrics: Metrics, problems: dict[str, str]
+) -> pd.DataFrame:
     """One row a control: the last round that it was to reach, beside its replicate's name."""
     rows = []
     for name in folder.folders(CONTROLS_DIR):
@@ -40,8 +38,10 @@ def read_controls(folder: Folder, study: str, problems: dict[str, str]) -> pd.Da
             rows.append({**rounds[-1], **own, "control": name})
         elif origin and rounds and place not in problems:
             problems[place] = f"ended before round {origin[0].get('round')}"
-    frame = pd.DataFrame(rows, columns=list(CONTROL_COLUMNS))
-    frame = frame.astype({"val_accuracy": "float64", "val_loss": "float64", "density": "float64"})
+    figures = [metric.column for metric in metrics]
+    columns = ["control", "role", "of", "replicate", "seed", "round", "density", *figures]
+    frame = pd.DataFrame(rows, columns=[*columns, "train_epochs", "train_samples"])
+    frame = frame.astype(dict.fromkeys(["density", *figures], "float64"))
     frame.insert(0, "study", pd.Series(study, index=frame.index, dtype="str"))
     return frame
 
@@ -57,26 +57,29 @@ def replicates_among(folder: Folder, ids: Sequence[str], problems: dict[str, str
     return pd.Series(of, dtype="str")
 
 
-def read_held_out(folder: Folder, study: str, problems: dict[str, str]) -> pd.DataFrame:
-    """One row a network whose test figures were read: trial_id, round, test_accuracy, test_loss."""
+def read_held_out(
+    folder: Folder, study: str, metrics: Metrics, problems: dict[str, str]
+) -> pd.DataFrame:
+    """One row a network whose test figures were read: trial_id, round, ``test_NAME`` a metric."""
     rows = _records(folder, problems, TEST_FILE) if folder.exists(TEST_FILE) else []
-    frame = pd.DataFrame(rows, columns=list(TEST_COLUMNS))
-    frame = frame.astype({"test_accuracy": "float64", "test_loss": "float64"})
+    figures = [metric.test_column for metric in metrics]
+    frame = pd.DataFrame(rows, columns=["trial_id", "round", *figures, "examples", "read_at"])
+    frame = frame.astype(dict.fromkeys(figures, "float64"))
     frame.insert(0, "study", pd.Series(study, index=frame.index, dtype="str"))
     return frame
 
 
 def add_test_figures(
-    rounds: pd.DataFrame, folder: Folder, problems: dict[str, str]
+    rounds: pd.DataFrame, folder: Folder, metrics: Metrics, problems: dict[str, str]
 ) -> pd.DataFrame:
-    """The same rounds; those whose networks were read on the test split have its accuracy."""
+    """The same rounds; those whose networks were read on the test split have its figures."""
     if not folder.exists(TEST_FILE):
         return rounds
-    read = read_held_out(folder, "", problems).drop_duplicates(["trial_id", "round"], keep="last")
-    accuracy = read.set_index(["trial_id", "round"])["test_accuracy"]
+    read = read_held_out(folder, "", metrics, problems)
+    read = read.drop_duplicates(["trial_id", "round"], keep="last")
+    figures = read.set_index(["trial_id", "round"])[[metric.test_column for metric in metrics]]
     keys = pd.MultiIndex.from_frame(rounds[["trial_id", "round"]])
-    found = pd.Series(accuracy.reindex(keys).to_numpy(), index=rounds.index)
-    return rounds.assign(test_accuracy=found.fillna(rounds["test_accuracy"]))
+    return rounds.assign(**{str(name): figures[name].reindex(keys).to_numpy() for name in figures})
 
 
 def _records(folder: Folder, problems: dict[str, str], *parts: str) -> list[dict[str, Any]]:

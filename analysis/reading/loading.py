@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from analysis.reading.files.completeness import compare_with_outcomes, is_trial
 from analysis.reading.files.documents import is_over, read_document, read_documents, read_events
 from analysis.reading.files.problems import ProblemWarning
 from analysis.reading.files.trial_lines import read_rounds
+from analysis.reading.metrics import Metrics, read_metrics
 from analysis.reading.names import distinct_names
 from analysis.reading.results import Results, name_study
 from analysis.reading.trials import last_rows, trials_frame
@@ -44,9 +45,9 @@ _FIRST_COLUMNS = (
     "theoretical_speedup",
     "macs",
     "nonzero_parameters",
-    "val_accuracy",
-    "val_loss",
-    "test_accuracy",
+)
+
+_THEN_COLUMNS = (
     "train_epochs",
     "wall_s",
     "stop_reason",
@@ -55,6 +56,7 @@ _FIRST_COLUMNS = (
     "train_samples",
     "finished_at",
 )
+"""After the metrics."""
 
 
 def load(
@@ -116,6 +118,7 @@ def _load_one(folder: Folder, cache: bool | None) -> Results:
         raise UsageError(f"{folder.location}/{STUDY_FILE} is damaged: {error}") from error
     name = str(config.get("study", {}).get("name", folder.name))
     problems: dict[str, str] = {}
+    metrics = read_metrics(folder, problems)
     folders = folder.folders(TRIALS_DIR)
     # Outcomes before rounds: what ends in between has more rounds than expected, not fewer.
     plans = read_documents(folder, folders, PLAN_FILE, problems)
@@ -128,9 +131,9 @@ def _load_one(folder: Folder, cache: bool | None) -> Results:
     ids = [trial_id for trial_id, _, _ in trials_and_documents]
     plans = [plan for _, plan, _ in trials_and_documents]
     outcomes = [outcome for _, _, outcome in trials_and_documents]
-    table = read_rounds(folder, ids, problems, cache)
+    table = read_rounds(folder, ids, metrics, problems, cache)
     events = read_events(folder, problems)
-    trials = trials_frame(ids, plans, outcomes, table, is_over(events))
+    trials = trials_frame(ids, plans, outcomes, table, metrics, is_over(events))
     trials["replicate_of"] = replicates_among(folder, ids, problems)
     reached = np.where(trials["density"].notna(), trials["rounds_finished"], -1)
     compare_with_outcomes(ids, plans, outcomes, reached, problems)
@@ -138,17 +141,22 @@ def _load_one(folder: Folder, cache: bool | None) -> Results:
     return Results(
         name=name,
         trials=trials,
-        rounds=add_test_figures(_rounds_frame(table, trials, name), folder, problems),
+        rounds=add_test_figures(
+            _rounds_frame(table, trials, name, metrics), folder, metrics, problems
+        ),
         events=events,
         config=config,
         provenance=read_document(folder, PROVENANCE_FILE, problems),
         problems=problems,
         folders=(folder,),
+        metrics=metrics,
         cache=cache,
     )
 
 
-def _rounds_frame(table: pa.Table, trials: pd.DataFrame, name: str) -> pd.DataFrame:
+def _rounds_frame(
+    table: pa.Table, trials: pd.DataFrame, name: str, metrics: Metrics
+) -> pd.DataFrame:
     reasons = np.full(table.num_rows, None, dtype=object)
     last, has = last_rows(table, len(trials))
     reasons[last] = trials["stop_reason"].to_numpy(dtype=object)[has]
@@ -165,7 +173,12 @@ def _rounds_frame(table: pa.Table, trials: pd.DataFrame, name: str) -> pd.DataFr
         elif column == "finished_at":
             values = _timestamps(values)
         columns[column] = values
-    order = [each for each in _FIRST_COLUMNS if each in columns]
+    of_metrics = [metric.column for metric in metrics]
+    # On the test split a few networks are read at the end; of the others it is not known.
+    unread = pa.nulls(table.num_rows, pa.float64())
+    columns |= {metric.test_column: unread for metric in metrics}
+    of_metrics += [metric.test_column for metric in metrics]
+    order = [each for each in (*_FIRST_COLUMNS, *of_metrics, *_THEN_COLUMNS) if each in columns]
     order += [each for each in columns if each not in order and each != "schema_version"]
     arranged = pa.table({each: columns.pop(each) for each in order})
     frame: pd.DataFrame = arranged.to_pandas()
@@ -179,6 +192,10 @@ def _timestamps(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     except pa.ArrowInvalid:
         parsed = pd.to_datetime(texts.to_pandas(), utc=True, format="ISO8601", errors="coerce")
         return pa.chunked_array([pa.array(parsed, kind)])
+
+
+def _union(several: Iterable[Metrics]) -> Metrics:
+    return tuple(dict.fromkeys(metric for metrics in several for metric in metrics))
 
 
 def _together(parts: Mapping[str, Results]) -> Results:
@@ -201,5 +218,6 @@ def _together(parts: Mapping[str, Results]) -> Results:
             for file, text in part.problems.items()
         },
         folders=tuple(part.folders[0] for part in results),
+        metrics=_union(part.metrics for part in results),
         parts=dict(parts),
     )

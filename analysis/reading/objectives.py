@@ -9,30 +9,20 @@ import numpy as np
 import pandas as pd
 
 from study.errors import UsageError, unknown_name
+from study.objectives import column_of
+from study.records import MetricRecord
 
 Objectives = Mapping[str, Literal["max", "min"]]
 
 DEFAULT_OBJECTIVES: Objectives = {"val_accuracy": "max", "density": "min"}
-
-COLUMN_OF = {
-    "accuracy": "val_accuracy",
-    "loss": "val_loss",
-    "parameters": "nonzero_parameters",
-}
-"""Short names of objectives in a study file, where they differ from the column."""
+"""Of functions that are given points alone; those that are given results take the study's own."""
 
 
-def objectives_of(config: Mapping[str, Any]) -> Objectives:
-    """The objectives of a study file, as columns of a round."""
+def objectives_of(config: Mapping[str, Any], quality: MetricRecord) -> Objectives:
+    """The objectives of a study file, as columns of a round; unset ones are quality and density."""
     given = config.get("objectives") or {}
-    columns = {COLUMN_OF.get(name, name): way for name, way in given.items()}
-    return columns or DEFAULT_OBJECTIVES
-
-
-def direction_of(column: str) -> Literal["max", "min"]:
-    """Whether more of a column is better, or less."""
-    more = ("sparsity", "compression_ratio", "theoretical_speedup")
-    return "max" if column.endswith("accuracy") or column in more else "min"
+    columns = {column_of(name): way for name, way in given.items()}
+    return columns or {quality.column: quality.direction, "density": "min"}
 
 
 def numbers_of(points: pd.DataFrame, field: str, column: str) -> np.ndarray:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
 from analysis.reading.controls import read_controls, read_held_out
 from analysis.reading.files.problems import told_problems
 from analysis.reading.layers import read_layers
+from analysis.reading.metrics import CLASSIFIER, Metrics, shared_quality
 from analysis.reading.objectives import Objectives, objectives_of
 from analysis.reading.sensitivity import read_sensitivity
+from study.objectives import Constraint, quality_of, size_of
+from study.records import MetricRecord
 from study.storage import Folder
 
 
@@ -39,6 +42,8 @@ class Results:
         Files that could not be read, and why.
     folders
         Where it was read from.
+    metrics
+        By what networks are judged, each with its columns ``val_NAME`` and ``test_NAME``.
     parts
         With several studies, the results of each.
     cache
@@ -53,6 +58,7 @@ class Results:
     provenance: dict[str, Any] = field(repr=False)
     problems: dict[str, str]
     folders: tuple[Folder, ...]
+    metrics: Metrics = field(default=CLASSIFIER, repr=False)
     parts: Mapping[str, Results] = field(default_factory=dict, repr=False)
     cache: bool | None = field(default=None, repr=False)
 
@@ -73,7 +79,9 @@ class Results:
         if self.parts:
             return self._joined("sensitivity")
         with told_problems(self.name, self.problems):
-            return read_sensitivity(self.folders[0], self.name, self.problems)
+            return read_sensitivity(
+                self.folders[0], self.name, self.metrics, self.quality, self.rounds, self.problems
+            )
 
     @cached_property
     def controls(self) -> pd.DataFrame:
@@ -81,21 +89,67 @@ class Results:
         if self.parts:
             return self._joined("controls")
         with told_problems(self.name, self.problems):
-            return read_controls(self.folders[0], self.name, self.problems)
+            return read_controls(self.folders[0], self.name, self.metrics, self.problems)
 
     @cached_property
     def held_out(self) -> pd.DataFrame:
-        """One row a network that was read on the test split: trial_id, round, test_accuracy."""
+        """One row a network that was read on the test split: trial_id, round, ``test_NAME``."""
         if self.parts:
             return self._joined("held_out")
-        return read_held_out(self.folders[0], self.name, self.problems)
+        return read_held_out(self.folders[0], self.name, self.metrics, self.problems)
 
     @property
     def objectives(self) -> Objectives:
-        """Columns of ``rounds`` that the study optimises, and their directions."""
+        """Columns of ``rounds`` that the study optimises, and their directions.
+
+        Of several studies that optimise different ones: the quality and the size of all.
+        """
+        if not self.parts:
+            return objectives_of(self.config, self.quality)
+        every = [part.objectives for part in self.parts.values()]
+        if all(objectives == every[0] for objectives in every):
+            return every[0]
+        return {self.quality.column: self.quality.direction, self.size: "min"}
+
+    @property
+    def quality(self) -> MetricRecord:
+        """What networks are judged by: the first metric that the study optimises.
+
+        Raises
+        ------
+        UsageError
+            If studies that were loaded together are judged by different ones.
+        """
         if self.parts:
-            return next(iter(self.parts.values())).objectives
-        return objectives_of(self.config)
+            return shared_quality({name: part.quality for name, part in self.parts.items()})
+        return quality_of(self.metrics, self.config.get("objectives") or {})
+
+    @property
+    def size(self) -> str:
+        """The column that the study makes small; of several that differ in it, density."""
+        if not self.parts:
+            return size_of(self.config.get("objectives") or {})
+        sizes = {part.size for part in self.parts.values()}
+        return sizes.pop() if len(sizes) == 1 else "density"
+
+    @property
+    def constraints(self) -> tuple[Constraint, ...]:
+        """What a network of one study must meet to be recommended."""
+        written = self.config.get("search", {}).get("constraints") or ()
+        return () if self.parts else tuple(Constraint.parse(text) for text in written)
+
+    def direction_of(self, column: str) -> Literal["max", "min"]:
+        """Whether more of a column is better, or less."""
+        metric = self.metric_of(column)
+        if metric is not None:
+            return metric.direction
+        more = ("sparsity", "compression_ratio", "theoretical_speedup")
+        return "max" if column in more else "min"
+
+    def metric_of(self, column: str) -> MetricRecord | None:
+        """The metric that a column of ``rounds`` holds, if it holds one."""
+        named = (each for each in self.metrics if column in (each.column, each.test_column))
+        return next(named, None)
 
     def folder_of(self, trial_id: str) -> Folder:
         """The folder of the study that a trial is of."""

@@ -10,13 +10,30 @@ import pyarrow.parquet as pq
 
 from analysis.reading.files.problems import refuse_newer
 from analysis.reading.files.schema import sensitivity_schema
-from study.records import SENSITIVITY_FILE, TRIALS_DIR, round_sensitivity_file
+from analysis.reading.metrics import Metrics, worse_by
+from study.records import (
+    SENSITIVITY_FILE,
+    TRIALS_DIR,
+    MetricRecord,
+    round_sensitivity_file,
+)
 from study.storage import Folder
 
 
-def read_sensitivity(folder: Folder, name: str, problems: dict[str, str]) -> pd.DataFrame:
-    """One row a level of a layer; no row where no scan was made."""
-    schema = sensitivity_schema()
+def read_sensitivity(
+    folder: Folder,
+    name: str,
+    metrics: Metrics,
+    quality: MetricRecord,
+    rounds: pd.DataFrame,
+    problems: dict[str, str],
+) -> pd.DataFrame:
+    """One row a level of a layer; no row where no scan was made.
+
+    A scan has the drops of its task's quality. Where the study is about another metric, its drops
+    are against the dense network of the seed: its round 0, or a level that took nothing.
+    """
+    schema = sensitivity_schema(metrics, quality)
     frame: pd.DataFrame = schema.empty_table().to_pandas()
     if folder.exists(SENSITIVITY_FILE):
         try:
@@ -26,8 +43,18 @@ def read_sensitivity(folder: Folder, name: str, problems: dict[str, str]) -> pd.
     if len(frame) and "schema_version" in frame:
         refuse_newer(int(frame["schema_version"].max()))
     frame = frame.drop(columns="schema_version", errors="ignore")
+    if quality.drop_column not in frame:
+        frame[quality.drop_column] = _drops(frame, quality, rounds)
     frame.insert(0, "study", pd.Series(name, index=frame.index, dtype="str"))
     return frame
+
+
+def _drops(frame: pd.DataFrame, quality: MetricRecord, rounds: pd.DataFrame) -> pd.Series:
+    found = frame[quality.column]
+    dense = rounds[rounds["round"] == 0].groupby("seed")[quality.column].first()
+    untouched = frame[frame["sparsity"] == 0].groupby("seed")[quality.column].mean()
+    before = frame["seed"].map(dense.combine_first(untouched)).astype("float64")
+    return worse_by(quality, before, found)
 
 
 def read_conditional(

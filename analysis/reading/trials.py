@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from analysis.reading.files.documents import Document
+from study.records import MetricRecord
 
 PLAN_COLUMNS = {
     "sparsity": "float64",
@@ -33,17 +34,10 @@ AUDIT_COLUMNS = ("audited", "reached_front")
 """Of trials that were to be stopped: whether they ran on, and if so, whether they did join the
 front."""
 
-LAST_COLUMNS = (
-    "density",
-    "compression_ratio",
-    "theoretical_speedup",
-    "val_accuracy",
-    "val_loss",
-    "train_epochs",
-    "train_samples",
-    "wall_s",
-)
-"""Columns of a trial that are those of its last round."""
+SIZE_COLUMNS = ("density", "compression_ratio", "theoretical_speedup")
+
+COST_COLUMNS = ("train_epochs", "train_samples", "wall_s")
+"""Like those of size and of the metrics between them, of a trial's last round."""
 
 
 def trials_frame(
@@ -51,6 +45,7 @@ def trials_frame(
     plans: Sequence[Document | None],
     outcomes: Sequence[Document | None],
     rounds: pa.Table,
+    metrics: Sequence[MetricRecord],
     is_over: bool,
 ) -> pd.DataFrame:
     """Join plans, outcomes and last rounds.
@@ -77,7 +72,7 @@ def trials_frame(
     finished = np.zeros(len(ids), dtype=np.int64)
     finished[has] = rounds["round"].to_numpy()[last]
     frame["rounds_finished"] = finished
-    for name in LAST_COLUMNS:
+    for name in (*SIZE_COLUMNS, *(metric.column for metric in metrics), *COST_COLUMNS):
         figures = np.full(len(ids), np.nan)
         figures[has] = rounds[name].to_numpy()[last]
         frame[name] = figures

@@ -10,15 +10,18 @@ from analysis.comparing.comparison import compare, plot_comparison
 from analysis.comparing.hypervolume_comparison import compare_hypervolumes
 from analysis.fronts.choosing import smallest_within
 from analysis.fronts.search_progress import plot_hypervolume
+from analysis.reading.candidates import dense_value
 from analysis.reading.results import Results
-from analysis.reporting.page.document import Report, Section, as_table, count, percent, points
+from analysis.reporting.page.document import Report, Section, as_table, count
 from analysis.reporting.page.drawing import figure
 from analysis.reporting.page.rendering import to_html, to_markdown
+from analysis.reporting.sections.headline import TOLERANCES
 from analysis.spending.cost import cost_summary
 from analysis.statistics.replicates import searched
 from analysis.statistics.scoring import DENSITIES
 from study.errors import NothingToReportError, UsageError
 from study.storage import Folder
+from study.telling import Telling, percent, tolerance_text
 
 
 def write_comparison(
@@ -54,7 +57,7 @@ def write_comparison(
     report = Report(
         f"Comparison by {by.replace('_', ' ')}",
         f"{results.name} · {count(len(results.trials), 'trial')}",
-        [_accuracy(results, by, baseline), _volume(results, by), _choices(results), _cost(results)],
+        [_quality(results, by, baseline), _volume(results, by), _choices(results), _cost(results)],
     )
     text = os.fspath(path)
     parent, _, name = text.rpartition("/")
@@ -63,26 +66,26 @@ def write_comparison(
     return text
 
 
-def _accuracy(results: Results, by: str, baseline: str | None) -> Section:
+def _quality(results: Results, by: str, baseline: str | None) -> Section:
     most = float(results.rounds["train_epochs"].max())
     found = compare(results, by, baseline=baseline, budgets=[most / 2, most])
     columns = ["a", "b", "density", "budget", "difference", "low", "high", "n", "effect_size",
                "p_holm"]  # fmt: skip
     shown = found[columns].rename(columns={"budget": "at most epochs", "p_holm": "p (Holm)"})
     densities = [level for level in DENSITIES if (results.rounds["density"] <= level).any()]
-    seeds = results.rounds["seed"].nunique()
+    seeds, name = results.rounds["seed"].nunique(), Telling(results.quality).name
     missing = []
     if seeds < 3:
         missing.append(
             f"{count(seeds, 'seed')} in all: an interval needs at least two, and a p-value six."
         )
     return Section(
-        "accuracy",
-        "Accuracy at equal density",
+        results.quality.name,
+        f"{name[0].upper()}{name[1:]} at equal density",
         [
             "The best network of each group among those no denser, on the validation split; "
             "networks that were replicated count on the seed of their search alone.",
-            *_ahead(found),
+            *_ahead(found, Telling(results.quality, dense_value(results))),
         ],
         figures=[
             figure(
@@ -95,15 +98,18 @@ def _accuracy(results: Results, by: str, baseline: str | None) -> Section:
     )
 
 
-def _ahead(found: pd.DataFrame) -> list[str]:
+def _ahead(found: pd.DataFrame, tell: Telling) -> list[str]:
     """At each density, the pair that is farthest apart, without a limit on the budget."""
     told = []
+    beyond = "above" if tell.metric.direction == "max" else "below"
     most = found[found["budget"] == found["budget"].max()].dropna(subset=["difference"])
     for density, pairs in most.groupby("density", sort=False):
         row = pairs.loc[pairs["difference"].abs().idxmax()]
-        ahead, behind = (row["a"], row["b"]) if row["difference"] > 0 else (row["b"], row["a"])
-        size = abs(row["difference"])
-        if size < 5e-4:
+        difference = row["difference"]
+        ahead, behind = row["a"], row["b"]
+        if not tell.is_better(difference):
+            ahead, behind = behind, ahead
+        if tell.is_negligible(difference):
             told.append(f"At most {percent(density, 0)} kept: no difference.")
             continue
         sure = f"on {count(int(row['n']), 'pair')} of seeds; it may be luck"
@@ -111,7 +117,7 @@ def _ahead(found: pd.DataFrame) -> list[str]:
             clear = "leaves out" if row["low"] > 0 or row["high"] < 0 else "holds"
             sure = f"the 95 % interval over {row['n']} pairs of seeds {clear} zero"
         kept = f"At most {percent(density, 0)} kept"
-        told.append(f"{kept}: {ahead} is {points(size)} above {behind} ({sure}).")
+        told.append(f"{kept}: {ahead} is {tell.gap(difference)} {beyond} {behind} ({sure}).")
     return told
 
 
@@ -128,14 +134,15 @@ def _volume(results: Results, by: str) -> Section:
 
 
 def _choices(results: Results) -> Section:
-    frame = smallest_within(results)
+    frame, quality = smallest_within(results, TOLERANCES), results.quality
     columns = ["study", "tolerated_drop", "compression_ratio", "theoretical_speedup", "density",
-               "val_accuracy", "accuracy_drop", "n", "trial_id", "round"]  # fmt: skip
+               quality.column, quality.drop_column, "n", "trial_id", "round"]  # fmt: skip
     shown = frame[[name for name in columns if name in frame]]
+    within = tolerance_text(quality, *TOLERANCES)
     return Section(
         "choices",
         "The smallest networks of each",
-        tables=[as_table("Smallest within 0, 1 and 2 points of dense", shown)],
+        tables=[as_table(f"Smallest within {within} of dense", shown)],
     )
 
 

@@ -29,6 +29,7 @@ def to_json(results: Results) -> str:
     document = {
         "study": results.name,
         "task": results.config.get("task", {}),
+        "quality": results.quality.model_dump(),
         "state": study_state(results),
         "trials": _known(searched(results).trials["status"].value_counts().to_dict()),
         "replicates": len(results.trials) - len(searched(results).trials),
@@ -49,7 +50,8 @@ def to_json(results: Results) -> str:
 
 def _dense(results: Results) -> pd.DataFrame:
     dense = results.rounds[results.rounds["round"] == 0].drop_duplicates("seed")
-    return dense[["seed", "val_accuracy", "val_loss", "test_accuracy", "total_parameters"]]
+    figures = [*(metric.column for metric in results.metrics), results.quality.test_column]
+    return dense[["seed", *figures, "total_parameters"]]
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:

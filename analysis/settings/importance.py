@@ -15,7 +15,7 @@ from optuna.importance import (
     PedAnovaImportanceEvaluator,
 )
 
-from analysis.reading.objectives import direction_of
+from analysis.reading.candidates import has_figures
 from analysis.reading.results import Results
 from analysis.reading.tasks import need_one_task
 from analysis.settings.parameters import plan_parameters
@@ -36,7 +36,7 @@ METHODS = ("permutation", "fanova", "ped_anova")
 
 def importances(
     results: Results,
-    objective: str = "val_accuracy",
+    objective: str | None = None,
     method: Method = "permutation",
     *,
     resamples: int = 20,
@@ -49,7 +49,8 @@ def importances(
     results
         What :func:`analysis.load` returned.
     objective
-        A column of ``results.trials`` such as ``"val_accuracy"`` or ``"density"``.
+        A column of ``results.trials`` such as ``"val_accuracy"`` or ``"density"``; unset: the
+        study's quality.
     method
         ``"permutation"``: by how much the squared error of a surrogate on unseen trials grows
         when the setting is shuffled, as a share of the variance of all trials (above 1 where the
@@ -80,6 +81,7 @@ def importances(
     Hutter, Hoos & Leyton-Brown 2014, "An efficient approach for assessing hyperparameter
     importance"; Watanabe, Bansal & Hutter 2023, "PED-ANOVA".
     """
+    objective = results.quality.column if objective is None else objective
     if method not in METHODS:
         raise unknown_name("method", method, METHODS)
     need_one_task(results, "importance", "Look at each study by itself.")
@@ -88,7 +90,9 @@ def importances(
     trials = results.trials.drop_duplicates("trial_id").set_index("trial_id")
     if trials[objective].dtype.kind not in "fiu":
         raise UsageError(f"objective: {objective!r} is no number")
-    usable = trials[(trials["rounds_finished"] > 0) & np.isfinite(trials[objective])]
+    diverged = set(results.rounds.loc[~has_figures(results), "trial_id"])
+    counts = (trials["rounds_finished"] > 0) & ~trials.index.isin(diverged)
+    usable = trials[counts & np.isfinite(trials[objective])]
     settings = plan_parameters(results).loc[usable.index]
     settings = settings.loc[:, settings.nunique(dropna=False) > 1]
     target = usable[objective].to_numpy(dtype=np.float64)
@@ -98,14 +102,14 @@ def importances(
     if method == "permutation":
         table = _permutation(settings, target, resamples, seed)
     else:
-        table = _optuna(settings, target, method, direction_of(objective), resamples, seed)
+        table = _optuna(settings, target, method, results.direction_of(objective), resamples, seed)
     table = table.sort_values("importance", ascending=False, ignore_index=True, kind="stable")
     return table.assign(objective=objective, n=len(usable))[columns]
 
 
 def plot_importance(
     results: Results,
-    objective: str = "val_accuracy",
+    objective: str | None = None,
     method: Method = "permutation",
     *,
     resamples: int = 20,
@@ -123,6 +127,7 @@ def plot_importance(
     ax
         Where to draw; a new figure if unset.
     """
+    objective = results.quality.column if objective is None else objective
     table = importances(results, objective, method, resamples=resamples)
     shown = table.head(most).iloc[::-1]
     ax = axes_or_new(ax, height=1.4 + 0.32 * max(len(shown), 2))

@@ -1,4 +1,4 @@
-"""Which layers can take it, from the search itself: accuracy against each layer's sparsity."""
+"""Which layers can take it, from the search itself: quality against each layer's sparsity."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.reading.candidates import with_figures
 from analysis.reading.objectives import numbers_of
 from analysis.reading.results import Results
 from analysis.reading.tasks import need_one_task
@@ -20,11 +21,11 @@ _AVERAGED = 200
 
 
 def partial_dependence(
-    results: Results, value: str = "val_accuracy", *, seed: int = 0
+    results: Results, value: str | None = None, *, seed: int = 0
 ) -> pd.DataFrame:
-    """Mean accuracy as one layer's density varies, all else as the search had it.
+    """Mean quality as one layer's density varies, all else as the search had it.
 
-    A surrogate learns the accuracy of every pruned network from the densities of its layers,
+    A surrogate learns the quality of every pruned network from the densities of its layers,
     its round, its way of retraining and its epochs. Read the curves together with ``r2``, and
     only within the densities that the search tried: elsewhere a surrogate guesses.
 
@@ -33,7 +34,7 @@ def partial_dependence(
     results
         What :func:`analysis.load` returned.
     value
-        A column of ``results.rounds``.
+        A column of ``results.rounds``; unset: the study's quality.
     seed
         Of the surrogate.
 
@@ -50,6 +51,7 @@ def partial_dependence(
     UsageError
         If there is no such column, or the studies are of different tasks.
     """
+    value = results.quality.column if value is None else value
     need_one_task(results, "partial dependence", "Look at each study by itself.")
     numbers_of(results.rounds, "value", value)
     columns = ["layer", "density", "sparsity", "mean", "low", "high", "span", "r2", "n"]
@@ -80,7 +82,7 @@ def partial_dependence(
 
 
 def plot_partial_dependence(
-    results: Results, value: str = "val_accuracy", ax: Axes | None = None
+    results: Results, value: str | None = None, ax: Axes | None = None
 ) -> Axes:
     """Draw the partial dependence on each layer's density; the title says how far to trust it.
 
@@ -89,10 +91,11 @@ def plot_partial_dependence(
     results
         What :func:`analysis.load` returned.
     value
-        A column of ``results.rounds``.
+        A column of ``results.rounds``; unset: the study's quality.
     ax
         Where to draw; a new figure if unset.
     """
+    value = results.quality.column if value is None else value
     table = partial_dependence(results, value)
     ax = axes_or_new(ax)
     if table.empty:
@@ -126,7 +129,8 @@ def plot_partial_dependence(
 
 def _observations(results: Results, value: str) -> pd.DataFrame:
     """A row a pruned network: log2 density of each layer, and how it was retrained."""
-    rounds = results.rounds[results.rounds["round"] > 0]
+    rounds = with_figures(results)
+    rounds = rounds[rounds["round"] > 0]
     rounds = rounds[np.isfinite(rounds[value].to_numpy(dtype=np.float64))]
     if len(rounds) > _MOST_ROWS:
         rounds = rounds.sample(_MOST_ROWS, random_state=0).sort_index()

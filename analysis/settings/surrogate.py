@@ -1,4 +1,4 @@
-"""A model of accuracy that the search's own networks teach, and how honest it is."""
+"""A model of quality that the search's own networks teach, and how honest it is."""
 
 from __future__ import annotations
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from analysis.reading.candidates import meets, with_figures
+from analysis.reading.metrics import worse_by
 from analysis.reading.results import Results
 from analysis.reading.trials import PLAN_COLUMNS
 from analysis.statistics.intervals import CONFIDENCE, t_intervals
 
-MEASURES = ("density", "compression_ratio", "theoretical_speedup", "train_epochs")
+MEASURES = (
+    "density", "compression_ratio", "theoretical_speedup", "train_epochs", "macs",
+    "nonzero_parameters",
+)  # fmt: skip
 
 
 def searched(results: Results) -> Results:
@@ -53,24 +57,27 @@ def networks(results: Results, confidence: float = CONFIDENCE) -> pd.DataFrame:
     -------
     DataFrame
         study, recipe, round, trial_id (of the first seed, which replicates are named by), n
-        (seeds), replicates (how many of them are new), density,
-        compression_ratio, theoretical_speedup and train_epochs (means); val_accuracy with
-        accuracy_std, accuracy_low and accuracy_high; accuracy_drop with drop_std, drop_low and
-        drop_high (standard deviations and Student-t intervals over seeds, NaN with one seed).
-        Networks without a finite accuracy are left out.
+        (seeds), replicates (how many of them are new), density, compression_ratio,
+        theoretical_speedup, train_epochs, macs and nonzero_parameters (means). With NAME the
+        study's quality, such as accuracy: val_NAME with NAME_std, NAME_low and NAME_high; NAME_drop
+        (how much worse than dense, in the metric's own unit) with drop_std, drop_low and drop_high
+        (standard deviations and Student-t intervals over seeds, NaN with one seed); dense_NAME,
+        of the dense networks of these seeds. meets_constraints: whether the means over its seeds
+        meet the study's. Networks of which a figure is not finite are left out.
 
     Raises
     ------
     UsageError
-        If ``confidence`` is not between 0 and 1.
+        If ``confidence`` is not between 0 and 1, or studies are judged by different metrics.
     """
-    rounds = results.rounds
-    rounds = rounds[np.isfinite(rounds["val_accuracy"])]
+    quality = results.quality
+    value, drop, dense_name = quality.column, quality.drop_column, f"dense_{quality.name}"
+    rounds = with_figures(results)
     rounds = rounds.assign(recipe=rounds["trial_id"].map(recipes(results)))
-    dense = rounds[rounds["round"] == 0].groupby(["study", "seed"])["val_accuracy"].mean()
-    dense_of_seed = dense.rename("dense_accuracy").reset_index()
+    dense = rounds[rounds["round"] == 0].groupby(["study", "seed"])[value].mean()
+    dense_of_seed = dense.rename(dense_name).reset_index()
     pruned = rounds[rounds["round"] > 0].merge(dense_of_seed, on=["study", "seed"], how="left")
-    pruned["accuracy_drop"] = pruned["dense_accuracy"] - pruned["val_accuracy"]
+    pruned[drop] = worse_by(quality, pruned[dense_name], pruned[value])
     # A seed that was run twice is one seed.
     by = ["study", "recipe", "round"]
     of = results.trials.drop_duplicates("trial_id").set_index("trial_id")["replicate_of"]
@@ -78,19 +85,25 @@ def networks(results: Results, confidence: float = CONFIDENCE) -> pd.DataFrame:
     pruned["replicates"] = origin.notna()
     chosen = ~pruned["replicates"] & pruned.groupby(by)["replicates"].transform("any")
     pruned = pruned.assign(trial_id=origin.fillna(pruned["trial_id"]))[~chosen]
-    values = ["val_accuracy", "accuracy_drop", *MEASURES]
-    first_and_means: dict[str, Any] = {"trial_id": "first", **dict.fromkeys(values, "mean")}
-    first_and_means["replicates"] = "max"
-    seeds: pd.DataFrame = pruned.groupby([*by, "seed"], sort=False).agg(first_and_means)
+    figures = [metric.column for metric in results.metrics]
+    means = dict.fromkeys([*figures, drop, dense_name, *MEASURES], "mean")
+    seeds: pd.DataFrame = pruned.groupby([*by, "seed"], sort=False).agg(
+        {"trial_id": "first", **means, "replicates": "max"}
+    )
     seeds = seeds.reset_index()
     grouped = seeds.groupby(by, sort=False)
-    first_and_means = {"trial_id": "first", **dict.fromkeys(MEASURES, "mean")}
-    table: pd.DataFrame = grouped.agg(first_and_means).reset_index()
+    every: pd.DataFrame = grouped.agg({"trial_id": "first", **means}).reset_index()
+    table = every[[*by, "trial_id", *MEASURES]].copy()
     table["replicates"] = grouped["replicates"].sum().to_numpy()
-    for value, name in (("val_accuracy", "accuracy"), ("accuracy_drop", "drop")):
-        spread = t_intervals(seeds, value, by, confidence)
-        table[value] = spread["mean"]
+    for column, name in ((value, quality.name), (drop, "drop")):
+        spread = t_intervals(seeds, column, by, confidence)
+        table[column] = spread["mean"]
         table[f"{name}_std"] = spread["std"]
         table[f"{name}_low"], table[f"{name}_high"] = spread["low"], spread["high"]
         table["n"] = grouped.size().to_numpy()
+    table[dense_name] = every[dense_name]
+    table["meets_constraints"] = np.ones(len(every), dtype=bool)
+    for study, part in (results.parts or {results.name: results}).items():
+        own = every["study"] == study
+        table.loc[own, "meets_constraints"] = meets(part, every[own])
     return table

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.reading.objectives import direction_of, numbers_of
+from analysis.reading.candidates import has_figures
+from analysis.reading.objectives import numbers_of
 from analysis.reading.results import Results
 from analysis.statistics.grouping import grouped_by
 from analysis.statistics.levels import checked_levels
@@ -23,7 +24,7 @@ def scores(
     *,
     densities: Sequence[float] = DENSITIES,
     budgets: Sequence[float] | None = None,
-    value: str = "val_accuracy",
+    value: str | None = None,
 ) -> pd.DataFrame:
     """The best of each group on each seed among networks no denser, and no dearer, than a level.
 
@@ -44,14 +45,16 @@ def scores(
     budgets
         Networks may have taken at most these epochs, the dense run included; unset: no limit.
     value
-        A numeric column of ``results.rounds`` on validation data. Of accuracies, compression
-        and speedup the largest is the best, of anything else (``"val_loss"``) the smallest.
+        A numeric column of ``results.rounds`` on validation data; unset: the study's quality. The
+        best is the largest or the smallest by the metric's direction; of compression and speedup
+        the largest, of anything else the smallest.
 
     Returns
     -------
     DataFrame
         group, study, seed, density, budget (inf without a limit), ``value``, networks (how many
-        were in the choice: the best of more is better by luck alone). Groups that reach no such
+        were in the choice: the best of more is better by luck alone). Diverged networks are left
+        out. Groups that reach no such
         network have no row there.
 
     Raises
@@ -60,17 +63,19 @@ def scores(
         If ``by`` is no column, ``value`` is on test data or holds no numbers, or a level is NaN
         or not above 0.
     """
+    value = results.quality.column if value is None else value
     if str(value).startswith("test"):
         raise UsageError(f"value: {value!r} is on test data, which must not choose networks")
     results = searched(results)
     numbers = numbers_of(results.rounds, "value", value)
+    numbers = np.where(has_figures(results), numbers, np.nan)
     limits = checked_levels("budgets", budgets) if budgets is not None else [np.inf]
     shares = dict.fromkeys(checked_levels("densities", densities))
     usable = (results.rounds["round"] > 0).to_numpy() & np.isfinite(numbers)
     rounds = results.rounds[usable].assign(**{value: numbers[usable]})
     rounds = rounds.assign(group=groups_of(results, rounds, by))
     rounds = rounds[rounds["group"].notna()]
-    best_of = direction_of(value)
+    best_of = results.direction_of(value)
     tables = []
     for density in shares:
         for budget in limits:

@@ -70,12 +70,15 @@ def run(ctx: click.Context, /, study: str, changes: tuple[str, ...], **options: 
         return
 
     from study.errors import NothingToReportError
+    from study.objectives import quality_of
     from study.terminal.progress import Progress
     from study.tuning.launching import run_study
     from study.tuning.ray.ray_session import ray_session
 
     quiet, written = options["quiet"], None
-    with Progress(config, quiet=quiet) as progress, ray_session():
+    config = prepared.config
+    quality = quality_of(prepared.task.metrics, config.objectives)
+    with Progress(config, quality, quiet=quiet) as progress, ray_session():
         finished = run_study(prepared, progress.listen)
         if not options["no_report"]:
             from study.commands.finishing import finish

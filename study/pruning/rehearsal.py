@@ -34,8 +34,26 @@ EXAMPLES = 32
 """Of each split, or a batch where that is less."""
 
 
-def rehearse(task: Task, plans: Iterable[PruningPlan]) -> None:
-    """Try a task and plans on a few examples.
+def rehearse_task(task: Task) -> None:
+    """Try a task on a few examples: its model, data, loss and metrics.
+
+    Raises
+    ------
+    UsageError
+        If something is wrong; it names the part.
+    """
+    model = _model_of(task)
+    batch = _loaded(task)
+    inputs = _inputs_of(task, model, batch.inputs)
+    outputs = _forward(task, model, inputs, batch.inputs)
+    _check_loss(task, outputs, batch.targets)
+    _check_missing_values(task, model)
+    _check_metrics(task, model)
+    _check_last_batch(task, model)
+
+
+def rehearse_plans(task: Task, plans: Iterable[PruningPlan]) -> None:
+    """Try plans on a few examples of a task that was tried before.
 
     Parameters
     ----------
@@ -48,15 +66,8 @@ def rehearse(task: Task, plans: Iterable[PruningPlan]) -> None:
     Raises
     ------
     UsageError
-        If something is wrong; it names the part of the task or of the plan.
+        If something is wrong; it names the part of the plan.
     """
-    model = _model_of(task)
-    batch = _loaded(task)
-    inputs = _inputs_of(task, model, batch.inputs)
-    outputs = _forward(task, model, inputs, batch.inputs)
-    _check_loss(task, outputs, batch.targets)
-    _check_metrics(task, model)
-    _check_last_batch(task, model)
     small = _small(task)
     for plan in plans:
         _check_schedule(plan)
@@ -111,6 +122,28 @@ def _check_loss(task: Task, outputs: Any, targets: Any) -> None:
         raise UsageError(f"task: {what} must be one number, the mean of the batch; it is {shape}.")
     if not math.isfinite(float(loss)):
         raise UsageError(f"task: {what} is {float(loss)} for a fresh model; it must be finite.")
+
+
+def _check_missing_values(task: Task, model: nn.Module) -> None:
+    """NaN in the inputs is the model's to bear; one that cannot would train to nothing."""
+    split = task.data.train
+    if not isinstance(split, Split) or split.chosen is not None:
+        return
+    missing = torch.zeros(len(split), dtype=torch.bool)
+    for leaf in leaves(split.inputs):
+        if isinstance(leaf, Tensor) and leaf.is_floating_point():
+            missing |= torch.isnan(leaf).flatten(1).any(1).cpu() if leaf.dim() > 1 else leaf.isnan()
+    where = missing.nonzero().flatten()
+    if not len(where):
+        return
+    inputs = _inputs_of(task, model, split.take(where[:EXAMPLES]).inputs)
+    found = predictions(_forward(task, model, inputs, inputs))
+    if isinstance(found, Tensor) and bool(torch.isnan(found).any()):
+        raise UsageError(
+            f"task: the inputs of {len(where)} training examples hold NaN, first of number "
+            f"{int(where[0])}, and so do the model's outputs for them. Fill them in, or leave "
+            "these examples out."
+        )
 
 
 def _check_metrics(task: Task, model: nn.Module) -> None:

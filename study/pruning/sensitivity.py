@@ -15,7 +15,7 @@ from study.pruning.selection.allocation import Request, allocate
 from study.pruning.selection.saliency import SaliencyInputs, score
 from study.pruning.training.steps import Segment, TrainState, load_model, train
 from study.pruning.training.trajectory import build_model, dense_steps
-from study.records import SensitivityRecord
+from study.records import MetricRecord, SensitivityRecord
 from study.tasks.data.splits import Split
 from study.tasks.data.structures import joined
 from study.tasks.forward import working_dtype
@@ -23,6 +23,7 @@ from study.tasks.judging.evaluation import Evaluation, eval_size, evaluate, eval
 from study.tasks.task import Task
 from study.tasks.training.optimizers import build_optimizer
 from study.tasks.training.recipe import steps_per_epoch
+from study.telling import scale
 
 DEFAULT_LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.975, 0.99)
 
@@ -38,6 +39,7 @@ def scan(
     include: Iterable[str] | None = None,
     exclude: Iterable[str] | None = None,
     seed: int = 0,
+    quality: MetricRecord | None = None,
     suffix_only: bool = True,
 ) -> list[SensitivityRecord]:
     """Scan the layers of a network on the validation split.
@@ -64,6 +66,8 @@ def scan(
         Patterns of the layers that are masked.
     seed
         What the records say of the seed.
+    quality
+        Metric whose drop is told; None: the task's first.
     suffix_only
         Without recovery, evaluate only what comes after the layer, from its cached input, where
         the model is a ``Sequential`` and the layer one of its children. The results are equal.
@@ -84,7 +88,8 @@ def scan(
     model = build_model(task, seeds.init)
     masked = mask_layers(model, include, exclude)
     load_model(model, state)
-    before, quality = evaluate(model, task.data.validation, task), task.quality
+    quality = quality or task.quality
+    dense = evaluate(model, task.data.validation, task).value(quality)
     scores = score(
         saliency,
         SaliencyInputs(
@@ -113,11 +118,7 @@ def scan(
                     layer=layer,
                     sparsity=level,
                     **found.columns("val"),
-                    **{
-                        quality.drop_column: quality.drop(
-                            before.metrics[quality.name], found.metrics[quality.name]
-                        )
-                    },
+                    **{quality.drop_column: quality.drop(dense, found.value(quality))},
                     seed=seed,
                     recovery_epochs=recovery_epochs,
                 )
@@ -126,7 +127,7 @@ def scan(
 
 
 def sparsity_thresholds(
-    records: Iterable[SensitivityRecord], tolerated_drop: float
+    records: Iterable[SensitivityRecord], tolerated_drop: float, quality: MetricRecord
 ) -> dict[str, float]:
     """Highest level of each layer up to which the mean drop of the quality stays tolerable.
 
@@ -137,12 +138,18 @@ def sparsity_thresholds(
     records
         Of one or several seeds; drops are averaged over them.
     tolerated_drop
-        As a share, such as 0.01 for one point.
+        Of a share or a score as it is, such as 0.01 for one point; of an amount relative to what
+        it was before the cut.
+    quality
+        Metric whose drop it is.
     """
     drops: dict[str, dict[float, list[float]]] = {}
     for record in records:
         layer = drops.setdefault(record.layer, {})
-        layer.setdefault(record.sparsity, []).append(record.drop)
+        before = record.metric(quality.column) + record.drop * (
+            1 if quality.direction == "max" else -1
+        )
+        layer.setdefault(record.sparsity, []).append(record.drop / scale(quality, before))
     highest = {}
     for name, curve in drops.items():
         highest[name] = 0.0
@@ -156,7 +163,7 @@ def sparsity_thresholds(
 def _recover(task: Task, masked: MaskedLayers, seeds: Seeds, epochs: float) -> None:
     last = dense_steps(task)
     steps = round(epochs * steps_per_epoch(task.recipe, len(task.data.train)))
-    segment = Segment(steps, last - 1, lr_moves=False, data_step=last)
+    segment = Segment(steps, max(last - 1, 0), lr_moves=False, data_step=last)
     train(masked.model, build_optimizer(task.recipe, masked.model), task, segment, seeds.data)
 
 

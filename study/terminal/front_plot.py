@@ -3,36 +3,52 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
-Network = tuple[float, float]
-"""Density, and accuracy as a fraction."""
+from study.records import MetricRecord
+from study.telling import SIZE_NAMES, scale, value_text
 
 LEAST_SPAN = 0.02
-"""Accuracy that the plot spans at least, so that noise does not fill it."""
+"""Of the quality that the plot spans at least, so that noise does not fill it."""
 
 WORST_SHOWN = 0.2
-"""Accuracy below the best from which on networks are not shown."""
+"""Worse than the best from which on networks are not shown."""
 
 
-def front_of(networks: Sequence[Network]) -> list[Network]:
-    """Networks that no other one beats at equal density or less, the sparsest first."""
-    front: list[Network] = []
-    for density, accuracy in sorted(networks, key=lambda each: (each[0], -each[1])):
-        if not front or accuracy > front[-1][1]:
-            front.append((density, accuracy))
-    return front
+class Network(NamedTuple):
+    """A network's size, and its quality in the metric's own unit."""
+
+    size: float
+    quality: float
+
+
+def compact(metric: MetricRecord, value: float) -> str:
+    """A value where there is little room: 94.3%."""
+    return value_text(metric, value).replace(" %", "%")
 
 
 def front_plot(
-    networks: Sequence[Network], width: int, height: int, plain: bool = False
+    networks: Sequence[Network],
+    front: Collection[Network],
+    metric: MetricRecord,
+    size: str,
+    width: int,
+    height: int,
+    plain: bool = False,
 ) -> list[str]:
-    """Draw networks and their front: density on a logarithmic axis, falling to the right.
+    """Draw networks and their front: size on a logarithmic axis, falling to the right.
 
     Parameters
     ----------
     networks
-        Density and accuracy of each.
+        Those found so far.
+    front
+        Which of them are on the front.
+    metric
+        What their quality is; better is higher up.
+    size
+        The column that their size is of.
     width, height
         Characters that the plot may take, its axes included.
     plain
@@ -43,31 +59,40 @@ def front_plot(
     list of str
         Lines; none where there is nothing to draw yet, or no room.
     """
-    usable = [each for each in networks if each[0] > 0 and math.isfinite(each[1])]
-    columns, rows = width - 9, height - 2
-    if not usable or columns < 16 or rows < 3:
+    usable = [each for each in networks if each.size > 0 and math.isfinite(each.quality)]
+    rows = height - 2
+    if not usable or rows < 3:
         return []
-    best = max(accuracy for _, accuracy in usable)
-    shown = [each for each in usable if each[1] >= best - WORST_SHOWN]
-    bottom = min(min(accuracy for _, accuracy in shown), best - LEAST_SPAN)
-    sparsest = min(min(density for density, _ in shown), 0.5)
+    sign = 1.0 if metric.direction == "max" else -1.0
+    best = max(sign * each.quality for each in usable)
+    unit = scale(metric, best) or 1.0
+    shown = [each for each in usable if sign * each.quality >= best - WORST_SHOWN * unit]
+    bottom = min(min(sign * each.quality for each in shown), best - LEAST_SPAN * unit)
+    largest = 1.0 if size == "density" else max(each.size for each in shown)
+    smallest = min(min(each.size for each in shown), largest / 2)
+    labels = {0: compact(metric, sign * best), rows - 1: compact(metric, sign * bottom)}
+    margin = max(7, *map(len, labels.values()))
+    columns = width - margin - 2
+    if columns < 16:
+        return []
     grid = [[" "] * columns for _ in range(rows)]
     dot, mark, side, floor = (".", "o", "|", "-") if plain else ("·", "●", "│", "─")
 
-    def place(density: float, accuracy: float) -> tuple[int, int]:
-        across = math.log(min(density, 1.0)) / math.log(sparsest)
-        up = (accuracy - bottom) / (best - bottom)
+    def place(network: Network) -> tuple[int, int]:
+        across = math.log(min(network.size, largest) / largest) / math.log(smallest / largest)
+        up = (sign * network.quality - bottom) / (best - bottom)
         return round((1 - up) * (rows - 1)), round(across * (columns - 1))
 
-    for network in shown:
-        row, column = place(*network)
-        grid[row][column] = dot
-    for network in front_of(shown):
-        row, column = place(*network)
-        grid[row][column] = mark
-    labels = {0: f"{best:.1%}", rows - 1: f"{bottom:.1%}"}
-    lines = [f"{labels.get(row, ''):>7} {side}{''.join(cells)}" for row, cells in enumerate(grid)]
-    right = f"{sparsest:.3g}"
-    room = columns - 1 - len(right)
-    axis = f"1{'density kept' if room > 13 else '':^{room}}{right}"
-    return [*lines, f"{'':>7} {'+' if plain else '└'}{floor * columns}", f"{'':>9}{axis}"]
+    for networks_shown, symbol in ((shown, dot), ([e for e in shown if e in front], mark)):
+        for network in networks_shown:
+            row, column = place(network)
+            grid[row][column] = symbol
+    lines = [
+        f"{labels.get(row, ''):>{margin}} {side}{''.join(cells)}" for row, cells in enumerate(grid)
+    ]
+    left, right = f"{largest:.3g}", f"{smallest:.3g}"
+    name = "density kept" if size == "density" else SIZE_NAMES[size]
+    room = columns - len(left) - len(right)
+    axis = f"{left}{name if room > len(name) + 1 else '':^{room}}{right}"
+    below = f"{'':>{margin}} {'+' if plain else '└'}{floor * columns}"
+    return [*lines, below, f"{'':>{margin + 2}}{axis}"]

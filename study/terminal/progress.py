@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from study.configuration.loading import StudyConfig
-from study.terminal.front_plot import front_plot
+from study.records import MetricRecord
+from study.terminal.front_plot import compact, front_plot
 from study.terminal.standing import PHASES, Standing
 
 LINE_INTERVAL_S = 10.0
@@ -33,17 +34,25 @@ class Progress:
     Parameters
     ----------
     config
-        The study.
+        The study, with its objectives.
+    quality
+        What its networks are judged by.
     quiet
         Show nothing.
     console
         Where to show it; unset: stderr.
     """
 
-    def __init__(self, config: StudyConfig, quiet: bool, console: Console | None = None) -> None:
+    def __init__(
+        self,
+        config: StudyConfig,
+        quality: MetricRecord,
+        quiet: bool,
+        console: Console | None = None,
+    ) -> None:
         self._name = config.study.name
         self._console = console or Console(stderr=True, quiet=quiet, highlight=False)
-        self._standing = Standing(config, time.monotonic())
+        self._standing = Standing(config, quality, time.monotonic())
         self._lock = Lock()  # the live view is drawn by a thread of its own
         # FORCE_COLOR makes rich take a log file for a terminal; nothing can be redrawn in one.
         is_terminal = self._console.is_interactive and self._console.file.isatty()
@@ -97,12 +106,13 @@ class Progress:
         with self._lock:
             lines = self._standing.lines(time.monotonic())
             running = sorted(self._standing.running.items())
-            networks = list(self._standing.networks)
-        rows = _rows(running)
+            networks, front = list(self._standing.networks), self._standing.front
+        quality, size = self._standing.quality, self._standing.size
+        rows = _rows(running, quality)
         width = min(self._console.width, PLOT_WIDTH)
         height = min(PLOT_HEIGHT, self._console.height - len(lines) - rows.row_count - 2)
         plain = not (self._console.encoding or "").lower().startswith("utf")
-        plot = front_plot(networks, width, height, plain)
+        plot = front_plot(networks, front, quality, size, width, height, plain)
         return Group(
             *(Text(line) for line in lines),
             *(Text(line, style="cyan", no_wrap=True) for line in plot),
@@ -114,9 +124,9 @@ class Progress:
         self._console.print(Text(line), soft_wrap=True)
 
 
-def _rows(running: list[tuple[str, Any]]) -> Table:
+def _rows(running: list[tuple[str, Any]], quality: MetricRecord) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", expand=False)
-    for name in ("trial", "round", "density", "accuracy"):
+    for name in ("trial", "round", "density", quality.name):
         table.add_column(name, justify="left" if name == "trial" else "right")
     for trial_id, result in running[:MOST_ROWS]:
         if result:
@@ -124,7 +134,7 @@ def _rows(running: list[tuple[str, Any]]) -> Table:
                 trial_id,
                 f"{result['round']}/{result['rounds_planned']}",
                 f"{result['density']:.3g}",
-                f"{result['val_accuracy']:.1%}",
+                compact(quality, result[quality.column]),
             )
         else:
             table.add_row(trial_id, "-", "-", "-")

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from study.configuration.loading import StudyConfig
-from study.terminal.front_plot import Network, front_of
+from study.objectives import size_of
+from study.records import MetricRecord, is_finite
+from study.telling import is_tolerable, size_text, tolerance_text
+from study.terminal.front_plot import Network, compact
 
 PHASES = {
     "training_dense_run": "training the dense network",
@@ -19,7 +22,7 @@ PHASES = {
 """Events of a study that say what it does now."""
 
 WITHIN = 0.01
-"""Accuracy below that of the dense network at which a network is still as good."""
+"""How much worse than the dense network is still as good; see :func:`is_tolerable`."""
 
 
 class Standing:
@@ -28,16 +31,21 @@ class Standing:
     Parameters
     ----------
     config
-        The study.
+        The study, with its objectives.
+    quality
+        What its networks are judged by.
     started_s
         When it began, on any clock; later times are on the same one.
     """
 
-    def __init__(self, config: StudyConfig, started_s: float) -> None:
+    def __init__(self, config: StudyConfig, quality: MetricRecord, started_s: float) -> None:
         self.phase = "starting Ray"
         self.running: dict[str, Mapping[str, Any]] = {}
         self.networks: list[Network] = []
-        self._front: list[Network] = []
+        self.quality, self.size = quality, size_of(config.objectives)
+        self._objectives = config.objective_columns
+        self._constraints = config.search.parsed_constraints
+        self._front: list[Mapping[str, Any]] = []
         self._name, self._trials = config.study.name, config.study.num_samples
         self._time_budget_s = config.study.time_budget_s or math.inf
         self._workers = 0
@@ -45,7 +53,8 @@ class Standing:
         self._failed: set[str] = set()
         self._stopped: set[str] = set()
         self._extended: set[str] = set()
-        self._dense_accuracy = math.nan
+        self._dense = math.nan
+        self._diverged = False
         self._best: Network | None = None
         self._started_s = self._search_started_s = started_s
         self._first_round_s = math.nan
@@ -94,11 +103,16 @@ class Standing:
             busy = len(self.running)
             counts.append(f"{busy} of {max(busy, self._workers)} workers busy")
         found = []
+        if self._diverged:
+            found.append("the dense network diverged")
         if self.networks:
             found.append(f"{len(self.networks)} networks, {len(self._front)} on the front")
         if self._best is not None:
-            density, accuracy = self._best
-            found.append(f"within 1 point of dense: density {density:.3g} at {accuracy:.1%}")
+            within = tolerance_text(self.quality, WITHIN)
+            reached = compact(self.quality, self._best.quality)
+            name = "" if self.quality.name == "accuracy" else f"{self.quality.name} "
+            best = size_text(self.size, self._best.size)
+            found.append(f"within {within} of dense: {best} at {name}{reached}")
         told = (" · ".join(parts) for parts in (doing, counts, found) if parts)
         first, *others = told
         return [f"{self._name}: {first}", *others]
@@ -124,16 +138,45 @@ class Standing:
             )
         return left_s if math.isfinite(left_s) else None
 
+    @property
+    def front(self) -> list[Network]:
+        """The networks that no other one beats in the study's objectives."""
+        return [self._network(result) for result in self._front]
+
+    def _network(self, result: Mapping[str, Any]) -> Network:
+        return Network(result[self.size], result[self.quality.column])
+
     def _note_round(self, result: Mapping[str, Any]) -> None:
         if result["round"] == 0:
-            self._dense_accuracy = result["val_accuracy"]
+            self._diverged = self._diverged or not is_finite(result)
+            self._dense = result[self.quality.column] if is_finite(result) else math.nan
             return
-        network = (result["density"], result["val_accuracy"])
+        network = self._network(result)
         self.networks.append(network)
-        self._front = front_of([*self._front, network])
-        good = network[1] >= self._dense_accuracy - WITHIN
-        if good and (self._best is None or network[0] < self._best[0]):
+        counts = is_finite(result) and all(
+            constraint.violation(result) <= 0 for constraint in self._constraints
+        )
+        if not counts:
+            return
+        self._front = joined(self._front, result, self._objectives)
+        drop = self.quality.drop(self._dense, network.quality)
+        good = is_tolerable(self.quality, drop, self._dense, WITHIN)
+        if good and (self._best is None or network.size < self._best.size):
             self._best = network
+
+
+def joined(
+    front: list[Mapping[str, Any]], result: Mapping[str, Any], objectives: Mapping[str, str]
+) -> list[Mapping[str, Any]]:
+    """The front after one more result, which is on it where none is as good in all objectives."""
+
+    def at_least_as_good(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+        ways = objectives.items()
+        return all(a[name] >= b[name] if way == "max" else a[name] <= b[name] for name, way in ways)
+
+    if any(at_least_as_good(each, result) for each in front):
+        return front
+    return [*(each for each in front if not at_least_as_good(result, each)), result]
 
 
 def duration(seconds: float) -> str:

@@ -17,6 +17,7 @@ from optuna.storages.journal import JournalFileBackend
 from ray import tune
 
 from study.configuration.loading import StudyConfig, to_toml
+from study.objectives import quality_of
 from study.pruning.sensitivity import sparsity_thresholds
 from study.records import (
     JOURNAL_FILE,
@@ -200,7 +201,8 @@ def _scan(
     config = prepared.config
     recorder.note("scanning_layers", {})
     records = scan_layers(prepared, trial_resources(config))
-    highest = sparsity_thresholds(records, config.sensitivity.tolerated_drop)
+    quality = quality_of(prepared.task.metrics, config.objectives)
+    highest = sparsity_thresholds(records, config.sensitivity.tolerated_drop, quality)
     recorder.note("sensitivity_scanned", {"thresholds": highest})
     if not config.space.awaits_bounds:
         return prepared, records

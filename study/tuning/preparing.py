@@ -18,7 +18,7 @@ from study.plugins import resolve
 from study.pruning.masking.masks import mask_layers
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
-from study.pruning.rehearsal import rehearse
+from study.pruning.rehearsal import rehearse_plans, rehearse_task
 from study.pruning.selection.saliency import SALIENCIES
 from study.pruning.selection.schedule import SCHEDULES
 from study.pruning.training.trajectory import build_model, step_of_epoch
@@ -83,17 +83,20 @@ def prepare(config: StudyConfig) -> Prepared:
         )
     check_tracking(config, folder)
     task = load_task(**config.task.load_arguments())
+    rehearse_task(task)
     config = _with_objectives(config, task)
     if config.search.early_stopping == "future_dominated":
         make_yardstick(config, "search.early_stopping: future_dominated")
     if config.search.extend:
         make_yardstick(config, "search.extend")
-    for epoch in config.space.rewind_epochs(task.recipe.epochs):
-        step_of_epoch(task, epoch)
+    goes_back_to = config.space.rewind_epochs(task.recipe.epochs)
+    for epoch in (*goes_back_to, *options(config.space.lr_rewind_epoch)):
+        if epoch is not None:
+            step_of_epoch(task, epoch)
     layers = prunable_layers(task, config.space.include, config.space.exclude)
     plans = _rehearsed(config, _example(config, layers))
     run_pipeline(plans[0], task)
-    rehearse(task, plans)
+    rehearse_plans(task, plans)
     return Prepared(
         config, folder, task, layers, task_key(config.task.load_arguments(), task), plans
     )

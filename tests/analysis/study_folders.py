@@ -16,18 +16,22 @@ from safetensors.numpy import save
 
 from study.records import (
     EVENTS_FILE,
+    LOSS,
     OUTCOME_FILE,
     PLAN_FILE,
     PROVENANCE_FILE,
     ROUNDS_FILE,
     SENSITIVITY_FILE,
     STUDY_FILE,
+    TASK_FILE,
     TRIALS_DIR,
     Event,
     LayerRecord,
+    MetricRecord,
     Provenance,
     RoundRecord,
     SensitivityRecord,
+    TaskRecord,
     TrialOutcome,
     round_state_file,
 )
@@ -41,9 +45,23 @@ FRAGILITY = {"fc1": 0.004, "fc2": 0.01, "head": 0.06}
 
 RETRAIN_GAIN = {"finetune": 0.0, "lr_rewind": 0.008, "weight_rewind": 0.006, "reinit": -0.02}
 
+ACCURACY = MetricRecord(name="accuracy", direction="max", unit="share")
+PERPLEXITY = MetricRecord(name="perplexity", direction="min", unit="amount")
+R2 = MetricRecord(name="r2", direction="max", unit="score")
+AVERAGE_PRECISION = MetricRecord(name="average_precision", direction="max", unit="share")
+
 DENSE_ACCURACY = 0.975
 DENSE_EPOCHS = 12.0
 SAMPLES_PER_EPOCH = 5000
+
+
+def figure(metric: MetricRecord, goodness: float) -> float:
+    """What a network that is as good as this accuracy has in another metric."""
+    if metric == LOSS:
+        return 1.5 * (1.0 - goodness)
+    if metric.direction == "max":
+        return goodness
+    return 30.0 * math.exp(4.0 * (DENSE_ACCURACY - goodness))
 
 
 @dataclass
@@ -53,6 +71,7 @@ class StudyFolder:
     folder: Folder
     rng: np.random.Generator
     layers: dict[str, tuple[int, int]]
+    metrics: tuple[MetricRecord, ...] = (ACCURACY, LOSS)
     clock_s: float = 0.0
 
     @property
@@ -90,8 +109,12 @@ class StudyFolder:
         accuracy: float | None = None,
         noise: float = 0.002,
         masks: bool = False,
+        figures: dict[str, float] | None = None,
     ) -> None:
-        """Write a trial; ``status`` None leaves it running, ``accuracy`` overrides the model."""
+        """Write a trial; ``status`` None leaves it running.
+
+        ``accuracy`` overrides how good it is, ``figures`` the values of pruned networks by metric.
+        """
         plan = {
             "sparsity": sparsity,
             "allocation": allocation or ("per_layer" if isinstance(sparsity, dict) else "global"),
@@ -116,7 +139,8 @@ class StudyFolder:
         done = rounds if finished is None else finished
         lines = []
         for number in range(done + 1):
-            record = self.round(trial_id, number, plan, accuracy, noise)
+            own = figures if number > 0 else None
+            record = self.round(trial_id, number, plan, accuracy, noise, own)
             lines.append(record.to_json() + "\n")
         if lines:
             self.folder.write("".join(lines), TRIALS_DIR, trial_id, ROUNDS_FILE)
@@ -163,6 +187,7 @@ class StudyFolder:
         plan: dict[str, Any],
         accuracy: float | None = None,
         noise: float = 0.002,
+        figures: dict[str, float] | None = None,
     ) -> RoundRecord:
         share = number / plan["rounds"]
         layers = []
@@ -210,8 +235,8 @@ class StudyFolder:
             macs=float(kept),
             dense_macs=float(total),
             theoretical_speedup=total / max(kept, 1),
-            val_accuracy=value,
-            val_loss=math.nan if math.isnan(value) else 1.5 * (1.0 - value),
+            **{each.column: figure(each, value) for each in self.metrics}
+            | {f"val_{name}": given for name, given in (figures or {}).items()},
             train_loss=0.1,
             train_epochs=epochs,
             train_samples=int(epochs * SAMPLES_PER_EPOCH),
@@ -232,13 +257,14 @@ class StudyFolder:
                 for level in levels:
                     drop = FRAGILITY.get(layer, 0.01) * 3 * math.log2(1 / (1 - level)) ** 1.5 / 2
                     drop = min(drop + self.rng.normal(0, 0.002) * (level > 0), dense - 0.1)
+                    quality = self.metrics[0]
+                    before, after = figure(quality, dense), figure(quality, dense - drop)
                     rows.append(
                         SensitivityRecord(
                             layer=layer,
                             sparsity=level,
-                            val_accuracy=dense - drop,
-                            val_loss=1.5 * (1 - dense + drop),
-                            accuracy_drop=drop,
+                            **{each.column: figure(each, dense - drop) for each in self.metrics},
+                            **{quality.drop_column: quality.drop(before, after)},
                             seed=seed,
                             recovery_epochs=0.0,
                         ).model_dump()
@@ -248,20 +274,32 @@ class StudyFolder:
         self.folder.write(sink.getvalue().to_pybytes(), SENSITIVITY_FILE)
 
 
+OBJECTIVES = 'accuracy = "max"\ndensity = "min"'
+
+
 def new_study(
     path: Path,
     name: str = "synthetic",
     layers: dict[str, tuple[int, int]] | None = None,
-    objectives: str = 'accuracy = "max"\ndensity = "min"',
+    objectives: str = OBJECTIVES,
     seed: int = 0,
     model: str = "lenet300",
+    metrics: Sequence[MetricRecord] = (),
+    constraints: Sequence[str] = (),
 ) -> StudyFolder:
-    """A study folder without trials."""
+    """A study folder without trials; of metrics but the loss, if given, also their task.json."""
     study = StudyFolder(Folder(path), np.random.default_rng(seed), layers or LAYERS)
+    if metrics:
+        study.metrics = (*metrics, LOSS)
+        record = TaskRecord(name="a task", metrics=study.metrics)
+        study.folder.write(record.to_json(), TASK_FILE)
+        first = metrics[0]
+        if objectives == OBJECTIVES:
+            objectives = f'{first.name} = "{first.direction}"\ndensity = "min"'
     study.folder.write(
         f'[study]\nname = "{name}"\nseed = {seed}\nnum_samples = 40\n\n'
         f'[task]\ndataset = "mnist5k"\nmodel = "{model}"\nepochs = {int(DENSE_EPOCHS)}\n\n'
-        f"[objectives]\n{objectives}\n",
+        f"[objectives]\n{objectives}\n\n[search]\nconstraints = {json.dumps(constraints)}\n",
         STUDY_FILE,
     )
     provenance = Provenance(
@@ -288,9 +326,14 @@ def searched_study(
     layers: dict[str, tuple[int, int]] | None = None,
     rng_seed: int = 0,
     masks: bool = False,
+    metrics: Sequence[MetricRecord] = (),
+    objectives: str = OBJECTIVES,
+    constraints: Sequence[str] = (),
 ) -> str:
     """A whole study: per-layer plans of several kinds, some stopped, one failed, one running."""
-    study = new_study(path, name, layers, seed=rng_seed)
+    study = new_study(
+        path, name, layers, objectives, rng_seed, metrics=metrics, constraints=constraints
+    )
     rng = study.rng
     study.sensitivity()
     saliencies = ["magnitude", "random"]

@@ -6,10 +6,15 @@ from typing import Any
 from rich.console import Console
 
 from study.configuration.loading import load_config
+from study.records import MetricRecord
 from study.terminal.progress import Progress
 from tests.conftest import SMALL
 
-CONFIG = load_config({**SMALL, "study": {"name": "small", "num_samples": 4}})
+OBJECTIVES = {"accuracy": "max", "density": "min"}
+CONFIG = load_config(
+    {**SMALL, "study": {"name": "small", "num_samples": 4}, "objectives": OBJECTIVES}
+)
+ACCURACY = MetricRecord(name="accuracy", direction="max", unit="share")
 
 
 def result(round_: int, density: float, accuracy: float) -> dict[str, Any]:
@@ -30,7 +35,7 @@ def tell(progress: Progress) -> None:
 def shown(width: int) -> str:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=width, color_system=None)
-    progress = Progress(CONFIG, quiet=False, console=console)
+    progress = Progress(CONFIG, ACCURACY, quiet=False, console=console)
     progress._is_live = False
     tell(progress)
     out.seek(0)
@@ -57,7 +62,7 @@ def test_nothing_is_wider_than_the_terminal() -> None:
 
 def test_elsewhere_there_are_plain_lines() -> None:
     out = io.StringIO()
-    with Progress(CONFIG, quiet=False, console=Console(file=out, width=200)) as progress:
+    with Progress(CONFIG, ACCURACY, quiet=False, console=Console(file=out, width=200)) as progress:
         tell(progress)
     text = out.getvalue()
     assert "\x1b" not in text
@@ -69,7 +74,7 @@ def test_elsewhere_there_are_plain_lines() -> None:
 
 def test_a_trial_that_is_lengthened_counts_once() -> None:
     out = io.StringIO()
-    with Progress(CONFIG, quiet=False, console=Console(file=out, width=200)) as progress:
+    with Progress(CONFIG, ACCURACY, quiet=False, console=Console(file=out, width=200)) as progress:
         tell(progress)
         progress.listen("trial_started", "0000", {})
         progress.listen("trial_completed", "0000", result(3, 0.1, 0.8))
@@ -78,8 +83,29 @@ def test_a_trial_that_is_lengthened_counts_once() -> None:
 
 def test_failed_and_stopped_trials_are_counted() -> None:
     out = io.StringIO()
-    with Progress(CONFIG, quiet=False, console=Console(file=out, width=200)) as progress:
+    with Progress(CONFIG, ACCURACY, quiet=False, console=Console(file=out, width=200)) as progress:
         tell(progress)
         progress.listen("trial_errored", "0001", {})
         progress.listen("trial_stopped", "0002", {})
     assert "1 failed · 1 stopped early" in out.getvalue().splitlines()[-1]
+
+
+def test_another_metric_is_told_under_its_name_and_without_percent() -> None:
+    perplexity = MetricRecord(name="perplexity", direction="min", unit="amount")
+    objectives = {"perplexity": "min", "density": "min"}
+    config = CONFIG.model_copy(update={"objectives": objectives})
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=100, color_system=None)
+    progress = Progress(config, perplexity, quiet=False, console=console)
+    progress._is_live = False
+    progress.listen("trial_started", "0000", {})
+    for round_, density, value in ((0, 1.0, 30.0), (1, 0.4, 30.25), (2, 0.2, 40.0)):
+        found = {"round": round_, "rounds_planned": 3, "density": density}
+        progress.listen("round_finished", "0000", {**found, "val_perplexity": value})
+    console.print(progress.view())
+    text = out.getvalue()
+    assert "within 1 % of dense: density 0.4 at perplexity 30.25" in " ".join(text.split())
+    assert "trial  round  density  perplexity" in text
+    assert "accuracy" not in text
+    best = next(line for line in text.splitlines() if "│" in line)
+    assert best.split()[0] == "30.25"

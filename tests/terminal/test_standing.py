@@ -3,15 +3,32 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from study.configuration.loading import load_config
-from study.terminal.standing import Standing, duration
+from study.records import LOSS, MetricRecord
+from study.terminal.standing import Standing, duration, joined
 from tests.conftest import SMALL
+
+ACCURACY = MetricRecord(name="accuracy", direction="max", unit="share")
+LOSS_FIRST = {"loss": "min", "macs": "min"}
 
 
 def standing(**study: Any) -> Standing:
     config = load_config({**SMALL, "study": {"name": "small", "num_samples": 4, **study}})
-    return Standing(config, started_s=100.0)
+    config = config.model_copy(update={"objectives": {"accuracy": "max", "density": "min"}})
+    return Standing(config, ACCURACY, started_s=100.0)
+
+
+def told(tables: dict[str, Any], quality: MetricRecord, results: list[dict[str, Any]]) -> Standing:
+    """Where a study with these tables stands after the rounds of a trial."""
+    it = Standing(load_config({**SMALL, **tables}), quality, started_s=100.0)
+    it.note("search_started", "", {"workers": 2}, 110.0)
+    it.note("trial_started", "0000", {}, 111.0)
+    for number, found in enumerate(results):
+        it.note("round_finished", "0000", {"round": number, "rounds_planned": 4, **found}, 112.0)
+    return it
 
 
 def result(round_: int, density: float = 0.5, accuracy: float = 0.9) -> dict[str, Any]:
@@ -92,3 +109,60 @@ def test_durations_are_given_in_the_two_units_that_matter() -> None:
         "1 h 00 min",
         "25 h 01 min",
     ]
+
+
+def test_the_best_network_is_the_smallest_by_the_objectives_of_the_study() -> None:
+    results = [
+        {"density": 1.0, "macs": 9e6, "val_loss": 0.2, "val_accuracy": 0.9},
+        {"density": 0.3, "macs": 4e6, "val_loss": 0.2015, "val_accuracy": 0.5},
+        {"density": 0.2, "macs": 5e6, "val_loss": 0.2001, "val_accuracy": 0.9},
+        {"density": 0.1, "macs": 3e6, "val_loss": 0.2100, "val_accuracy": 0.9},
+    ]
+    it = told({"objectives": LOSS_FIRST}, LOSS, results)
+    expected = "within 1 % of dense: 4,000,000 multiply-adds at loss 0.2015"
+    assert it.lines(113.0)[-1] == f"3 networks, 3 on the front · {expected}"
+
+
+def test_networks_that_fail_a_constraint_are_on_no_front() -> None:
+    tables = {
+        "objectives": {"accuracy": "max", "density": "min"},
+        "search": {"constraints": ["accuracy >= 0.9"]},
+    }
+    results = [
+        {"density": 1.0, "val_accuracy": 0.905},
+        {"density": 0.5, "val_accuracy": 0.9},
+        {"density": 0.2, "val_accuracy": 0.899},
+    ]
+    found = told(tables, ACCURACY, results).lines(113.0)[-1]
+    assert found == "2 networks, 1 on the front · within 1 point of dense: density 0.5 at 90.0%"
+
+
+def test_networks_that_diverged_are_on_no_front_and_are_not_the_best() -> None:
+    results = [
+        {"density": 1.0, "val_accuracy": 0.905, "val_loss": 0.3},
+        {"density": 0.5, "val_accuracy": 0.95, "val_loss": float("nan")},
+    ]
+    tables = {"objectives": {"accuracy": "max", "density": "min"}}
+    assert told(tables, ACCURACY, results).lines(113.0)[-1] == "1 networks, 0 on the front"
+
+
+def test_a_dense_network_that_diverged_is_told_of() -> None:
+    it = told({"objectives": LOSS_FIRST}, LOSS, [{"macs": 9e6, "val_loss": float("inf")}])
+    assert it.lines(113.0)[-1] == "the dense network diverged"
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 6)] * 3), max_size=40))
+def test_the_front_holds_what_nothing_beats_in_any_number_of_objectives(
+    networks: list[tuple[int, int, int]],
+) -> None:
+    ways = {"a": "max", "b": "min", "c": "min"}
+    front: list[Any] = []
+    for values in networks:
+        front = joined(front, dict(zip(ways, values, strict=True)), ways)
+    expected = {
+        (a, b, c)
+        for a, b, c in networks
+        if not any(x >= a and y <= b and z <= c and (x, y, z) != (a, b, c) for x, y, z in networks)
+    }
+    assert len(front) == len(expected)
+    assert {tuple(each.values()) for each in front} == expected

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 import pyarrow as pa
 from pydantic import BaseModel
 
-from study.records import LayerRecord, RoundRecord, SensitivityRecord
+from study.records import LayerRecord, MetricRecord, RoundRecord, SensitivityRecord
 
 _SCALARS = {int: pa.int64(), float: pa.float64(), str: pa.string(), bool: pa.bool_()}
 
@@ -32,13 +33,14 @@ def schema_of(model: type[BaseModel]) -> pa.Schema:
     return pa.schema([(name, arrow_type(f.annotation)) for name, f in model.model_fields.items()])
 
 
-def round_schema() -> pa.Schema:
-    """A round without its layers, which are read when they are asked for.
+def round_schema(metrics: Sequence[MetricRecord]) -> pa.Schema:
+    """A round without its layers, which are read when they are asked for; a column a metric.
 
     The trial's name is that of its folder, so it is not read from each line.
     """
     skipped = ("layers", "trial_id")
-    return pa.schema([each for each in schema_of(RoundRecord) if each.name not in skipped])
+    fields = [each for each in schema_of(RoundRecord) if each.name not in skipped]
+    return _with_columns(fields, [metric.column for metric in metrics])
 
 
 def round_layers_schema() -> pa.Schema:
@@ -52,6 +54,12 @@ def layer_schema() -> pa.Schema:
     return schema_of(LayerRecord)
 
 
-def sensitivity_schema() -> pa.Schema:
-    """One level of one layer in a scan."""
-    return schema_of(SensitivityRecord)
+def sensitivity_schema(metrics: Sequence[MetricRecord], quality: MetricRecord) -> pa.Schema:
+    """One level of one layer in a scan, and how much worse the quality is there."""
+    columns = [*(metric.column for metric in metrics), quality.drop_column]
+    return _with_columns(list(schema_of(SensitivityRecord)), columns)
+
+
+def _with_columns(fields: list[pa.Field], columns: Sequence[str]) -> pa.Schema:
+    known = {field.name for field in fields}
+    return pa.schema([*fields, *((name, pa.float64()) for name in columns if name not in known)])

@@ -12,7 +12,7 @@ from analysis.reading.files.cache import read_cache, write_cache
 from analysis.reading.files.lines import parse_batches
 from analysis.reading.files.schema import round_schema
 from analysis.reading.files.trial_files import read_batches, stamps
-from study.records import ROUNDS_FILE
+from study.records import ROUNDS_FILE, MetricRecord
 from study.storage import Folder
 
 WORTH_CACHING_BYTES = 1 << 23
@@ -24,7 +24,11 @@ _GROUP = 64
 
 
 def read_rounds(
-    folder: Folder, ids: Sequence[str], problems: dict[str, str], cache: bool | None
+    folder: Folder,
+    ids: Sequence[str],
+    metrics: Sequence[MetricRecord],
+    problems: dict[str, str],
+    cache: bool | None,
 ) -> pa.Table:
     """Every round of every trial without its layers, ordered by trial and round.
 
@@ -34,12 +38,14 @@ def read_rounds(
         The study's folder.
     ids
         Its trials.
+    metrics
+        Those of its task.
     problems
         Files that could not be read are added here.
     cache
         Whether to keep a copy beside the study; None: where it pays.
     """
-    table = read_trials(folder, ids, "rounds", round_schema(), problems, cache)
+    table = read_trials(folder, ids, "rounds", round_schema(metrics), problems, cache)
     key = _order(table)
     # A round that is there twice counts as it was written last.
     again = np.flatnonzero(np.diff(key) == 0)

@@ -109,17 +109,6 @@ def text_of(value: Any) -> str:
     return str(value)
 
 
-def percent(share: float, digits: int = 1) -> str:
-    """A share in percent."""
-    return f"{100 * share:.{digits}f} %"
-
-
-def points(drop: float, digits: int = 1) -> str:
-    """A difference of shares in percentage points."""
-    number = f"{100 * drop:.{digits}f}"
-    return f"{number} point" if number in ("1.0", "-1.0") else f"{number} points"
-
-
 def count(number: int, noun: str) -> str:
     """A number and its noun."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

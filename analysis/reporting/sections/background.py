@@ -62,7 +62,8 @@ def appendix(results: Results) -> Section:
     rounds = results.rounds
     columns = [
         "trial_id", "round", "seed", "density", "compression_ratio", "theoretical_speedup",
-        "val_accuracy", "val_loss", "test_accuracy", "train_epochs", "wall_s",
+        *(metric.column for metric in results.metrics), results.quality.test_column,
+        "train_epochs", "wall_s",
     ]  # fmt: skip
     shown = rounds[[name for name in columns if name in rounds]]
     tables = [as_table("Every round of every trial", shown.head(MOST_ROWS), folded=True)]

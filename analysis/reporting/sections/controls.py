@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.judging.validation_gaps import mean_gap, validation_gap
+from analysis.reading.candidates import dense_value, with_figures
 from analysis.reading.results import Results
-from analysis.reporting.page.document import Section, as_table, count, percent, points
+from analysis.reporting.page.document import Section, as_table, count
 from analysis.statistics.intervals import t_interval
+from study.telling import Telling, percent, points
 
 ROLES = {
     "reinit": "the same mask on new weights, trained as long as the dense network",
@@ -35,9 +39,11 @@ def controls(results: Results) -> Section:
                 "does so at a study's end."
             ],
         )
+    tell = Telling(results.quality, dense_value(results))
     sentences = [
-        f"{row.network} against {row.control} ({ROLES[str(row.control)]}): {_difference(row)}."
-        for row in table.itertuples()
+        f"{row['network']} against {row['control']} ({ROLES[str(row['control'])]}): "
+        f"{_difference(row, tell)}."
+        for row in table.to_dict("records")
     ]
     return Section(
         "controls",
@@ -48,39 +54,40 @@ def controls(results: Results) -> Section:
 
 
 def control_table(results: Results) -> pd.DataFrame:
-    """Accuracy of replicated networks minus that of each control, over seeds.
+    """Quality of replicated networks minus that of each control, over seeds.
 
     Returns
     -------
     DataFrame
-        network (trial and round), control, accuracy, control_accuracy, difference, low, high
-        (95 % Student-t), n (seeds).
+        network (trial and round), control, NAME and control_NAME (of the study's quality),
+        difference, low, high (95 % Student-t), n (seeds). What diverged is left out.
     """
-    found = results.controls
-    own = results.rounds[["trial_id", "round", "val_accuracy"]]
-    own = own.rename(columns={"trial_id": "replicate", "val_accuracy": "own"})
+    name, value = results.quality.name, results.quality.column
+    found = results.controls[np.isfinite(results.controls[value])]
+    own = with_figures(results)[["trial_id", "round", value]]
+    own = own.rename(columns={"trial_id": "replicate", value: "own"})
     pairs = found.merge(own, on=["replicate", "round"])
     rows = []
     for (of, round_, role), group in pairs.groupby(["of", "round", "role"], sort=True):
-        spread = t_interval((group["own"] - group["val_accuracy"]).to_numpy())
+        spread = t_interval((group["own"] - group[value]).to_numpy())
         rows.append(
             {
                 "network": f"trial {of}, round {round_}",
                 "control": role,
-                "accuracy": group["own"].mean(),
-                "control_accuracy": group["val_accuracy"].mean(),
+                name: group["own"].mean(),
+                f"control_{name}": group[value].mean(),
                 "difference": spread.mean,
                 "low": spread.low,
                 "high": spread.high,
                 "n": spread.n,
             }
         )
-    columns = ["network", "control", "accuracy", "control_accuracy", "difference", "low", "high"]
-    return pd.DataFrame(rows, columns=[*columns, "n"])
+    columns = ["network", "control", name, f"control_{name}", "difference", "low", "high", "n"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def selection(results: Results) -> Section:
-    """Validation against test accuracy of the networks that were named."""
+    """Validation against test figures of the networks that were named."""
     table = validation_gap(results)
     if table.empty:
         return Section(
@@ -92,19 +99,19 @@ def selection(results: Results) -> Section:
                 "false under [report]."
             ],
         )
-    gap = mean_gap(results)
+    gap, tell = mean_gap(results), Telling(results.quality, dense_value(results))
     dense = table[table["round"] == 0]
     sentences = [
-        "Networks were chosen by validation accuracy. The test split was read once for each of "
+        f"Networks were chosen by validation {tell.name}. The test split was read once for each of "
         f"{count(len(table), 'network')}, after the search."
     ]
     if gap.n:
         sentences.append(
-            f"The chosen ones are {points(abs(gap.mean))} {'worse' if gap.mean > 0 else 'better'} "
+            f"The chosen ones are {tell.gap(gap.mean)} {'worse' if gap.mean > 0 else 'better'} "
             "on the test split than on the validation split"
             + (
                 f"; the dense network, which nothing chose, is "
-                f"{points(abs(dense['gap'].mean()))} "
+                f"{tell.gap(dense['gap'].mean())} "
                 f"{'worse' if dense['gap'].mean() > 0 else 'better'}."
                 if len(dense)
                 else "."
@@ -120,25 +127,27 @@ def selection(results: Results) -> Section:
 
 
 def _how_sure(results: Results, table: pd.DataFrame) -> str:
-    """How far an accuracy on so many examples may be from the truth."""
-    examples = results.held_out["examples"].dropna()
-    if examples.empty:
+    """How far a share of so many examples may be from the truth."""
+    examples, metric = results.held_out["examples"].dropna(), results.quality
+    if examples.empty or metric.unit != "share":
         return ""
-    n, accuracy = int(examples.iloc[0]), float(table["test_accuracy"].mean())
-    half = Z * (accuracy * (1 - accuracy) / n) ** 0.5
+    n, share = int(examples.iloc[0]), float(table[metric.test_column].mean())
+    half = Z * (share * (1 - share) / n) ** 0.5
+    name = metric.name.replace("_", " ")
     return (
-        f"The test split has {n:,} examples, so one accuracy of {percent(accuracy)} is known to "
+        f"The test split has {n:,} examples, so one {name} of {percent(share)} is known to "
         f"about {points(half)} either way: smaller differences between networks say little."
     )
 
 
-def _difference(row: Any) -> str:
-    difference = f"{points(abs(row.difference))} {'better' if row.difference > 0 else 'worse'}"
-    if abs(row.difference) < 5e-4:
+def _difference(row: Mapping[Hashable, Any], tell: Telling) -> str:
+    name, change, low, high = tell.metric.name, row["difference"], row["low"], row["high"]
+    difference = f"{tell.gap(change)} {'better' if tell.is_better(change) else 'worse'}"
+    if tell.is_negligible(change):
         difference = "no difference"
-    words = f"{difference}, {percent(row.accuracy)} against {percent(row.control_accuracy)}"
-    if row.low != row.low:
-        return f"{words}, on {count(row.n, 'seed')}; too few for an interval"
-    clear = "" if row.low <= 0 <= row.high else " (the interval leaves out zero)"
-    low, high = 100 * row.low, 100 * row.high
-    return f"{words}, 95 % interval {low:.1f} to {high:.1f} points over {row.n} seeds{clear}"
+    values = f"{tell.value(row[name])} against {tell.value(row[f'control_{name}'])}"
+    words = f"{difference}, {values}"
+    if low != low:
+        return f"{words}, on {count(row['n'], 'seed')}; too few for an interval"
+    clear = "" if low <= 0 <= high else " (the interval leaves out zero)"
+    return f"{words}, 95 % interval {tell.span(low, high)} over {row['n']} seeds{clear}"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
+from analysis.reading.candidates import has_figures
 from analysis.reading.results import Results
-from analysis.reporting.page.document import Section, as_table, count, percent
+from analysis.reporting.page.document import Section, as_table, count
 from analysis.reporting.page.drawing import figure
 from analysis.spending.cost import cost_data, cost_summary, plot_cost
 from analysis.spending.stopping import stopping_audit
 from analysis.statistics.replicates import searched
+from study.telling import percent
 
 
 def ends(results: Results) -> Section:
@@ -30,6 +34,14 @@ def ends(results: Results) -> Section:
     tables = []
     if len(other):
         tables.append(as_table("Trials that did not complete", other[columns], words=True))
+    lost = diverged(results)
+    if len(lost):
+        sentences.append(
+            f"{count(len(lost), 'network')} diverged: not all figures of "
+            f"{'it' if len(lost) == 1 else 'them'} are finite, so "
+            f"{'it is' if len(lost) == 1 else 'they are'} on no front and in no comparison."
+        )
+        tables.append(as_table("Networks that diverged", lost))
     sentences += [f"{file} {problem}" for file, problem in results.problems.items()]
     return Section(
         "ends",
@@ -38,6 +50,13 @@ def ends(results: Results) -> Section:
         figures=[figure(_where(results), plot_cost(results), cost_data(results))],
         tables=tables,
     )
+
+
+def diverged(results: Results) -> pd.DataFrame:
+    """The networks of which not all figures are finite."""
+    columns = ["trial_id", "round", "seed", "density"]
+    columns += [metric.column for metric in results.metrics]
+    return results.rounds.loc[~has_figures(results), columns]
 
 
 def _where(results: Results) -> str:

@@ -1,4 +1,4 @@
-"""How far the network prunes: the smallest one within 0, 1 and 2 points of dense."""
+"""How far the network prunes: the smallest one within each tolerance of dense."""
 
 from __future__ import annotations
 
@@ -8,37 +8,43 @@ from typing import Any
 import pandas as pd
 
 from analysis.fronts.choosing import smallest_within
+from analysis.reading.candidates import with_figures
 from analysis.reading.results import Results
-from analysis.reporting.page.document import Card, Section, count, percent, points
+from analysis.reporting.page.document import Card, Section, count
 from analysis.statistics.replicates import networks, searched
-from study.records import TRIALS_DIR, round_state_file
+from study.records import TRIALS_DIR, MetricRecord, round_state_file
+from study.telling import Telling, percent, points, size_text
 
 TOLERANCES = (0.0, 0.01, 0.02)
 
 
 def headline(results: Results) -> Section:
     """The answer that a reader looks for first."""
-    rounds = results.rounds
-    dense = rounds[rounds["round"] == 0].groupby("seed")["val_accuracy"].first()
+    rounds, metric = with_figures(results), results.quality
+    dense = rounds[rounds["round"] == 0].groupby("seed")[metric.column].first()
     asked = searched(results).rounds["seed"].unique()
-    if not (rounds["round"] > 0).any():
-        return Section(
-            "headline",
-            "How far does it prune?",
-            missing=[_why_none(results)],
+    if (results.rounds["round"] == 0).any() and dense.empty:
+        words = (
+            "The dense network has no finite figures: training diverged. There is nothing to "
+            "compare pruned networks with, and none is recommended."
         )
+        return Section("headline", "How far does it prune?", [words])
+    if not (results.rounds["round"] > 0).any():
+        return Section("headline", "How far does it prune?", missing=[_why_none(results)])
     rows = smallest_within(results, TOLERANCES)
     cards = [
-        _card(row, results) if pd.notna(row["trial_id"]) else _none(row["tolerated_drop"])
+        _card(row, results) if pd.notna(row["trial_id"]) else _none(metric, row["tolerated_drop"])
         for _, row in rows.iterrows()
     ]
-    if not dense.notna().any():
-        words = "The dense network has no finite accuracy: training diverged."
-        return Section("headline", "How far does it prune?", [words])
+    tell = Telling(metric)
+    loses = "loses" if metric.direction == "max" else "gains"
     sentences = [
-        f"The dense network reaches {percent(dense.mean())} on the validation split"
-        f"{_of_examples(results)} ({_seeds(dense, asked)}). Each card is the smallest network that "
-        "loses no more than the stated accuracy against the dense network of its own seed.",
+        *_diverged_seeds(results, dense),
+        *_unmet(results),
+        f"The dense network reaches {tell.value(dense.mean())}{_named(metric)} on the validation "
+        f"split{_of_examples(results)} ({_seeds(dense, asked, tell)}). Each card is the "
+        f"{_SMALLEST.get(results.size, 'smallest network')} that {loses} no more than the stated "
+        f"{tell.name} against the dense network of its own seed.",
         *_not_confirmed(rows, results),
     ]
     missing = []
@@ -56,20 +62,50 @@ def headline(results: Results) -> Section:
     return Section("headline", "How far does it prune?", sentences, cards, missing=missing)
 
 
+_SMALLEST = {
+    "macs": "network of the fewest multiply-adds",
+    "train_epochs": "network of the fewest epochs",
+}
+
+
+def _named(metric: MetricRecord) -> str:
+    """The name of a metric that its value alone does not give away."""
+    return "" if metric.name == "accuracy" else f" {Telling(metric).name}"
+
+
+def _diverged_seeds(results: Results, dense: pd.Series) -> list[str]:
+    rounds = searched(results).rounds
+    seeds = sorted(set(rounds.loc[rounds["round"] == 0, "seed"]) - set(dense.index))
+    if not seeds:
+        return []
+    named = ", ".join(str(seed) for seed in seeds)
+    return [f"The dense run of seed {named} diverged: no network of it is compared."]
+
+
+def _unmet(results: Results) -> list[str]:
+    """That no network may be recommended, where the study's constraints leave none."""
+    if not results.constraints or networks(results)["meets_constraints"].any():
+        return []
+    written = " and ".join(str(each).removeprefix("val_") for each in results.constraints)
+    return [f"No network meets {written}, so none is recommended."]
+
+
 def _of_examples(results: Results) -> str:
-    """How many examples an accuracy is of, and so how fine it can be."""
+    """How many examples a value is of, and so how fine a share can be."""
     examples = (results.provenance.get("examples") or {}).get("validation")
     if not examples:
         return ""
+    if results.quality.unit != "share":
+        return f" of {examples:,} examples"
     return f" of {examples:,} examples, of which each is {points(1 / examples, 2)}"
 
 
-def _seeds(dense: pd.Series, asked: Iterable[int]) -> str:
+def _seeds(dense: pd.Series, asked: Iterable[int], tell: Telling) -> str:
     told = f"mean of {count(len(dense), 'seed')}" if len(dense) > 1 else "one seed"
     own = dense.reindex(list(asked))
     if len(dense) == len(own):
         return told
-    return f"{told}; {percent(own.mean())} on the seed of the search"
+    return f"{told}; {tell.value(own.mean())} on the seed of the search"
 
 
 def _not_confirmed(rows: pd.DataFrame, results: Results) -> list[str]:
@@ -85,7 +121,8 @@ def _not_confirmed(rows: pd.DataFrame, results: Results) -> list[str]:
         told[key] = (
             f"On the seed of the search, trial {key[0]}, round {key[1]} "
             f"({percent(then['density'])} of the weights) was the smallest "
-            f"{_label(then['tolerated_drop'])}; {_measured_on(again)}, it is {_drop(again)}. So it "
+            f"{_label(results.quality, then['tolerated_drop'])}; {_measured_on(again)}, it is "
+            f"{_drop(again, results.quality)}. So it "
             "is not named below."
         )
     return list(told.values())
@@ -112,15 +149,20 @@ def _plain(value: Any) -> Any:
 
 
 def _card(row: pd.Series, results: Results) -> Card:
+    metric = results.quality
+    tell = Telling(metric)
+    smaller = f"{row['compression_ratio']:.1f} x smaller"
+    faster = f"{row['theoretical_speedup']:.1f} x fewer multiply-adds"
+    title = {"macs": faster, "train_epochs": size_text("train_epochs", row["train_epochs"])}
     notes = [
         f"keeps {percent(row['density'])} of the prunable weights",
-        f"{percent(row['val_accuracy'])} accuracy: {_drop(row)}",
-        f"{row['theoretical_speedup']:.1f} x fewer multiply-adds",
+        f"{tell.value(row[metric.column])} {tell.name}: {_drop(row, metric)}",
+        *(text for text in (smaller, faster) if text != title.get(results.size, smaller)),
         *_on_test(row, results),
         f"trial {row['trial_id']}, round {row['round']}, {_measured_on(row)}",
         f"weights and masks: {TRIALS_DIR}/{row['trial_id']}/{round_state_file(int(row['round']))}",
     ]
-    return Card(f"{row['compression_ratio']:.1f} x smaller", _label(row["tolerated_drop"]), notes)
+    return Card(title.get(results.size, smaller), _label(metric, row["tolerated_drop"]), notes)
 
 
 def _measured_on(row: pd.Series) -> str:
@@ -130,35 +172,35 @@ def _measured_on(row: pd.Series) -> str:
     return f"on {seeds} seeds" if seeds > 1 else "on the one seed that chose it"
 
 
-def _drop(row: pd.Series) -> str:
-    drop = row["accuracy_drop"]
-    words = f"{points(abs(drop))} {'below' if drop > 0 else 'above'} dense"
-    if abs(drop) < 5e-4:
-        words = "as dense"
+def _drop(row: pd.Series, metric: MetricRecord) -> str:
+    tell, drop = Telling(metric, row[f"dense_{metric.name}"]), row[metric.drop_column]
+    words = "as dense" if tell.is_negligible(drop) else f"{tell.drop(drop)} dense"
     if pd.notna(row["drop_low"]):
         words += (
-            f" (95 % interval of the drop: {100 * row['drop_low']:.1f} to "
-            f"{100 * row['drop_high']:.1f} points, {count(int(row['n']), 'seed')})"
+            f" (95 % interval of the {tell.worse}: {tell.span(row['drop_low'], row['drop_high'])}, "
+            f"{count(int(row['n']), 'seed')})"
         )
     return words
 
 
 def _on_test(row: pd.Series, results: Results) -> list[str]:
-    rounds = results.rounds
+    rounds, tell, test = results.rounds, Telling(results.quality), results.quality.test_column
     own = rounds[(rounds["trial_id"] == row["trial_id"]) & (rounds["round"] == row["round"])]
-    accuracy = own["test_accuracy"].dropna()
-    if accuracy.empty:
+    found = own[test].dropna()
+    if found.empty:
         return []
     seed = own["seed"].iloc[0]
     of_seed = rounds[(rounds["round"] == 0) & (rounds["seed"] == seed)]
-    dense = of_seed["test_accuracy"].dropna()
-    beside = f", dense {percent(dense.iloc[0])}" if len(dense) else ""
-    return [f"test split: {percent(accuracy.iloc[0])}{beside} (seed {seed})"]
+    dense = of_seed[test].dropna()
+    beside = f", dense {tell.value(dense.iloc[0])}" if len(dense) else ""
+    return [f"test split: {tell.value(found.iloc[0])}{beside} (seed {seed})"]
 
 
-def _label(tolerance: float) -> str:
-    return "as good as dense" if tolerance == 0 else f"within {points(tolerance)} of dense"
+def _label(metric: MetricRecord, tolerance: float) -> str:
+    if tolerance == 0:
+        return "as good as dense"
+    return f"within {Telling(metric).within(tolerance)} of dense"
 
 
-def _none(tolerance: float) -> Card:
-    return Card("none", _label(tolerance), ["no network of this study is good enough"])
+def _none(metric: MetricRecord, tolerance: float) -> Card:
+    return Card("none", _label(metric, tolerance), ["no network of this study is good enough"])

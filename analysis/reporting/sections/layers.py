@@ -11,12 +11,13 @@ from analysis.layers.sensitivity import (
     sensitivity_thresholds,
 )
 from analysis.reading.results import Results
-from analysis.reporting.page.document import Figure, Section, as_table, percent, points
+from analysis.reporting.page.document import Figure, Section, as_table
 from analysis.reporting.page.drawing import figure
 from analysis.statistics.replicates import searched
+from study.telling import Telling, percent
 
 DROP = 0.02
-"""Drop in accuracy at which the scan's thresholds are told."""
+"""Drop of the quality at which the scan's thresholds are told."""
 
 
 def layers(results: Results) -> Section:
@@ -29,7 +30,7 @@ def layers(results: Results) -> Section:
     missing: list[str] = []
     tables = []
     results = searched(results)
-    thresholds = sensitivity_thresholds(results, DROP)
+    thresholds, tell = sensitivity_thresholds(results, DROP), Telling(results.quality)
     if thresholds.empty:
         missing.append(
             "No sensitivity scan was made: scan = true under [sensitivity], or prune-study "
@@ -38,9 +39,9 @@ def layers(results: Results) -> Section:
     else:
         most, least = thresholds.iloc[0], thresholds.iloc[-1]
         finding = (
-            f"Pruned alone and not retrained, {most['layer']} takes the most before accuracy drops "
-            f"by {points(DROP)} ({percent(most['sparsity'], 0)} of its weights), and "
-            f"{least['layer']} the least ({percent(least['sparsity'], 0)})."
+            f"Pruned alone and not retrained, {most['layer']} takes the most before {tell.name} "
+            f"{tell.worse}s by {tell.within(DROP)} ({percent(most['sparsity'], 0)} of its "
+            f"weights), and {least['layer']} the least ({percent(least['sparsity'], 0)})."
         )
         data = sensitivity_map_data(results)
         figures.append(figure(finding, plot_sensitivity(results, DROP), data.reset_index()))
@@ -53,7 +54,7 @@ def layers(results: Results) -> Section:
             )
         tables.append(
             as_table(
-                f"Sparsity of each layer at a drop of {points(DROP)}",
+                f"Sparsity of each layer at a {tell.worse} of {tell.within(DROP)}",
                 thresholds.drop(columns=["study"], errors="ignore"),
             )
         )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.comparing.comparison import compare, plot_comparison
+from analysis.reading.candidates import dense_value
 from analysis.reading.results import Results
-from analysis.reporting.page.document import Figure, Section, Table, as_table, percent, points
+from analysis.reporting.page.document import Figure, Section, Table, as_table
 from analysis.reporting.page.drawing import figure
 from analysis.rounds import plot_rounds
 from analysis.statistics.replicates import searched
 from analysis.statistics.scoring import scores
+from study.telling import Telling, percent
 
 AXES = ("retrain", "schedule", "rewind_epoch", "allocation")
 """What groups of trials are compared on, where it varied."""
@@ -28,11 +30,13 @@ def schedule(results: Results) -> Section:
             missing=["No trial has finished a round of pruning yet."],
         )
     results = searched(results)
+    upwards = results.quality.direction == "max"
     sentences: list[str] = []
     figures: list[Figure] = [
         figure(
             "Each line is a trial, from the dense network to its last round: where lines of one "
-            "colour stay high towards the left, that way of retraining holds out longest.",
+            f"colour stay {'high' if upwards else 'low'} towards the left, that way of retraining "
+            "holds out longest.",
             plot_rounds(results),
         )
     ]
@@ -90,16 +94,19 @@ def _groups(results: Results, axis: str) -> int:
 
 def _best(results: Results, axis: str) -> str | None:
     """At the lowest of the levels that two groups reach, which of them is ahead."""
-    table = scores(results, axis, densities=LEVELS)
+    table, value = scores(results, axis, densities=LEVELS), results.quality.column
+    tell = Telling(results.quality, dense_value(results))
     for level in sorted(LEVELS):
-        at = table[table["density"] == level].groupby("group")["val_accuracy"].mean().sort_values()
+        at = table[table["density"] == level].groupby("group")[value].mean()
+        at = at.sort_values(ascending=results.quality.direction == "max", kind="stable")
         if len(at) > 1:
             ahead, last = at.index[-1], at.index[0]
             tried = table[table["density"] == level].groupby("group")["networks"].sum()
             return (
                 f"By {axis.replace('_', ' ')}: among networks that keep at most "
-                f"{percent(level, 0)}, {ahead} is best at {percent(at.iloc[-1])} (the best of "
-                f"{tried[ahead]}), {points(at.iloc[-1] - at.iloc[0])} above {last} (the best of "
+                f"{percent(level, 0)}, {ahead} is best at {tell.value(at.iloc[-1])} (the best "
+                f"of {tried[ahead]}), {tell.gap(at.iloc[-1] - at.iloc[0])} "
+                f"{'above' if at.iloc[-1] >= at.iloc[0] else 'below'} {last} (the best of "
                 f"{tried[last]})."
             )
     return None

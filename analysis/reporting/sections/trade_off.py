@@ -1,56 +1,57 @@
-"""The trade-off between accuracy and size, what it cost to find, and points to choose from."""
+"""The trade-off between quality and size, what it cost to find, and points to choose from."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.fronts.choosing import knee_point, operating_points
 from analysis.fronts.hypervolumes import hypervolume_history
 from analysis.fronts.search_progress import plot_hypervolume
+from analysis.fronts.study_front import candidates
 from analysis.fronts.trade_off import pareto_data, plot_pareto
+from analysis.reading.candidates import with_figures
 from analysis.reading.objectives import Objectives
 from analysis.reading.results import Results
-from analysis.reporting.page.document import Figure, Section, Table, count, percent, points
+from analysis.reporting.page.document import Figure, Section, Table, count
 from analysis.reporting.page.drawing import figure
 from analysis.statistics.replicates import searched
-
-POINT_COLUMNS = [
-    "near", "compression", "speedup", "density", "accuracy (95 % interval)", "drop (points)",
-    "seeds", "epochs", "network",
-]  # fmt: skip
-
-SPEED: Objectives = {"val_accuracy": "max", "theoretical_speedup": "max"}
+from study.records import MetricRecord
+from study.telling import Telling, percent, size_text
 
 
 def trade_off(results: Results) -> Section:
-    """Accuracy against density and against speedup, with the unpruned networks."""
+    """Quality against size and against speedup, with the unpruned networks."""
     everything, results = results, searched(results)
     data = pareto_data(results)
-    front = data[data["on_front"]].sort_values("density")
+    tell, value, size = Telling(results.quality), results.quality.column, results.size
+    front = data[data["on_front"]].sort_values(size)
     pruned = front[front["round"] > 0]
-    dense = data[data["round"] == 0].groupby("seed")["val_accuracy"].mean()
+    dense = data[data["round"] == 0].groupby("seed")[value].mean()
     if pruned.empty:
         return Section("trade-off", "The trade-off", missing=["No pruned network is on the front."])
-    best = pruned.sort_values("val_accuracy", kind="stable").iloc[-1]
+    upwards = results.quality.direction == "max"
+    best = pruned.sort_values(value, kind="stable", ascending=upwards).iloc[-1]
     smallest = pruned.iloc[0]
     finding = (
-        f"The most accurate network of all keeps {percent(best['density'])} and reaches "
-        f"{percent(best['val_accuracy'])}, {_against(best['val_accuracy'], dense[best['seed']])} "
-        f"of its seed on the data that chose it; the smallest on the front keeps "
-        f"{percent(smallest['density'], 2)} and reaches {percent(smallest['val_accuracy'])}."
+        f"The {tell.best('network')} of all {_keeps(best, size)} and reaches "
+        f"{tell.value(best[value])}{_against(results.quality, best[value], dense, best['seed'])} "
+        f"on the data that chose it; the smallest on the front {_keeps(smallest, size, 2)} and "
+        f"reaches {tell.value(smallest[value])}."
     )
     sentences = [
         f"{len(pruned)} of {count(int((data['round'] > 0).sum()), 'pruned network')} "
         f"{'is' if len(pruned) == 1 else 'are'} on the front."
     ]
-    knee = knee_point(results.rounds[results.rounds["round"] > 0])
+    rounds = candidates(results)
+    knee = knee_point(rounds[rounds["round"] > 0], results.objectives)
     if knee is not None:
         sentences.append(
             f"The front bends most at trial {knee['trial_id']}, round {knee['round']}: "
-            f"{percent(knee['density'])} of the weights at {percent(knee['val_accuracy'])} on "
+            f"{percent(knee['density'])} of the weights at {tell.value(knee[value])} on "
             "the seed that chose it."
         )
     figures = [figure(finding, plot_pareto(results), front.drop(columns=["study", "on_front"]))]
@@ -103,7 +104,7 @@ def _when(history: pd.DataFrame) -> str:
 
 def points_to_choose(results: Results) -> Section:
     """The best networks near 2, 4, 8, 16 and 32 times smaller."""
-    rows = operating_points(results)
+    rows, tell = operating_points(results), Telling(results.quality)
     found = rows.dropna(subset=["trial_id"]).to_dict("records")
     absent = [f"{ratio:g} x" for ratio in rows.loc[rows["trial_id"].isna(), "near_ratio"]]
     missing = []
@@ -116,27 +117,36 @@ def points_to_choose(results: Results) -> Section:
         "operating-points",
         "Operating points",
         [
-            "The most accurate network near each compression ratio, from 0.8 to 1.25 times it, "
+            f"The {tell.best('network')} near each compression ratio, from 0.8 to 1.25 times it, "
             "over the seeds that ran it."
         ],
-        tables=[Table("Operating points", POINT_COLUMNS, [_cells(row) for row in found])]
-        if found
-        else [],
+        tables=[_points(found, results.quality)] if found else [],
         missing=missing,
     )
 
 
-def _cells(row: Mapping[Hashable, Any]) -> list[str]:
-    accuracy = percent(row["val_accuracy"])
-    if row["accuracy_low"] == row["accuracy_low"]:
-        accuracy += f" ({100 * row['accuracy_low']:.1f} to {100 * row['accuracy_high']:.1f})"
+def _points(rows: list[dict[Hashable, Any]], metric: MetricRecord) -> Table:
+    tell = Telling(metric)
+    columns = [
+        "near", "compression", "speedup", "density", f"{tell.name} (95 % interval)", tell.heading,
+        "seeds", "epochs", "network",
+    ]  # fmt: skip
+    return Table("Operating points", columns, [_cells(row, metric) for row in rows])
+
+
+def _cells(row: Mapping[Hashable, Any], metric: MetricRecord) -> list[str]:
+    tell = Telling(metric, row[f"dense_{metric.name}"])
+    value = tell.value(row[metric.column])
+    low, high = row[f"{metric.name}_low"], row[f"{metric.name}_high"]
+    if low == low:
+        value += f" ({tell.interval(low, high)})"
     return [
         f"{row['near_ratio']:g} x",
         f"{row['compression_ratio']:.1f} x",
         f"{row['theoretical_speedup']:.1f} x",
         percent(row["density"]),
-        accuracy,
-        f"{100 * row['accuracy_drop'] + 0.0:.1f}",
+        value,
+        tell.figure(row[metric.drop_column]),
         str(row["n"]),
         f"{row['train_epochs']:g}",
         f"{row['trial_id']} round {row['round']}",
@@ -144,37 +154,42 @@ def _cells(row: Mapping[Hashable, Any]) -> list[str]:
 
 
 def _speed(results: Results) -> Figure:
-    data = pareto_data(results, SPEED)
+    metric, tell = results.quality, Telling(results.quality)
+    objectives: Objectives = {metric.column: metric.direction, "theoretical_speedup": "max"}
+    data = pareto_data(results, objectives)
     front = data[data["on_front"] & (data["round"] > 0)].sort_values("theoretical_speedup")
     last = front.iloc[-1] if len(front) else None
     finding = (
-        "Accuracy against theoretical speedup."
+        f"{tell.name[0].upper()}{tell.name[1:]} against theoretical speedup."
         if last is None
         else f"Multiply-adds shrink up to {last['theoretical_speedup']:.1f} x, at "
-        f"{percent(last['val_accuracy'])}."
+        f"{tell.value(last[metric.column])}."
     )
-    ax = plot_pareto(results, objectives=SPEED)
+    ax = plot_pareto(results, objectives=objectives)
     return figure(finding, ax, front.drop(columns=["study", "on_front"]))
 
 
 def _equal_budget(results: Results) -> list[str]:
     """The unpruned control that trained as long, where there is one."""
+    metric, value = results.quality, results.quality.column
     controls = results.controls[results.controls["role"] == "dense"]
-    if controls.empty:
-        return []
-    own = results.rounds.merge(
-        controls[["replicate", "round", "val_accuracy"]].rename(
-            columns={"replicate": "trial_id", "val_accuracy": "unpruned"}
+    own = with_figures(results).merge(
+        controls[["replicate", "round", value]].rename(
+            columns={"replicate": "trial_id", value: "unpruned"}
         ),
         on=["trial_id", "round"],
     )
-    difference = (own["val_accuracy"] - own["unpruned"]).mean()
-    beside = f"{points(abs(difference))} {'above' if difference > 0 else 'below'} it"
-    if abs(difference) < 5e-4:
-        beside = "as accurate"
+    own = own[np.isfinite(own["unpruned"])]
+    if own.empty:
+        return []
+    difference = (own[value] - own["unpruned"]).mean()
+    tell = Telling(metric, own["unpruned"].mean())
+    beside = f"{tell.gap(difference)} {'above' if difference > 0 else 'below'} it"
+    if tell.is_negligible(difference):
+        beside = "as accurate" if metric.name == "accuracy" else "as good"
     return [
         f"Trained for as many epochs without pruning, the dense network reaches "
-        f"{percent(own['unpruned'].mean())} (mean of {count(len(own), 'seed')}): "
+        f"{tell.value(own['unpruned'].mean())} (mean of {count(len(own), 'seed')}): "
         f"{_whose(controls)} is {beside} at equal budget."
     ]
 
@@ -186,9 +201,16 @@ def _whose(controls: pd.DataFrame) -> str:
     return f"trial {pairs['of'].iloc[0]}, pruned up to round {pairs['round'].iloc[0]},"
 
 
-def _against(accuracy: float, dense: float) -> str:
-    difference = accuracy - dense
-    if abs(difference) < 5e-4:
-        return "as the dense network"
-    where = "above" if difference > 0 else "below"
-    return f"{points(abs(difference))} {where} the dense network"
+def _keeps(network: pd.Series, size: str, digits: int = 1) -> str:
+    if size == "density":
+        return f"keeps {percent(network['density'], digits)}"
+    return f"takes {size_text(size, network[size])}"
+
+
+def _against(metric: MetricRecord, value: float, dense: pd.Series, seed: int) -> str:
+    if seed not in dense.index:
+        return ""
+    tell, drop = Telling(metric, dense[seed]), metric.drop(dense[seed], value)
+    if tell.is_negligible(drop):
+        return ", as the dense network of its seed"
+    return f", {tell.drop(drop)} the dense network of its seed"

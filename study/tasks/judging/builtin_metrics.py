@@ -1,9 +1,10 @@
-"""The metrics that a task may name: torchmetrics', fed with what they need, in float64.
+"""The metrics that a task may name: torchmetrics', fed with what they need.
 
-accuracy and top5 are counts of our own and exact: in float32 nine of ten is less than 0.9. Metrics
-of classes take scores of any form that :func:`labelled` knows; two classes are a positive one
-(class 1) and its rest, more are averaged over the classes (macro). dice and iou pool the elements
-of all examples.
+accuracy and top5 are counts of our own and exact: in float32 nine of ten is less than 0.9, and in
+that torchmetrics divides counts, so its shares are right to seven digits. Metrics of classes take
+scores of any form that :func:`labelled` knows; two classes are a positive one (class 1) and its
+rest, more are averaged over the classes (macro), and several labels of an example are one pool of
+yes and no. dice and iou pool the elements of all examples.
 """
 
 from __future__ import annotations
@@ -94,6 +95,8 @@ class _OfClasses:
         if self._metric is None:
             self._metric = self._make(classes).to(scores.device).set_dtype(torch.float64)
             self._seen = torch.zeros(classes, dtype=torch.int64, device=scores.device)
+        if not len(labels):
+            return  # a batch of padding alone
         self._metric.update(chances, labels)
         self._seen += labels.bincount(minlength=classes)
 
@@ -197,3 +200,6 @@ BUILT_IN: Mapping[str, BuiltIn] = {
     "mae": BuiltIn(lambda _: _OfNumbers("MeanAbsoluteError"), "min", "amount"),
 }
 """Metrics by name."""
+
+COUNTS = ("accuracy", "top5")
+"""Those that need no torchmetrics."""

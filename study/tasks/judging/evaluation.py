@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from study.records import LOSS, MetricRecord
 from study.tasks.data.splits import Draw, Examples
 from study.tasks.forward import working_dtype
 from study.tasks.judging.outputs import predictions
@@ -34,6 +35,10 @@ class Evaluation:
     loss: float
     metrics: Mapping[str, float]
     samples: int
+
+    def value(self, metric: MetricRecord) -> float:
+        """One of the figures."""
+        return self.loss if metric.name == LOSS.name else self.metrics[metric.name]
 
     def columns(self, split: str) -> dict[str, float]:
         """Fields of a record: ``{split}_NAME`` of each metric, and of the loss."""

@@ -10,6 +10,7 @@ import copy
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Literal
 
 import torch
@@ -19,7 +20,7 @@ from study.errors import UsageError, unknown_name
 from study.plugins import import_string
 from study.records import LOSS, MetricRecord
 from study.tasks.data.structures import joined, leaves, map_leaves
-from study.tasks.judging.builtin_metrics import BUILT_IN, Accumulator, BuiltIn
+from study.tasks.judging.builtin_metrics import BUILT_IN, COUNTS, Accumulator, BuiltIn
 from study.tasks.judging.outputs import Reading, chances, given, predictions
 
 Direction = Literal["max", "min"]
@@ -126,6 +127,8 @@ def _metric(value: MetricLike) -> Metric:
         if value not in BUILT_IN:
             raise unknown_name("metrics", value, BUILT_IN)
         known: BuiltIn = BUILT_IN[value]
+        if value not in COUNTS:
+            import_module("torchmetrics")  # here, not while a round is timed
         return Metric(value, value, known.direction, known.unit)
     if _is_torchmetric(value):
         words = re.sub(r"^(Binary|Multiclass|Multilabel)(?=.)", "", type(value).__name__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from study.configuration.loading import StudyConfig
+from study.objectives import quality_of
 from study.pruning.masking.masks import mask_layers
 from study.pruning.plan import PruningPlan
 from study.pruning.sensitivity import scan
@@ -68,4 +69,5 @@ def _scan(config: StudyConfig, plan: PruningPlan, state: bytes) -> list[Sensitiv
         include=plan.include or None,
         exclude=plan.exclude or None,
         seed=plan.seed,
+        quality=quality_of(task.metrics, config.objectives),
     )

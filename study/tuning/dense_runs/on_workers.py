@@ -11,6 +11,7 @@ import ray
 import torch
 
 from study.configuration.loading import StudyConfig
+from study.objectives import quality_of
 from study.pruning.plan import PruningPlan
 from study.pruning.seeds import Seeds
 from study.pruning.sensitivity import scan
@@ -68,6 +69,7 @@ def scan_layers(prepared: Prepared, needs: dict[str, float]) -> list[Sensitivity
                 include=config.space.include or None,
                 exclude=config.space.exclude or None,
                 seed=seed,
+                quality=quality_of(task.metrics, config.objectives),
             )
         return records
 

@@ -6,7 +6,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from study.errors import UsageError
-from study.pruning.rehearsal import rehearse
+from study.pruning.rehearsal import rehearse_plans, rehearse_task
 from study.pruning.training.fingerprint import Fingerprint, fingerprint
 from study.tuning.dense_runs.on_workers import seeds_of, task_on_worker
 from study.tuning.preparing import Prepared
@@ -34,7 +34,8 @@ def rehearse_on_workers(prepared: Prepared, needs: dict[str, float]) -> None:
                     "Trials would prune different networks as if they were one. Let the task be "
                     "the same each time: seed every split and everything else that it draws."
                 )
-            rehearse(task, plans)
+            rehearse_task(task)
+            rehearse_plans(task, plans)
         except UsageError as error:
             return str(error)
         return None

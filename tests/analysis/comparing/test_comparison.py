@@ -184,7 +184,7 @@ def test_a_line_is_broken_where_other_seeds_reach_the_density(tmp_path: Path) ->
         ({"budgets": [0]}, "budgets: 0 is not above 0"),
         ({"confidence": "high"}, "confidence: 'high' is not between"),
         ({"by": ["retrain"]}, "by: unknown name"),
-        ({"value": None}, "value: unknown name"),
+        ({"value": 3}, "value: unknown name"),
         ({"baseline": 3}, "baseline: unknown name"),
     ],
 )

@@ -255,7 +255,8 @@ def _results_of(recipes: list[tuple[int, list[int]]]) -> analysis.Results:
                     "replicate_of": None,
                 }
             )
-            row = dict.fromkeys(MEASURES, 1.0) | {"study": "s", "trial_id": name, "seed": seed}
+            known = dict.fromkeys([*MEASURES, "val_loss"], 1.0)
+            row = {**known, "study": "s", "trial_id": name, "seed": seed}
             rounds.append({**row, "round": 0, "density": 1.0, "val_accuracy": 0.9})
             pruned = {"density": density / 10, "val_accuracy": 0.9 - drop / 10}
             rounds.append({**row, "round": 1, **pruned})

@@ -163,7 +163,7 @@ def test_records_of_an_older_version_lack_fields_and_are_read(tmp_path: Path) ->
     records = [json.loads(line) for line in file.read_text().splitlines()]
     for record in records:
         record["schema_version"] = 0
-        for name in ("train_loss", "test_accuracy", "uncounted", "train_samples"):
+        for name in ("train_loss", "uncounted", "train_samples"):
             del record[name]
         record["since_removed"] = 1
     file.write_text("".join(json.dumps(record) + "\n" for record in records))
