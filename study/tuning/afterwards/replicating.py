@@ -162,6 +162,8 @@ class _Runs:
         records = self._run("replicate", plan, writer)
         if writer.before_last is None or records[-1].round < self.point.round:
             return  # it diverged, and has no last mask
+        if self._task.recipe.weights is not None or not self._task.recipe.epochs:
+            return  # how long its weights were trained nobody knows, so new ones cannot be as long
         fields = {"retrain": "reinit", "rewind_epoch": None, "retrain_epochs": None}
         anew = plan.model_copy(update={**fields, "optimizer_state": "fresh"})
         control = self._writer("reinit")

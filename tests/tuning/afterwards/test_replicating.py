@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from analysis import load
+from study import run
 from study.configuration.loading import load_config
 from study.errors import UsageError
 from study.pruning import PruningPlan, run_pipeline
@@ -145,3 +146,21 @@ def test_no_seeds_are_refused(tmp_path: Path) -> None:
     study = Folder(str(tmp_path))
     with pytest.raises(UsageError, match="holds no study"):
         find_point(study, "0000")
+
+
+@pytest.mark.slow
+def test_new_weights_are_no_control_where_a_checkpoint_was_pruned(
+    ray_cluster: None, tmp_path: Path
+) -> None:
+    model = load_task(**load_config(SMALL).task.load_arguments()).build_model()
+    save_file(model.state_dict(), tmp_path / "weights.safetensors")
+    tables = {
+        "study": {"name": "checkpoint", "num_samples": 1},
+        "task": {**SMALL["task"], "epochs": 0, "weights": str(tmp_path / "weights.safetensors")},
+        "space": {"rounds": 1, "retrain": "finetune", "retrain_epochs": 1},
+    }
+    folder = run(tables, storage_path=tmp_path)
+    point = find_point(Folder(folder), Folder(folder).folders("trials")[0], 1)
+    ended = _run_seed(folder, point, 7)
+    assert [name.partition("-seed-7")[2] for name, _ in ended] == ["", "-shuffled", "-dense"]
+    assert all(is_well for _, is_well in ended)
