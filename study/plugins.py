@@ -77,10 +77,29 @@ def import_string(field: str, reference: str) -> Any:
 
 
 def search_in(folder: str | Path) -> None:
-    """Have modules of import strings found in a folder too, in this process."""
+    """Have modules of import strings found in a folder first, in this process from here on."""
     path = str(Path(folder).absolute())
-    if path not in sys.path:
-        sys.path.insert(0, path)
+    if sys.path[:1] != [path]:
+        sys.path[:] = [path, *(place for place in sys.path if place != path)]
+
+
+def refuse_namesake(field: str, reference: str, folder: str | Path) -> None:
+    """Make sure that a module of an import string is the one in a folder, if there is one.
+
+    Raises
+    ------
+    UsageError
+        If this process has imported another of the same name before.
+    """
+    name = reference.partition(":")[0].partition(".")[0]
+    here = Path(folder).absolute()
+    loaded = getattr(sys.modules.get(name), "__file__", None)
+    is_here = (here / f"{name}.py").is_file() or (here / name / "__init__.py").is_file()
+    if is_here and loaded is not None and not Path(loaded).resolve().is_relative_to(here.resolve()):
+        raise UsageError(
+            f"{field}: {reference!r} is in {here}, but this process has imported {loaded} under "
+            "its name. Begin a new process, or rename one of the two."
+        )
 
 
 def reference_to(function: Callable[..., Any]) -> str:

@@ -111,6 +111,7 @@ def place(small_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(small_study, folder / "studies" / "digits-mlp")
     lines = ["[task]", 'dataset = "digits"', 'model = "mlp"', "epochs = 2"]
     (folder / "my-study.toml").write_text("\n".join(lines))
+    shutil.copytree(ROOT / "examples", folder / "examples")
     return folder
 
 

@@ -39,7 +39,7 @@ TASKS = [
     Example("own_task", "accuracy", worst=0.5, dense=0.8, epochs=2),
     Example("text_classifier", "accuracy", worst=0.5, dense=0.65, epochs=2),
     Example("character_lm", "perplexity", worst=128, dense=20, epochs=2),
-    Example("segmentation", "dice", worst=0, dense=0.05, epochs=5),
+    Example("segmentation", "dice", worst=0, dense=0.05, epochs=2),
     Example("imbalanced_table", "average_precision", worst=0.025, dense=0.3, epochs=2),
     Example("from_checkpoint", "accuracy", worst=0.1, dense=0.9, epochs=0),
 ]
@@ -56,7 +56,7 @@ def run(example: Example, folder: Path, cwd: Path) -> Path:
     answer = subprocess.run(
         [
             sys.executable, "-W", "error", "-m", "study.cli", "run", given,
-            "--name", "small", "--num-samples", "3", "--storage-path", str(folder / "studies"),
+            "--name", "small", "--num-samples", "2", "--storage-path", str(folder / "studies"),
             *(part for change in changes for part in ("--set", change)),
         ],
         cwd=cwd, env=environment(), capture_output=True, text=True, check=False, timeout=300,

@@ -1,3 +1,5 @@
+from importlib.metadata import EntryPoint, EntryPoints
+
 import pytest
 
 from study.errors import UsageError
@@ -40,3 +42,16 @@ def test_an_error_within_a_users_module_is_his_to_see(
     (Path(str(tmp_path)) / "broken_plugin.py").write_text("import a_module_that_is_missing\n")
     with pytest.raises(ModuleNotFoundError, match="a_module_that_is_missing"):
         import_string("x", "broken_plugin:f")
+
+
+@pytest.mark.parametrize("field", ["saliency", "space.saliency"])
+def test_entry_points_are_found_wherever_they_are_named(
+    field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = EntryPoint("own", f"{__name__}:answer", "prune_study.saliencies")
+
+    def found(group: str) -> EntryPoints:
+        return EntryPoints([own] if group == own.group else [])
+
+    monkeypatch.setattr("study.plugins.entry_points", found)
+    assert resolve(field, "own", BUILT_IN) is answer

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from study.errors import UsageError
-from study.plugins import import_string, resolve, search_in
+from study.plugins import import_string, refuse_namesake, resolve, search_in
 from study.tasks.data.splits import Data
 from study.tasks.datasets import DATASETS
 from study.tasks.judging.metrics import metrics_of
@@ -59,6 +59,8 @@ def load_task(
     """
     if module_dir is not None:
         search_in(module_dir)
+        if isinstance(object, str):
+            refuse_namesake("task.object", object, module_dir)
     fields = dict(recipe or {})
     if object is not None:
         task = _own_task(object)

@@ -1,3 +1,6 @@
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -75,3 +78,30 @@ def misspelt_recipe() -> Task:
 def test_a_users_function_that_fails_is_named(name: str, message: str) -> None:
     with pytest.raises(UsageError, match=f"(?s){name}.*{message}"):
         load_task(object=f"{__name__}:{name}")
+
+
+TASK_IN_A_FILE = """
+import torch
+from study.tasks import make_task
+
+def task():
+    data = torch.randn(30, 4), torch.arange(30) % 2
+    return make_task(lambda: torch.nn.Linear(4, 2), data, 0.3, name="{name}")
+"""
+
+
+def test_a_module_is_found_in_the_folder_that_is_named_and_no_namesake_is_taken_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "task_in_a_file.py").write_text(TASK_IN_A_FILE.format(name=name))
+    reference = "task_in_a_file:task"
+    with pytest.raises(UsageError, match="no module named 'task_in_a_file'"):
+        load_task(object=reference)
+    assert load_task(object=reference, module_dir=tmp_path / "first").name == "first"
+    with pytest.raises(UsageError, match=r"(?s)second.*has imported .*first"):
+        load_task(object=reference, module_dir=tmp_path / "second")
+    monkeypatch.delitem(sys.modules, "task_in_a_file")
+    assert load_task(object=reference, module_dir=tmp_path / "second").name == "second"

@@ -24,6 +24,7 @@ def ray_session() -> Iterator[None]:
     """Ray: the one that runs already, the cluster at RAY_ADDRESS, or a new one on this machine."""
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # the study folder has it all
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # an interrupt is ours to record
+    os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # a task's own files stay where its user has them
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     # A failed trial is a record with its traceback, not a page on the terminal.

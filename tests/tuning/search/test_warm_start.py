@@ -84,3 +84,12 @@ def test_every_point_is_one_of_the_space(form: dict[str, object]) -> None:
 def test_a_density_that_an_allocation_cannot_reach_is_left_out() -> None:
     found = warm_start_points(SearchSpace(), LAYERS, TASK, DENSE, [], ["uniform_plus"], (0.05,))
     assert found == []
+
+
+def test_points_retrain_at_the_middle_of_the_learning_rates() -> None:
+    space = SearchSpace.model_validate(
+        {"retrain_lr": [1e-4, 1e-2], "retrain_lr_schedule": "cosine"}
+    )
+    for point in points(space):
+        assert point["retrain_lr"] == pytest.approx(1e-3)
+        assert "retrain_lr_schedule" not in point  # it is fixed
