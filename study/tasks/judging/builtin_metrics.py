@@ -25,8 +25,8 @@ from study.tasks.judging.outputs import Reading, labelled, predictions
 class Accumulator(Protocol):
     """Takes the batches of a split, and says what a metric is of all of them."""
 
-    def update(self, outputs: Any, targets: Any) -> None:
-        """Take note of a batch."""
+    def update(self, outputs: Any, targets: Any, examples: int) -> None:
+        """Take note of a batch of so many examples."""
 
     def compute(self) -> float:
         """The metric of all that was taken note of; NaN where it is not defined."""
@@ -48,7 +48,7 @@ class _Correct:
         self._hits: Tensor | int = 0
         self._elements = 0
 
-    def update(self, outputs: Any, targets: Any) -> None:
+    def update(self, outputs: Any, targets: Any, examples: int) -> None:
         scores, labels = labelled(outputs, targets, self._reading)
         if scores.dim() == 1:
             right = ((scores > self._reading.threshold) == labels.bool()) | (self._k > 1)
@@ -83,7 +83,7 @@ class _OfClasses:
         self._metric: Any = None
         self._seen: Any = None
 
-    def update(self, outputs: Any, targets: Any) -> None:
+    def update(self, outputs: Any, targets: Any, examples: int) -> None:
         scores, labels = labelled(outputs, targets, self._reading)
         scores = scores.double()
         if scores.dim() == 2 and scores.shape[1] == 2:
@@ -137,7 +137,7 @@ class _OfText:
         self._surprise: Tensor | float = 0.0
         self._elements = 0
 
-    def update(self, outputs: Any, targets: Any) -> None:
+    def update(self, outputs: Any, targets: Any, examples: int) -> None:
         scores, labels = labelled(outputs, targets, self._reading)
         if scores.dim() == 1:
             raise UsageError("metrics: perplexity needs a score for each class, not one logit.")
@@ -161,7 +161,7 @@ class _OfNumbers:
         self._at_least = at_least
         self._examples = 0
 
-    def update(self, outputs: Any, targets: Any) -> None:
+    def update(self, outputs: Any, targets: Any, examples: int) -> None:
         found = predictions(outputs)
         both = isinstance(found, Tensor) and isinstance(targets, Tensor)
         if not both or found.squeeze().shape != targets.squeeze().shape:

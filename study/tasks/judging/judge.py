@@ -113,4 +113,4 @@ def _falls_beyond_its_target(loss: Loss, outputs: Any, targets: Any) -> bool:
     except (RuntimeError, ValueError, TypeError, IndexError):
         return False  # it has its say when the loss itself is tried
     is_outside = bool(((found < 0) | (found > 1)).any())
-    return far < min(near, at_target) and (far >= 0 or is_outside)
+    return far < near and far <= at_target and (far >= 0 or is_outside)

@@ -316,4 +316,4 @@ def test_outputs_and_targets_that_do_not_fit_are_refused(
 ) -> None:
     accumulator = BUILT_IN[name].start(Reading())
     with pytest.raises(UsageError, match=r"metrics: |loss: "):
-        accumulator.update(outputs, targets)
+        accumulator.update(outputs, targets, 4)
