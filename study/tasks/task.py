@@ -145,7 +145,7 @@ class Task:
     def evaluation_loss(self, outputs: Any, targets: Any, examples: int) -> tuple[float, int]:
         """Mean loss of a batch as it is reported, and the elements that it is a mean of."""
         if self.own_loss is not None:
-            return float(self.own_loss(given(outputs), targets)), examples
+            return _one_number(self.own_loss(given(outputs), targets)), examples
         computed = own_loss_of(outputs)
         if computed is not None:
             return float(computed), examples
@@ -159,3 +159,10 @@ class Task:
     @cached_property
     def _class_weights(self) -> Tensor | None:
         return class_weights(self.recipe.class_weights, self.data.train, self.device)
+
+
+def _one_number(loss: Any) -> float:
+    if isinstance(loss, Tensor) and loss.numel() == 1:
+        return float(loss)
+    given = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+    raise UsageError(f"loss: must give one number, the mean over a batch, as a tensor; not {given}")

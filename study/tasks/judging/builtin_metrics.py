@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from study.errors import UsageError
-from study.tasks.judging.outputs import Reading, labelled, predictions
+from study.tasks.judging.outputs import Reading, are_probabilities, labelled, predictions
 
 
 class Accumulator(Protocol):
@@ -91,7 +91,7 @@ class _OfClasses:
         elif scores.dim() == 1:
             chances, classes = _squashed(scores - self._reading.threshold), 2
         else:
-            chances, classes = _squashed(_log_odds(scores)), scores.shape[1]
+            chances, classes = _squashed(_log_odds(_as_logits(scores))), scores.shape[1]
         if self._metric is None:
             self._metric = self._make(classes).to(scores.device).set_dtype(torch.float64)
             self._seen = torch.zeros(classes, dtype=torch.int64, device=scores.device)
@@ -111,6 +111,11 @@ class _OfClasses:
         if classes == 2:
             return getattr(classification, f"Binary{self._name}")()
         return getattr(classification, f"Multiclass{self._name}")(classes, average="macro")
+
+
+def _as_logits(scores: Tensor) -> Tensor:
+    """Of a model that ends in a softmax: a second one would change the order."""
+    return scores.log() if are_probabilities(scores) else scores
 
 
 def _squashed(odds: Tensor) -> Tensor:
@@ -141,7 +146,8 @@ class _OfText:
         scores, labels = labelled(outputs, targets, self._reading)
         if scores.dim() == 1:
             raise UsageError("metrics: perplexity needs a score for each class, not one logit.")
-        self._surprise = self._surprise + cross_entropy(scores.double(), labels, reduction="sum")
+        scores = _as_logits(scores.double())
+        self._surprise = self._surprise + cross_entropy(scores, labels, reduction="sum")
         self._elements += len(labels)
 
     def compute(self) -> float:

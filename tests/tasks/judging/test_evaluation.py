@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import Dataset
 
+from study.errors import UsageError
 from study.tasks import Task, evaluate, make_task
 from study.tasks.judging.evaluation import in_order
 from tests.tasks.judging.forms import WithLogits
@@ -196,6 +197,21 @@ def test_a_loss_of_boxes_is_a_mean_over_images_and_not_over_boxes(size: int) -> 
     found = evaluate(nn.Linear(3, 1), task.data.validation, task, size)
     assert found.loss == pytest.approx(5.0)
     assert found.metrics["images"] == 11
+
+
+@pytest.mark.parametrize(
+    ("loss", "told"),
+    [
+        (lambda o, t: functional.cross_entropy(o, t, reduction="none"), r"shape \(101,\)"),
+        (lambda o, t: None, "NoneType"),
+        (lambda o, t: 1.0, "float"),
+    ],
+)
+def test_a_loss_that_is_not_one_number_is_refused(loss: Any, told: str) -> None:
+    x, y = data()
+    task = make_task(lambda: network(2), (x, y), (x, y), loss=loss, metrics=["accuracy"])
+    with pytest.raises(UsageError, match=f"loss: must give one number.* not {told}"):
+        evaluate(network(2), task.data.validation, task)
 
 
 class Counting(nn.Module):
