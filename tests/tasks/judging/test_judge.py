@@ -144,3 +144,24 @@ def test_as_many_classes_as_positions_are_judged_by_a_loss_of_ones_own() -> None
 def test_anything_else_is_judged_by_its_loss() -> None:
     boxes = {"boxes": torch.randn(64, 4)}
     assert [r.name for r in judge(boxes, boxes, lambda o, t: ONE.sum()).records] == ["loss"]
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_a_loss_that_is_a_sum_is_refused_and_a_mean_is_not(reduction: str) -> None:
+    def loss(outputs: Any, targets: Any) -> Tensor:
+        return functional.cross_entropy(outputs[0], targets["y"], reduction=reduction)
+
+    outputs, targets = (MANY, MANY * 0), {"y": CLASSES, "more": CLASSES}
+    if reduction == "sum":
+        with pytest.raises(UsageError, match="it is a sum; give the mean"):
+            judge(outputs, targets, loss)
+    else:
+        assert judge(outputs, targets, loss).records
+
+
+def test_a_loss_that_is_zero_or_fails_on_what_is_made_up_is_no_sum() -> None:
+    def only_64(outputs: Tensor, targets: Tensor) -> Tensor:
+        return (outputs.reshape(64, 3) - targets.reshape(64, 1)).square().mean()
+
+    assert [r.name for r in judge(MANY, torch.randn(64), only_64).records] == ["loss"]
+    assert judge(ONE, ONE, functional.mse_loss).records
