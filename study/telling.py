@@ -90,6 +90,12 @@ class Telling:
         """94.3 %, 0.912, 30.12."""
         return value_text(self.metric, value)
 
+    def named(self, value: float) -> str:
+        """With its name: 94.3 % accuracy, perplexity 30.12."""
+        if self.metric.unit == "share":
+            return f"{self.value(value)} {self.name}"
+        return f"{self.name} {self.value(value)}"
+
     def share_of_scale(self, gap: float) -> float:
         """A difference as a fraction: of 1, or of the dense network's value."""
         size = scale(self.metric, self.dense)

@@ -90,11 +90,15 @@ def status_text(status: dict[str, Any]) -> str:
     elif status["constraints"] and status["rounds_finished"]:
         lines.append(f"front: no network meets {' and '.join(status['constraints'])}")
     lines += [
-        f"  {_number(point[f'val_{quality}'])}  {_number(point[size])}  "
+        f"  {_number(point[f'val_{quality}'])}  {_size(size, point[size])}  "
         f"trial {point['trial_id']} round {point['round']}"
         for point in status["front"]
     ]
     return visible("\n".join(lines))
+
+
+def _size(name: str, value: float) -> str:
+    return _number(value) if name == "density" else f"{value:,.10g}"
 
 
 def _plain(value: Any) -> Any:

@@ -24,6 +24,9 @@ MOST_CURVES = 8
 MOST_BANDS = 6
 """Layers up to which intervals are drawn; more would hide each other."""
 
+LINEAR = 0.1
+"""Share of the dense network's value up to which drops of an amount are drawn on a linear axis."""
+
 NO_SCAN = "this study has no sensitivity scan;\nprune-study sensitivity makes one"
 
 
@@ -223,7 +226,10 @@ def plot_sensitivity(results: Results, drop: float | None = 0.01, ax: Axes | Non
     if drop is not None:
         place_of_line = drop * float(_scales(results).mean())
         ax.axhline(place_of_line, color="#555555", linestyle=":", linewidth=1, zorder=1,
-                   label=f"drop of {tolerance_text(quality, drop)}")  # fmt: skip
+                   label=f"{_worse(quality)} of {tolerance_text(quality, drop)}")  # fmt: skip
+    if quality.unit == "amount":
+        # What one layer does may be hundreds of times what is tolerated, and both are to be seen.
+        ax.set_yscale("symlog", linthresh=LINEAR * float(_scales(results).mean()))
     _sparsity_axis(ax, table["sparsity"])
     seeds = int(table["n"].max())
     ax.set(

@@ -117,7 +117,9 @@ def _ahead(found: pd.DataFrame, tell: Telling) -> list[str]:
             clear = "leaves out" if row["low"] > 0 or row["high"] < 0 else "holds"
             sure = f"the 95 % interval over {row['n']} pairs of seeds {clear} zero"
         kept = f"At most {percent(density, 0)} kept"
-        told.append(f"{kept}: {ahead} is {tell.gap(difference)} {beyond} {behind} ({sure}).")
+        # In the metric's own unit: relative to dense it would read as relative to the other.
+        size = Telling(tell.metric).gap(difference)
+        told.append(f"{kept}: {ahead} is {size} {beyond} {behind} ({sure}).")
     return told
 
 

@@ -97,3 +97,10 @@ def run(ctx: click.Context, /, study: str, changes: tuple[str, ...], **options: 
             err=True,
         )
         ctx.exit(FAILED_TRIALS)
+    if progress.dense_diverged:
+        click.echo(
+            "prune-study: the dense run diverged: there is nothing to compare networks with, and "
+            "none is recommended. Lower task.lr, for example.",
+            err=True,
+        )
+        ctx.exit(FAILED_TRIALS)

@@ -44,17 +44,17 @@ def sensitivity(
 
         records = scan_round(Folder(study), trial_id, round_)
         found = pd.DataFrame([record.model_dump() for record in records])
-        place = study
+        drop = next(name for name in found.columns if name.endswith("_drop"))
+        place, quality = study, f"val_{drop.removesuffix('_drop')}"
     elif round_ is not None:
         raise UsageError("--round: says which round of a trial; give --trial too.")
     else:
         from analysis import load
 
         place = _scan_dense(study, name, storage_path, seed, changes)
-        found = load(place).sensitivity
+        results = load(place)
+        found, quality = results.sensitivity, results.quality.column
     if format_ == "table":
-        (drop,) = (name for name in found.columns if name.endswith("_drop"))
-        quality = f"val_{drop.removesuffix('_drop')}"
         found = found.pivot_table(index="sparsity", columns="layer", values=quality)
         found = found.reset_index()
     sys.stdout.buffer.write(render_table(found, format_))

@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from study.pruning.masking.masks import MaskedLayers
 from study.pruning.multiply_adds import (
     OF_VECTORS,
+    PICKS,
     elementwise_multiply_adds,
     keeps_zeros,
     multiply_adds,
@@ -67,6 +68,11 @@ class Counter(TorchDispatchMode):
         if of_weights_alone:
             source = None if read is None else (read, inputs[regions.index(read)])
             self._note_made(func, args, output, source)
+        elif read is not None and operation(func) in PICKS and read.has_its_zeros:
+            # Experts' matrices, picked by a router. Rows of a table are values, not weights.
+            for tensor in _tensors([output]):
+                if inputs[regions.index(read)].dim() > 2 and tensor.dim() > 2:
+                    self._note(tensor, read.layer, has_its_zeros=True)
         elif func._schema.is_mutable:
             for tensor in _tensors([output]):
                 self._forget(tensor)

@@ -58,7 +58,7 @@ def elementwise_multiply_adds(func: Any, args: Sequence[Any], output: Any) -> in
     if name == "_embedding_bag":
         per_sample = len(args) > 6 and args[6] is not None
         return int(args[1].numel()) * int(args[0].shape[1]) if per_sample else 0
-    return 0 if name in _ADDS_OR_PICKS else None
+    return 0 if name in _ADDS or name in PICKS else None
 
 
 def operation(func: Any) -> str:
@@ -89,19 +89,17 @@ _MULTIPLIES = {
     "_native_batch_norm_legit_no_training",
     "_fused_rms_norm",
 }
-_ADDS_OR_PICKS = {
+PICKS = {"embedding", "index", "index_select", "gather", "take"}
+"""Operations that take parts of a tensor, such as a table's rows."""
+
+_ADDS = {
     "add",
     "sub",
     "cat",
     "stack",
     "copy",
     "where",
-    "embedding",
     "embedding_renorm",
-    "index",
-    "index_select",
-    "gather",
-    "take",
     "zeros_like",
     "ones_like",
     "empty_like",

@@ -196,7 +196,7 @@ def _inputs_of(head: nn.Sequential, task: Task) -> Split:
         for batch in split.batches(in_order(len(split), eval_size(task))):
             inputs.append(head(task.prepared(batch.inputs, dtype)))
             targets.append(batch.targets)
-    return Split(torch.cat(inputs), joined(targets))
+    return Split(torch.cat(inputs), joined(targets, [len(part) for part in inputs]))
 
 
 def _no_gradients() -> Mapping[str, torch.Tensor]:

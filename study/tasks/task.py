@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from study.errors import UsageError
 from study.records import MetricRecord
 from study.tasks.data.splits import Data, Split, few
-from study.tasks.data.structures import leaves
 from study.tasks.forward import as_model_takes, call, working_dtype
 from study.tasks.judging.judge import Judge, judge_of
 from study.tasks.judging.losses import class_weights, counted, cross_entropy
@@ -143,13 +142,13 @@ class Task:
         weights = self._class_weights
         return cross_entropy(outputs, targets, weights=weights, label_smoothing=smoothing)
 
-    def evaluation_loss(self, outputs: Any, targets: Any) -> tuple[float, int]:
+    def evaluation_loss(self, outputs: Any, targets: Any, examples: int) -> tuple[float, int]:
         """Mean loss of a batch as it is reported, and the elements that it is a mean of."""
         if self.own_loss is not None:
-            return float(self.own_loss(given(outputs), targets)), len(leaves(targets)[0])
+            return _one_number(self.own_loss(given(outputs), targets)), examples
         computed = own_loss_of(outputs)
         if computed is not None:
-            return float(computed), len(leaves(targets)[0])
+            return float(computed), examples
         elements = counted(targets)
         return (float(cross_entropy(outputs, targets)) if elements else 0.0), elements
 
@@ -160,3 +159,10 @@ class Task:
     @cached_property
     def _class_weights(self) -> Tensor | None:
         return class_weights(self.recipe.class_weights, self.data.train, self.device)
+
+
+def _one_number(loss: Any) -> float:
+    if isinstance(loss, Tensor) and loss.numel() == 1:
+        return float(loss)
+    given = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+    raise UsageError(f"loss: must give one number, the mean over a batch, as a tensor; not {given}")

@@ -65,7 +65,7 @@ def front_plot(
         return []
     sign = 1.0 if metric.direction == "max" else -1.0
     best = max(sign * each.quality for each in usable)
-    unit = scale(metric, best) or 1.0
+    unit = max(scale(metric, best), 1e-9)
     shown = [each for each in usable if sign * each.quality >= best - WORST_SHOWN * unit]
     bottom = min(min(sign * each.quality for each in shown), best - LEAST_SPAN * unit)
     largest = 1.0 if size == "density" else max(each.size for each in shown)

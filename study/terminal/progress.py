@@ -101,6 +101,11 @@ class Progress:
             self._last_line_s = now_s
             self._print_line()
 
+    @property
+    def dense_diverged(self) -> bool:
+        """Whether a dense run ended with figures that are not finite."""
+        return self._standing.dense_diverged
+
     def view(self) -> RenderableType:
         """What the terminal shows now."""
         with self._lock:

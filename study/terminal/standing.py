@@ -54,7 +54,7 @@ class Standing:
         self._stopped: set[str] = set()
         self._extended: set[str] = set()
         self._dense = math.nan
-        self._diverged = False
+        self.dense_diverged = False
         self._best: Network | None = None
         self._started_s = self._search_started_s = started_s
         self._first_round_s = math.nan
@@ -103,7 +103,7 @@ class Standing:
             busy = len(self.running)
             counts.append(f"{busy} of {max(busy, self._workers)} workers busy")
         found = []
-        if self._diverged:
+        if self.dense_diverged:
             found.append("the dense network diverged")
         if self.networks:
             found.append(f"{len(self.networks)} networks, {len(self._front)} on the front")
@@ -148,7 +148,7 @@ class Standing:
 
     def _note_round(self, result: Mapping[str, Any]) -> None:
         if result["round"] == 0:
-            self._diverged = self._diverged or not is_finite(result)
+            self.dense_diverged |= not is_finite(result)
             self._dense = result[self.quality.column] if is_finite(result) else math.nan
             return
         network = self._network(result)

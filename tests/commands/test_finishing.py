@@ -61,7 +61,7 @@ def test_the_figures_are_those_of_the_network_on_the_test_split(copied: Path) ->
             def round_finished(self, finished: object, masked: object, progress: object) -> None:
                 if finished.round == record.round:  # type: ignore[attr-defined] # noqa: B023
                     test = task.data.load_test()
-                    self.found = evaluate(masked.model, test, task).accuracy  # type: ignore[attr-defined]
+                    self.found = evaluate(masked.model, test, task).metrics["accuracy"]  # type: ignore[attr-defined]
 
         observer = AtTheRound()
         list(run_pipeline(plan, task, observer=observer))  # type: ignore[arg-type]

@@ -316,6 +316,32 @@ def test_the_product_with_a_normed_weight_is_credited_to_its_layer(
     assert cost.other_macs == 0
 
 
+class Routed(nn.Module):
+    """Experts in one tensor, of which each example asks one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = nn.Linear(8, 4)
+        self.weight = nn.Parameter(torch.randn(4, 8, 6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        chosen = self.gate(x).argmax(-1)
+        return (x[:, None] @ self.weight[chosen])[:, 0]
+
+
+def test_routed_experts_are_credited_with_what_was_asked_of_them() -> None:
+    cost = cost_of(mask_layers(Routed()), torch.randn(3, 8))
+    assert cost.macs_by_layer == {"weight": 3 * 8 * 6, "gate": 3 * 8 * 4}
+    assert cost.other_macs == 0
+
+
+def test_a_tables_rows_are_values_whatever_is_done_with_them() -> None:
+    model = nn.Sequential(nn.Embedding(9, 4), nn.Softplus(), nn.Linear(4, 3))
+    cost = cost_of(mask_layers(model), torch.zeros(1, 7, dtype=torch.long))
+    assert cost.macs_by_layer == {"0": 0, "2": 7 * 4 * 3}
+    assert cost.uncounted == ()
+
+
 def test_a_graphs_edges_are_what_a_sparse_product_costs() -> None:
     class Graph(nn.Module):
         def __init__(self) -> None:

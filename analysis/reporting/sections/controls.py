@@ -13,6 +13,7 @@ from analysis.reading.candidates import dense_value, with_figures
 from analysis.reading.results import Results
 from analysis.reporting.page.document import Section, as_table, count
 from analysis.statistics.intervals import t_interval
+from study.records import MetricRecord
 from study.telling import Telling, percent, points
 
 ROLES = {
@@ -39,10 +40,9 @@ def controls(results: Results) -> Section:
                 "does so at a study's end."
             ],
         )
-    tell = Telling(results.quality, dense_value(results))
     sentences = [
         f"{row['network']} against {row['control']} ({ROLES[str(row['control'])]}): "
-        f"{_difference(row, tell)}."
+        f"{_difference(row, results.quality)}."
         for row in table.to_dict("records")
     ]
     return Section(
@@ -140,8 +140,9 @@ def _how_sure(results: Results, table: pd.DataFrame) -> str:
     )
 
 
-def _difference(row: Mapping[Hashable, Any], tell: Telling) -> str:
-    name, change, low, high = tell.metric.name, row["difference"], row["low"], row["high"]
+def _difference(row: Mapping[Hashable, Any], metric: MetricRecord) -> str:
+    name, change, low, high = metric.name, row["difference"], row["low"], row["high"]
+    tell = Telling(metric, row[f"control_{name}"])
     difference = f"{tell.gap(change)} {'better' if tell.is_better(change) else 'worse'}"
     if tell.is_negligible(change):
         difference = "no difference"

@@ -41,8 +41,8 @@ def headline(results: Results) -> Section:
     sentences = [
         *_diverged_seeds(results, dense),
         *_unmet(results),
-        f"The dense network reaches {tell.value(dense.mean())}{_named(metric)} on the validation "
-        f"split{_of_examples(results)} ({_seeds(dense, asked, tell)}). Each card is the "
+        f"The dense network reaches {_reached(dense.mean(), tell)} on the validation split"
+        f"{_of_examples(results)} ({_seeds(dense, asked, tell)}). Each card is the "
         f"{_SMALLEST.get(results.size, 'smallest network')} that {loses} no more than the stated "
         f"{tell.name} against the dense network of its own seed.",
         *_not_confirmed(rows, results),
@@ -68,9 +68,9 @@ _SMALLEST = {
 }
 
 
-def _named(metric: MetricRecord) -> str:
-    """The name of a metric that its value alone does not give away."""
-    return "" if metric.name == "accuracy" else f" {Telling(metric).name}"
+def _reached(value: float, tell: Telling) -> str:
+    """A value, with the name of the metric where nobody would guess it."""
+    return tell.value(value) if tell.metric.name == "accuracy" else tell.named(value)
 
 
 def _diverged_seeds(results: Results, dense: pd.Series) -> list[str]:
@@ -156,7 +156,7 @@ def _card(row: pd.Series, results: Results) -> Card:
     title = {"macs": faster, "train_epochs": size_text("train_epochs", row["train_epochs"])}
     notes = [
         f"keeps {percent(row['density'])} of the prunable weights",
-        f"{tell.value(row[metric.column])} {tell.name}: {_drop(row, metric)}",
+        f"{tell.named(row[metric.column])}: {_drop(row, metric)}",
         *(text for text in (smaller, faster) if text != title.get(results.size, smaller)),
         *_on_test(row, results),
         f"trial {row['trial_id']}, round {row['round']}, {_measured_on(row)}",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.comparing.comparison import compare, plot_comparison
-from analysis.reading.candidates import dense_value
 from analysis.reading.results import Results
 from analysis.reporting.page.document import Figure, Section, Table, as_table
 from analysis.reporting.page.drawing import figure
@@ -95,12 +94,12 @@ def _groups(results: Results, axis: str) -> int:
 def _best(results: Results, axis: str) -> str | None:
     """At the lowest of the levels that two groups reach, which of them is ahead."""
     table, value = scores(results, axis, densities=LEVELS), results.quality.column
-    tell = Telling(results.quality, dense_value(results))
     for level in sorted(LEVELS):
         at = table[table["density"] == level].groupby("group")[value].mean()
         at = at.sort_values(ascending=results.quality.direction == "max", kind="stable")
         if len(at) > 1:
             ahead, last = at.index[-1], at.index[0]
+            tell = Telling(results.quality, at.iloc[0])
             tried = table[table["density"] == level].groupby("group")["networks"].sum()
             return (
                 f"By {axis.replace('_', ' ')}: among networks that keep at most "

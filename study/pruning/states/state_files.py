@@ -85,7 +85,11 @@ def weights_to_bytes(masked: MaskedLayers, facts: Mapping[str, Any]) -> bytes:
     """Write a round's weights as ``model.NAME`` and masks as ``mask.LAYER``, for any reader."""
     masks = {f"mask.{layer}": mask.cpu() for layer, mask in masked.masks.items()}
     mask_names = _mask_names(masked)
-    state = {n: value for n, value in copy_state(masked.model).items() if n not in mask_names}
+    state = {
+        name: value
+        for name, value in copy_state(masked.model).items()
+        if name not in mask_names and value is not None
+    }
     buffers = [name for name, _ in masked.model.named_buffers() if name in state]
     weights = {f"model.{name}": value for name, value in state.items()}
     return _pack({**weights, **masks}, {**facts, "buffers": buffers})

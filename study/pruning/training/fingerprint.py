@@ -133,13 +133,14 @@ def _of_data(splits: Sequence[Examples]) -> tuple[str, tuple[float, ...]]:
 
 
 def _of_model(task: Task, init_seed: int) -> tuple[str, tuple[float, ...]]:
-    batch = task.data.train.take(few(task.data.train, LOOKED_AT))
+    places = few(task.data.train, LOOKED_AT)
+    batch = task.data.train.take(places)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.default_generator.manual_seed(init_seed)
         model = task.build_model().to(task.device)
         with evaluating(model):
             outputs = task.forward(model, task.prepared(batch.inputs, working_dtype(model)))
-            loss, _ = task.evaluation_loss(outputs, batch.targets)
+            loss, _ = task.evaluation_loss(outputs, batch.targets, len(places))
     state = {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
     layout = [(name, tuple(value.shape), str(value.dtype)) for name, value in state.items()]
     first = next((value for value in model.parameters() if value.dim() > 1), None)

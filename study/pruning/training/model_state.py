@@ -6,29 +6,62 @@ from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import _EXTRA_STATE_KEY_SUFFIX
 
+from study.pruning.masking.candidates import join
+from study.pruning.masking.masks import MaskedLayers
+
 
 def copy_state(model: nn.Module) -> dict[str, Any]:
-    """A copy of the ``state_dict``, on the CPU; extra state may be anything."""
-    return {name: _copied(value) for name, value in model.state_dict().items()}
+    """A copy of the ``state_dict``, on the CPU; extra state may be anything.
+
+    A buffer that is still to be made is None.
+    """
+    still_none = {
+        join(prefix, name): None
+        for prefix, module in model.named_modules()
+        for name, buffer in module._buffers.items()
+        if buffer is None and name not in module._non_persistent_buffers_set
+    }
+    return {**still_none, **{name: _copied(value) for name, value in model.state_dict().items()}}
 
 
 def put_state(model: nn.Module, state: Mapping[str, Any]) -> None:
-    """Copy a state into a model, which shares nothing with it afterwards.
+    """Copy what :func:`copy_state` copied into a model, which shares nothing with it afterwards.
 
-    What the state does not know (a mask, a buffer that the model has made since) stays as it is.
-    A buffer that the model has not made yet is made, and one that has grown takes its old shape.
+    A buffer that the model has not made yet is made, one that has grown takes its old shape, and
+    one that was not made then is unmade. Masks that the state does not know stay as they are.
 
     Raises
     ------
     RuntimeError
         If the state is of another model.
     """
-    extra = {n: deepcopy(value) for n, value in state.items() if not isinstance(value, Tensor)}
-    make_room(model, state, state.keys() - extra.keys())
-    model.load_state_dict({**model.state_dict(), **state, **extra})
+    tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    extra = {n: deepcopy(value) for n, value in state.items() if _is_extra_state(n)}
+    _unmake(model, state)
+    make_room(model, tensors, tensors)
+    model.load_state_dict({**model.state_dict(), **tensors, **extra})
+
+
+def _unmake(model: nn.Module, state: Mapping[str, Any]) -> None:
+    masks = {id(mask) for mask in MaskedLayers(model).masks.values()}
+    written = model.state_dict(keep_vars=True).keys()  # a module's own hook may leave some out
+    for prefix, module in model.named_modules():
+        for name, buffer in list(module._buffers.items()):
+            full_name = join(prefix, name)
+            if full_name not in written or id(buffer) in masks:
+                continue
+            if full_name not in state:
+                del module._buffers[name]
+            elif state[full_name] is None:
+                module._buffers[name] = None
+
+
+def _is_extra_state(name: str) -> bool:
+    return name.rpartition(".")[2] == _EXTRA_STATE_KEY_SUFFIX
 
 
 def make_room(model: nn.Module, state: Mapping[str, Any], buffers: Iterable[str]) -> None:
@@ -48,7 +81,7 @@ def make_room(model: nn.Module, state: Mapping[str, Any], buffers: Iterable[str]
     for name in buffers:
         prefix, _, own_name = name.rpartition(".")
         module = modules.get(prefix)
-        if module is None or own_name == _EXTRA_STATE_KEY_SUFFIX:
+        if module is None or _is_extra_state(name) or _is_mask(module, own_name, state[name]):
             continue
         here, value = module._buffers.get(own_name), state[name]
         is_free = own_name in module._buffers or not hasattr(module, own_name)
@@ -56,6 +89,17 @@ def make_room(model: nn.Module, state: Mapping[str, Any], buffers: Iterable[str]
             where = device if here is None else here.device
             persistent = own_name not in module._non_persistent_buffers_set
             module.register_buffer(own_name, value.detach().clone().to(where), persistent)
+
+
+def _is_mask(module: nn.Module, name: str, value: Tensor) -> bool:
+    """Whether a value masks a parameter: such a buffer alone would mask nothing."""
+    return value.dtype == torch.bool and any(
+        parameter is not None
+        and parameter.shape == value.shape
+        and name.startswith(f"{own_name}_")
+        and name.endswith("_mask")
+        for own_name, parameter in module._parameters.items()
+    )
 
 
 def put_extra_state(source: nn.Module, model: nn.Module) -> None:

@@ -31,6 +31,7 @@ from study.errors import UsageError
 from study.pruning.masking.masks import MaskedLayers
 from study.pruning.plan import PruningPlan
 from study.pruning.seeds import derive_seed
+from study.pruning.training.model_state import copy_state
 from study.pruning.training.steps import Segment, TrainState, load_model, load_optimizer
 from study.pruning.training.trajectory import Trajectory, build_model, dense_steps, step_of_epoch
 from study.tasks.task import Task
@@ -121,7 +122,7 @@ def go_back(
         load_model(masked.model, trajectory.states[step])
     elif plan.retrain == "reinit":
         fresh = build_model(task, derive_seed(plan.seeds.init, "reinit", round_))
-        load_model(masked.model, TrainState(fresh.state_dict(), {}))
+        load_model(masked.model, TrainState(copy_state(fresh), {}))
     masked.apply()
 
 

@@ -48,9 +48,49 @@ def leaves(structure: Any) -> list[Leaf]:
     return found
 
 
-def joined(structures: Sequence[Any]) -> Any:
-    """Batches one after the other: leaves joined along the first dimension."""
-    return map_leaves(lambda *parts: torch.cat(parts), *structures)
+def joined(batches: Sequence[Any], examples: Sequence[int]) -> Any:
+    """Batches one after the other: leaves joined along the first dimension.
+
+    Parameters
+    ----------
+    batches
+        Of one form. A list or tuple with an entry for each example (names; the boxes of an image),
+        in place of parts with all examples along their first dimension, gets longer.
+    examples
+        In each batch.
+
+    Raises
+    ------
+    UsageError
+        If leaves differ in shape after the first dimension.
+    """
+    first = batches[0]
+    if isinstance(first, Mapping):
+        return {key: joined([batch[key] for batch in batches], examples) for key in first}
+    if isinstance(first, (list, tuple)):
+        if all(map(_has_entry_of_each, batches, examples)):
+            return [entry for batch in batches for entry in batch]
+        parts = [joined(each, examples) for each in zip(*batches, strict=True)]
+        return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
+    return map_leaves(_concatenated, *batches)
+
+
+def _has_entry_of_each(batch: Any, examples: int) -> bool:
+    found = leaves(batch)
+    are_parts = bool(found) and all(leaf.ndim and len(leaf) == examples for leaf in found)
+    return len(batch) == examples and not are_parts
+
+
+def _concatenated(*parts: Tensor) -> Tensor:
+    try:
+        return torch.cat([torch.atleast_1d(part) for part in parts])
+    except RuntimeError as error:
+        shapes = ", ".join(sorted({str(tuple(part.shape[1:])) for part in parts}))
+        raise UsageError(
+            f"metrics: a function sees a whole split at once, but batches differ in shape: "
+            f"{shapes} an example. Pad all examples to one length in collate=, or give a metric "
+            "of torchmetrics, which takes batch by batch."
+        ) from error
 
 
 def usual_type(values: Tensor) -> Tensor:

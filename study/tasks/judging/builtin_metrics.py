@@ -19,14 +19,14 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from study.errors import UsageError
-from study.tasks.judging.outputs import Reading, labelled, predictions
+from study.tasks.judging.outputs import Reading, are_probabilities, labelled, predictions
 
 
 class Accumulator(Protocol):
     """Takes the batches of a split, and says what a metric is of all of them."""
 
-    def update(self, outputs: Any, targets: Any) -> None:
-        """Take note of a batch."""
+    def update(self, outputs: Any, targets: Any, examples: int) -> None:
+        """Take note of a batch of so many examples."""
 
     def compute(self) -> float:
         """The metric of all that was taken note of; NaN where it is not defined."""
@@ -48,7 +48,7 @@ class _Correct:
         self._hits: Tensor | int = 0
         self._elements = 0
 
-    def update(self, outputs: Any, targets: Any) -> None:
+    def update(self, outputs: Any, targets: Any, examples: int) -> None:
         scores, labels = labelled(outputs, targets, self._reading)
         if scores.dim() == 1:
             right = ((scores > self._reading.threshold) == labels.bool()) | (self._k > 1)
@@ -83,7 +83,7 @@ class _OfClasses:
         self._metric: Any = None
         self._seen: Any = None
 
-    def update(self, outputs: Any, targets: Any) -> None:
+    def update(self, outputs: Any, targets: Any, examples: int) -> None:
         scores, labels = labelled(outputs, targets, self._reading)
         scores = scores.double()
         if scores.dim() == 2 and scores.shape[1] == 2:
@@ -91,7 +91,7 @@ class _OfClasses:
         elif scores.dim() == 1:
             chances, classes = _squashed(scores - self._reading.threshold), 2
         else:
-            chances, classes = _squashed(_log_odds(scores)), scores.shape[1]
+            chances, classes = _squashed(_log_odds(_as_logits(scores))), scores.shape[1]
         if self._metric is None:
             self._metric = self._make(classes).to(scores.device).set_dtype(torch.float64)
             self._seen = torch.zeros(classes, dtype=torch.int64, device=scores.device)
@@ -111,6 +111,11 @@ class _OfClasses:
         if classes == 2:
             return getattr(classification, f"Binary{self._name}")()
         return getattr(classification, f"Multiclass{self._name}")(classes, average="macro")
+
+
+def _as_logits(scores: Tensor) -> Tensor:
+    """Of a model that ends in a softmax: a second one would change the order."""
+    return scores.log() if are_probabilities(scores) else scores
 
 
 def _squashed(odds: Tensor) -> Tensor:
@@ -137,11 +142,12 @@ class _OfText:
         self._surprise: Tensor | float = 0.0
         self._elements = 0
 
-    def update(self, outputs: Any, targets: Any) -> None:
+    def update(self, outputs: Any, targets: Any, examples: int) -> None:
         scores, labels = labelled(outputs, targets, self._reading)
         if scores.dim() == 1:
             raise UsageError("metrics: perplexity needs a score for each class, not one logit.")
-        self._surprise = self._surprise + cross_entropy(scores.double(), labels, reduction="sum")
+        scores = _as_logits(scores.double())
+        self._surprise = self._surprise + cross_entropy(scores, labels, reduction="sum")
         self._elements += len(labels)
 
     def compute(self) -> float:
@@ -161,7 +167,7 @@ class _OfNumbers:
         self._at_least = at_least
         self._examples = 0
 
-    def update(self, outputs: Any, targets: Any) -> None:
+    def update(self, outputs: Any, targets: Any, examples: int) -> None:
         found = predictions(outputs)
         both = isinstance(found, Tensor) and isinstance(targets, Tensor)
         if not both or found.squeeze().shape != targets.squeeze().shape:

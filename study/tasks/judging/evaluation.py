@@ -67,16 +67,18 @@ def evaluate(
     loss, elements, is_finite = 0.0, 0, True
     with evaluating(model), torch.no_grad():
         dtype = working_dtype(model)
-        for batch in split.batches(in_order(len(split), size)):
+        draws = list(in_order(len(split), size))
+        for draw, batch in zip(draws, split.batches(draws), strict=True):
+            examples = len(draw.examples)
             outputs = task.forward(model, task.prepared(batch.inputs, dtype))
-            mean, counted = task.evaluation_loss(outputs, batch.targets)
+            mean, counted = task.evaluation_loss(outputs, batch.targets, examples)
             if not (_is_number(outputs) and math.isfinite(mean)):
                 is_finite = False
                 break
             loss += mean * counted
             elements += counted
             for accumulator in judged.values():
-                accumulator.update(outputs, batch.targets)
+                accumulator.update(outputs, batch.targets, examples)
     if not is_finite or not elements:
         return Evaluation(math.nan, dict.fromkeys(judged, math.nan), len(split))
     figures = {name: accumulator.compute() for name, accumulator in judged.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,10 +11,14 @@ from torch import Tensor
 
 from study.errors import UsageError
 from study.records import LOSS, MetricRecord
+from study.tasks.data.structures import joined, leaves
 from study.tasks.judging.metrics import Metric, metrics_of
 from study.tasks.judging.outputs import Reading, form_of, given, labelled, own_loss_of, predictions
 
 Loss = Callable[[Any, Any], Tensor]
+
+_HAS_ITS_SAY_LATER = (RuntimeError, ValueError, TypeError, LookupError, AttributeError)
+"""What a loss may raise for outputs that are made up; it is tried on real ones soon."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +65,13 @@ def judge_of(
     Raises
     ------
     UsageError
-        If cross entropy would take several labels of an example for one.
+        If cross entropy would take several labels of an example for one, or a loss is a sum.
     """
+    if loss is not None and _is_a_sum(loss, given(outputs), targets):
+        raise UsageError(
+            "loss: twice the examples give twice the loss, so it is a sum; give the mean over a "
+            'batch (reduction="mean"), or figures would hang on the size of batches.'
+        )
     form = form_of(outputs, targets, labels)
     if loss is None and form != "rows" and _look_like_rows(outputs, targets):
         raise UsageError(
@@ -78,6 +88,16 @@ def judge_of(
     if is_logit or (form in ("classes", "rows") and _has_classes(outputs, targets, reading)):
         return Judge(metrics_of(["accuracy"]), reading)
     return Judge((), reading)
+
+
+def _is_a_sum(loss: Loss, outputs: Any, targets: Any) -> bool:
+    examples = [len(leaf) for leaf in leaves(targets)[:1]] * 2
+    try:
+        twice = (joined([part, part], examples) for part in (outputs, targets))
+        once, of_twice = float(loss(outputs, targets)), float(loss(*twice))
+    except _HAS_ITS_SAY_LATER:
+        return False
+    return once != 0 and math.isclose(of_twice, 2 * once, rel_tol=1e-4)
 
 
 def _look_like_rows(outputs: Any, targets: Any) -> bool:
@@ -110,7 +130,7 @@ def _falls_beyond_its_target(loss: Loss, outputs: Any, targets: Any) -> bool:
     tried = (yes, (2 * yes - 1) / 4, (2 * yes - 1) * 3)
     try:
         at_target, near, far = (float(loss(outputs, targets)) for outputs in tried)
-    except (RuntimeError, ValueError, TypeError, IndexError):
-        return False  # it has its say when the loss itself is tried
+    except _HAS_ITS_SAY_LATER:
+        return False
     is_outside = bool(((found < 0) | (found > 1)).any())
-    return far < min(near, at_target) and (far >= 0 or is_outside)
+    return far < near and far <= at_target and (far >= 0 or is_outside)

@@ -182,7 +182,7 @@ class _ByCorrectOf:
 
     def __call__(self, outputs: Any, targets: Any) -> float:
         judged = _ByCorrect(self.correct)
-        judged.update(outputs, targets)
+        judged.update(outputs, targets, len(leaves(targets)[0]))
         return judged.compute()
 
 
@@ -190,14 +190,14 @@ class _ByCorrect:
     def __init__(self, correct: Callable[[Any, Any], Any]) -> None:
         self._correct, self._right, self._elements = correct, 0.0, 0
 
-    def update(self, outputs: Any, targets: Any) -> None:
+    def update(self, outputs: Any, targets: Any, examples: int) -> None:
         right = torch.as_tensor(self._correct(given(outputs), targets)).double()
         if bool(((right < 0) | (right > 1)).any()):
             raise UsageError(
                 "correct: must give bool, or numbers from 0 to 1; it gave "
                 f"{float(right.min()):g} to {float(right.max()):g}."
             )
-        elements = right.numel() if right.dim() else len(leaves(targets)[0])
+        elements = right.numel() if right.dim() else examples
         self._right += float(right.mean()) * elements if elements else 0.0
         self._elements += elements
 
@@ -218,7 +218,7 @@ class _Torchmetric:
         of = "torchmetrics.classification."
         self._is_of_classes = any(cls.__module__.startswith(of) for cls in type(metric).__mro__)
 
-    def update(self, outputs: Any, targets: Any) -> None:
+    def update(self, outputs: Any, targets: Any, examples: int) -> None:
         found = predictions(outputs)
         if isinstance(found, Tensor):
             self._metric = self._metric.to(found.device)
@@ -237,13 +237,16 @@ class _Whole:
         self._name, self._function = name, function
         self._outputs: list[Any] = []
         self._targets: list[Any] = []
+        self._examples: list[int] = []
 
-    def update(self, outputs: Any, targets: Any) -> None:
+    def update(self, outputs: Any, targets: Any, examples: int) -> None:
         self._outputs.append(map_leaves(_kept, given(outputs)))
         self._targets.append(map_leaves(_kept, targets))
+        self._examples.append(examples)
 
     def compute(self) -> float:
-        return _one_number(self._name, self._function(joined(self._outputs), joined(self._targets)))
+        whole = (joined(batches, self._examples) for batches in (self._outputs, self._targets))
+        return _one_number(self._name, self._function(*whole))
 
 
 def _one_number(name: str, value: Any) -> float:
@@ -256,7 +259,7 @@ def _one_number(name: str, value: Any) -> float:
 
 
 def _kept(leaf: Any) -> Any:
-    return leaf.detach().cpu()
+    return torch.as_tensor(leaf).detach().cpu()
 
 
 def _is_torchmetric(value: Any) -> bool:

@@ -187,14 +187,15 @@ def form_of(outputs: Any, targets: Any, labels: Any) -> Form:
     second, last = _fits(found, targets)
     if (second and found.shape[1] > 1) or (last and found.shape[-1] > 1):
         return "classes"
-    if found.shape == targets.shape and _are_probabilities(
+    if found.shape == targets.shape and are_probabilities(
         labels if isinstance(labels, Tensor) else targets
     ):
         return "rows"
     return "yes_no" if _are_yes_or_no(found, targets) else "other"
 
 
-def _are_probabilities(targets: Tensor) -> bool:
+def are_probabilities(targets: Tensor) -> bool:
+    """Whether numbers are shares of classes, (n, classes, ...), that add up to 1."""
     if not targets.is_floating_point() or targets.dim() < 2 or targets.shape[1] < 2:
         return False
     if bool((targets < 0).any()):

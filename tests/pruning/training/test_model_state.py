@@ -83,13 +83,55 @@ def test_a_buffer_that_has_grown_goes_back() -> None:
     assert torch.equal(model.grown, torch.ones(1))
 
 
-def test_a_state_from_before_a_buffer_was_made_can_be_loaded_after() -> None:
+@pytest.mark.parametrize("is_masked", [False, True])
+def test_a_state_from_before_a_buffer_was_made_unmakes_it(is_masked: bool) -> None:
     model = Keeping()
     state = run(model, 0)
+    if is_masked:
+        mask_layers(model)
     run(model, 2)
     load_model(model, state)
-    assert model.late is not None
+    assert model.late is None
+    assert not hasattr(model, "grown")
     assert model.names == []
+    run(model, 1)
+    assert torch.equal(model.grown, torch.ones(1))
+    assert hasattr(model.fc, "weight_mask") == is_masked
+
+
+class Secretive(nn.Linear):
+    """Leaves a buffer out of its state, by its own code."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 3)
+        self.register_buffer("secret", torch.ones(1))
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        del destination[f"{prefix}secret"]
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        known = {**state_dict, f"{prefix}secret": self.secret}
+        super()._load_from_state_dict(known, prefix, *rest)
+
+
+def test_a_buffer_that_the_model_leaves_out_of_its_state_stays() -> None:
+    model = Secretive()
+    state = copy_state(model)
+    assert set(state) == {"weight", "bias"}
+    put_state(model, state)
+    assert torch.equal(model.get_buffer("secret"), torch.ones(1))
+
+
+@pytest.mark.parametrize("with_own_mask", [False, True])
+def test_masks_are_not_put_into_a_model_that_is_not_masked(with_own_mask: bool) -> None:
+    masked, plain = nn.Linear(3, 3), nn.Linear(3, 3)
+    if with_own_mask:
+        for layer in (masked, plain):
+            layer.register_buffer("weight_mask", torch.ones(3, 3))
+    mask_layers(masked)
+    with pytest.raises(RuntimeError, match="Unexpected key"):
+        put_state(plain, copy_state(masked))
 
 
 def test_what_is_not_persistent_stays_out_of_the_state() -> None:
@@ -98,6 +140,7 @@ def test_what_is_not_persistent_stays_out_of_the_state() -> None:
     assert "scratch" not in copy_state(model)
     put_state(model, copy_state(model))
     assert "scratch" not in model.state_dict()
+    assert torch.equal(model.scratch, torch.ones(2))
 
 
 @pytest.mark.parametrize(

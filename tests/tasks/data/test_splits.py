@@ -1,52 +1,8 @@
 import numpy as np
+import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from study.tasks.data.images import standardise
-from study.tasks.data.splits import Data, Split
-from study.tasks.data.splitting import stratified_split
-
-
-@given(
-    st.lists(st.integers(0, 3), min_size=4, max_size=200),
-    st.floats(0.05, 0.95),
-    st.integers(0, 2**32),
-)
-def test_every_class_is_held_out_in_proportion(
-    classes: list[int], fraction: float, seed: int
-) -> None:
-    targets = torch.tensor(classes)
-    stays, held_out = stratified_split(targets, fraction, seed)
-    assert len(held_out) == round(fraction * len(classes))
-    assert sorted([*stays.tolist(), *held_out.tolist()]) == list(range(len(classes)))
-    for label in set(classes):
-        share = int((targets[held_out] == label).sum())
-        assert abs(share - fraction * classes.count(label)) < 1 + 1e-9
-
-
-def test_a_split_follows_from_its_seed_and_leaves_global_generators_alone() -> None:
-    targets = torch.arange(100) % 10
-    torch.manual_seed(0)
-    np.random.seed(0)
-    before = torch.get_rng_state(), np.random.get_state()[1].tolist()
-    first, again = stratified_split(targets, 0.3, 1)[1], stratified_split(targets, 0.3, 1)[1]
-    other = stratified_split(targets, 0.3, 2)[1]
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
-    assert torch.equal(torch.get_rng_state(), before[0])
-    assert np.random.get_state()[1].tolist() == before[1]
-
-
-def test_scaling_uses_statistics_of_the_training_split_alone() -> None:
-    train = Split(torch.randn(50, 2, 4, 4) * 3 + 5, torch.zeros(50))
-    other = Split(torch.randn(20, 2, 4, 4), torch.zeros(20))
-    scaled, scaled_other = standardise(train, other)
-    torch.testing.assert_close(scaled.inputs.mean((0, 2, 3)), torch.zeros(2), atol=1e-5, rtol=0)
-    torch.testing.assert_close(scaled.inputs.std((0, 2, 3)), torch.ones(2), atol=1e-5, rtol=0)
-    mean = train.inputs.mean((0, 2, 3), keepdim=True)
-    deviation = train.inputs.std((0, 2, 3), keepdim=True)
-    torch.testing.assert_close(scaled_other.inputs, (other.inputs - mean) / deviation)
+from study.tasks.data.splits import Data, Draw, Split, few
 
 
 def test_the_test_split_is_read_once_and_only_when_asked_for() -> None:
@@ -62,3 +18,36 @@ def test_the_test_split_is_read_once_and_only_when_asked_for() -> None:
     data.load_test()
     data.load_test()
     assert len(reads) == 1
+
+
+def test_chosen_rows_are_all_that_a_split_has() -> None:
+    inputs, targets = torch.randn(10, 2), torch.arange(10)
+    split = Split(inputs, targets, torch.tensor([7, 2, 2]))
+    assert len(split) == 3
+    assert split.labels.tolist() == [7, 2, 2]
+    batch = split.take(torch.tensor([2, 0]))
+    assert batch.targets.tolist() == [2, 7]
+    assert torch.equal(batch.inputs, inputs[[2, 7]])
+
+
+def test_rows_on_disk_come_in_the_types_that_losses_take() -> None:
+    for kind, wanted in (("<i4", torch.int64), (">f8", torch.float32), ("u1", torch.uint8)):
+        array = np.arange(12).reshape(6, 2).astype(kind)
+        found = Split(array, array).take(torch.tensor([5, 0]))
+        assert found.targets.dtype == wanted
+        assert found.inputs.tolist() == [[10, 11], [0, 1]]
+
+
+def test_batches_come_in_the_order_in_which_they_are_drawn() -> None:
+    split = Split(torch.arange(6)[:, None], torch.arange(6))
+    draws = [Draw(torch.tensor(places), 0) for places in ([5, 1], [0], [2, 3, 4])]
+    found = [batch.targets.tolist() for batch in split.batches(draws)]
+    assert found == [[5, 1], [0], [2, 3, 4]]
+
+
+@pytest.mark.parametrize(("examples", "most"), [(1, 64), (64, 64), (65, 64), (1000, 64)])
+def test_few_examples_are_spread_from_the_first_to_the_last(examples: int, most: int) -> None:
+    places = few(Split(torch.zeros(examples, 1), torch.zeros(examples)), most).tolist()
+    assert len(places) == min(examples, most) == len(set(places))
+    assert (places[0], places[-1]) == (0, examples - 1)
+    assert places == sorted(places)

@@ -133,5 +133,6 @@ def figure(name: str, given: Given, size: int = 7, threshold: float = 0.0) -> fl
     """A built-in metric of a split that comes in batches."""
     accumulator = BUILT_IN[name].start(Reading(given.form, threshold))
     for begin in range(0, len(given.targets), size):
-        accumulator.update(*given.take(slice(begin, begin + size)))
+        part = given.take(slice(begin, begin + size))
+        accumulator.update(*part, len(part[1]))
     return accumulator.compute()

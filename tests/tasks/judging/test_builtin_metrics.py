@@ -99,6 +99,17 @@ def test_one_probability_is_judged_as_its_logit_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*NAMES, "perplexity"])
+@pytest.mark.parametrize("classes", [2, 3, 7])
+def test_a_model_that_ends_in_a_softmax_is_judged_as_its_logits_are(
+    name: str, classes: int
+) -> None:
+    scores, labels = classification(classes)
+    for ended in (scores.softmax(1), scores.log_softmax(1)):
+        found = figure(name, columns(ended, labels))
+        assert found == pytest.approx(figure(name, columns(scores, labels)), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "perplexity"])
 @pytest.mark.parametrize("size", [1, 2, 13, 119, N, 500])
 @pytest.mark.parametrize("classes", [2, 6])
 def test_the_size_of_batches_does_not_matter(name: str, size: int, classes: int) -> None:
@@ -316,4 +327,4 @@ def test_outputs_and_targets_that_do_not_fit_are_refused(
 ) -> None:
     accumulator = BUILT_IN[name].start(Reading())
     with pytest.raises(UsageError, match=r"metrics: |loss: "):
-        accumulator.update(outputs, targets)
+        accumulator.update(outputs, targets, 4)
