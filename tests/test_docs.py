@@ -145,6 +145,16 @@ def test_the_reference_of_the_study_file_is_up_to_date() -> None:
     assert PAGE.read_text() == page(PAGE.read_text())
 
 
+def test_the_table_of_metrics_is_that_of_the_code() -> None:
+    from study.tasks.judging.builtin_metrics import BUILT_IN
+
+    text = (ROOT / "docs" / "own-task.md").read_text()
+    told = {}
+    for names, better, unit in re.findall(r"^\| (`.+?`) \| (max|min) \| (\w+) \|", text, re.M):
+        told |= dict.fromkeys(re.findall(r"`(\w+)`", names), (better, unit))
+    assert told == {name: (metric.direction, metric.unit) for name, metric in BUILT_IN.items()}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
 def test_every_link_within_the_project_has_a_target(page: Path) -> None:
     for link in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text()):
