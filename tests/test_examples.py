@@ -59,7 +59,7 @@ def run(example: Example, folder: Path, cwd: Path) -> Path:
             "--name", "small", "--num-samples", "2", "--storage-path", str(folder / "studies"),
             *(part for change in changes for part in ("--set", change)),
         ],
-        cwd=cwd, env=environment(), capture_output=True, text=True, check=False, timeout=300,
+        cwd=cwd, env=environment(), capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert answer.returncode == 0, answer.stderr
     assert Path(answer.stdout.strip()) == folder / "studies" / "small" / "report.html"
