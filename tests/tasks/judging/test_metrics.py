@@ -204,6 +204,13 @@ def test_accuracy_of_a_tagger_counts_every_element(size: int) -> None:
     assert figure(metric, outputs, TAGS, size) == pytest.approx(wanted / 24)
 
 
+def test_a_long_sequence_counts_for_more_than_a_short_one() -> None:
+    accumulator = from_correct(lambda o, t: o == t).start(Reading("other"))
+    for steps, right in ((1, True), (9, False)):
+        accumulator.update(torch.full((2, steps), right), torch.full((2, steps), True), 2)
+    assert accumulator.compute() == pytest.approx(0.1)
+
+
 def test_accuracy_of_images_counts_every_pixel() -> None:
     outputs, masks = torch.randn(5, 3, 8, 8), torch.randint(3, (5, 8, 8))
     metric = from_correct(lambda o, t: o.argmax(1) == t)
