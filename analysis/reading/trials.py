@@ -22,6 +22,8 @@ PLAN_COLUMNS = {
     "retrain": "str",
     "rewind_epoch": "float64",
     "retrain_epochs": "float64",
+    "retrain_lr": "float64",
+    "retrain_lr_schedule": "str",
     "optimizer_state": "str",
     "layer_floor": "float64",
     "seed": "Int64",

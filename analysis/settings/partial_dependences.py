@@ -139,7 +139,7 @@ def _observations(results: Results, value: str) -> pd.DataFrame:
     # A layer without a weight has no logarithm; it is put below the sparsest that was seen.
     table = table.clip(lower=2.0**-14).apply(np.log2).add_prefix("layer.")
     how = results.trials.drop_duplicates("trial_id").set_index("trial_id")
-    ways = how[["retrain", "retrain_epochs", "rewind_epoch"]].add_prefix("plan.")
+    ways = how[["retrain", "retrain_epochs", "retrain_lr", "rewind_epoch"]].add_prefix("plan.")
     keys = ["trial_id", "round"]
     table = rounds[[*keys, value]].merge(table.reset_index(), on=keys)
     table = table.merge(ways.reset_index(), on="trial_id", how="left")

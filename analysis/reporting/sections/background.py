@@ -96,7 +96,10 @@ MOST_ROWS = 400
 def _space(space: dict[str, Any]) -> str:
     if space.get("function"):
         return f"function {space['function']}"
-    names = ("form", "rounds", "schedule", "retrain", "rewind_epoch", "retrain_epochs")
+    names = (
+        "form", "rounds", "schedule", "retrain", "rewind_epoch", "lr_rewind_epoch",
+        "retrain_epochs", "retrain_lr", "retrain_lr_schedule",
+    )  # fmt: skip
     return "; ".join(f"{name} {_short(space[name])}" for name in names if name in space)
 
 
