@@ -132,10 +132,17 @@ def test_a_study_runs_from_a_file_and_prints_where_its_report_is(tmp_path: Path)
 
 @pytest.mark.slow
 def test_failed_trials_are_exit_code_3(tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text("def broken(inputs):\n    raise RuntimeError('broken')\n")
+    # Broken at the second cut, which no rehearsal comes to.
+    (tmp_path / "mine.py").write_text(
+        "def broken(inputs):\n"
+        "    if any((w == 0).any() for w in inputs.weights.values()):\n"
+        "        raise RuntimeError('broken')\n"
+        "    return {layer: w.abs() for layer, w in inputs.weights.items()}\n"
+    )
     answer = call(
         "run", str(study_file(tmp_path)), "--num-samples", "2", "--quiet",
-        "--set", "space.saliency=mine:broken", cwd=tmp_path,
+        "--set", "space.saliency=mine:broken", "--set", "space.rounds=2",
+        "--set", "space.schedule=geometric", cwd=tmp_path,
     )  # fmt: skip
     assert answer.returncode == 3, answer.stderr
     assert "2 of 2 trials failed" in answer.stderr

@@ -291,7 +291,7 @@ def new_study(
     study = StudyFolder(Folder(path), np.random.default_rng(seed), layers or LAYERS)
     if metrics:
         study.metrics = (*metrics, LOSS)
-        record = TaskRecord(name="a task", metrics=study.metrics)
+        record = TaskRecord(key="0", name="a task", metrics=study.metrics)
         study.folder.write(record.to_json(), TASK_FILE)
         first = metrics[0]
         if objectives == OBJECTIVES:

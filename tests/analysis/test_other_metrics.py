@@ -175,7 +175,7 @@ def test_words_are_those_of_the_metric(results: analysis.Results) -> None:
     assert "accura" not in page.lower()
     assert "top-" not in page
     dense = results.rounds.loc[results.rounds["round"] == 0, quality.column].iloc[0]
-    assert (f"{100 * dense:.1f} %" in page) == (quality.unit == "share")
+    assert (f"reaches {100 * dense:.1f} %" in page) == (quality.unit == "share")
     if quality.unit != "share":
         assert " point of dense" not in page
         assert not re.search(rf"% {name}\b", page)
