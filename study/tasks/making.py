@@ -124,6 +124,7 @@ def make_task(
             validation_split,
             _no_test if test_split is None else lambda: test_split,
             _classes(train_split),
+            has_test=test_split is not None,
         ),
         Recipe(**recipe),
         loss,

@@ -72,6 +72,11 @@ class Task:
                 "task.class_weights: they weigh cross entropy; this task has a loss of its own. "
                 "Weigh the classes there, or leave one of the two out."
             )
+        if self.own_loss is not None and self.recipe.label_smoothing:
+            raise UsageError(
+                "task.label_smoothing: it smooths cross entropy; this task has a loss of its own. "
+                "Smooth the targets there, or leave one of the two out."
+            )
 
     @cached_property
     def device(self) -> torch.device:
@@ -139,8 +144,13 @@ class Task:
         if computed is not None:
             return computed
         smoothing = self.recipe.label_smoothing
-        weights = self._class_weights
-        return cross_entropy(outputs, targets, weights=weights, label_smoothing=smoothing)
+        return cross_entropy(
+            outputs,
+            targets,
+            weights=self._class_weights,
+            label_smoothing=smoothing,
+            place=self.judge.reading.place,
+        )
 
     def evaluation_loss(self, outputs: Any, targets: Any, examples: int) -> tuple[float, int]:
         """Mean loss of a batch as it is reported, and the elements that it is a mean of."""
@@ -150,7 +160,10 @@ class Task:
         if computed is not None:
             return float(computed), examples
         elements = counted(targets)
-        return (float(cross_entropy(outputs, targets)) if elements else 0.0), elements
+        if not elements:
+            return 0.0, 0
+        place = self.judge.reading.place
+        return float(cross_entropy(outputs, targets, place=place)), elements
 
     def with_recipe(self, recipe: Recipe) -> Task:
         """The same task, trained otherwise."""

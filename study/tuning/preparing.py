@@ -18,7 +18,8 @@ from study.plugins import resolve
 from study.pruning.masking.masks import mask_layers
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
-from study.pruning.rehearsal import rehearse_plans, rehearse_task
+from study.pruning.rehearsal.plans import rehearse_plans
+from study.pruning.rehearsal.task import rehearse_task
 from study.pruning.selection.saliency import SALIENCIES
 from study.pruning.selection.schedule import SCHEDULES
 from study.pruning.training.trajectory import build_model, step_of_epoch

@@ -73,12 +73,19 @@ def check_fresh_weights(plan: PruningPlan, task: Task) -> None:
         dict(build_model(task, derive_seed(plan.seeds.init, "fresh", n)).named_parameters())
         for n in (1, 2)
     )
-    matrices = [name for name, weight in first.items() if weight.dim() > 1]
-    if matrices and all(torch.equal(first[name], second[name]) for name in matrices):
+    kept = [
+        name
+        for name, weight in first.items()
+        if weight.dim() > 1
+        and torch.equal(weight, second[name])
+        and bool((weight != weight.flatten()[0]).any())  # not one that begins at a constant
+    ]
+    if kept:
         raise UsageError(
-            "retrain reinit: model() gives the same weights whatever the seed, such as those of a "
-            "checkpoint, so there is nothing to begin anew from. Let it build a fresh network, and "
-            "name the checkpoint as task.weights."
+            f"retrain reinit: model() gives {kept[0]} (and {len(kept) - 1} others) the same "
+            "weights whatever the seed, such as those of a checkpoint, so there is nothing to "
+            "begin anew from. Let it build a fresh network, and name the checkpoint as "
+            "task.weights."
         )
 
 

@@ -180,8 +180,8 @@ class _Stepper:
             return loss
         with torch.no_grad():
             taught = self._task.forward(self._teacher, inputs)
-        form = self._task.judge.reading.form
-        distance = distillation(outputs, taught, targets, distill.temperature, form)
+        reading = self._task.judge.reading
+        distance = distillation(outputs, taught, targets, distill.temperature, reading)
         return (1 - distill.weight) * loss + distill.weight * distance
 
 

@@ -107,6 +107,8 @@ class Data:
         Reads the test split: called once, for reporting.
     classes
         Number of classes; 0 where there are none.
+    has_test
+        Whether there is a test split.
     """
 
     name: str
@@ -114,6 +116,7 @@ class Data:
     validation: Examples
     load_test: Callable[[], Examples]
     classes: int
+    has_test: bool = True
 
     def to(self, device: torch.device) -> Data:
         """The same data on a device; the test split follows when it is read."""

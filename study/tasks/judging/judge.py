@@ -8,12 +8,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
+from torch.nn import functional
 
 from study.errors import UsageError
 from study.records import LOSS, MetricRecord
 from study.tasks.data.structures import joined, leaves
 from study.tasks.judging.metrics import Metric, metrics_of
-from study.tasks.judging.outputs import Reading, form_of, given, labelled, own_loss_of, predictions
+from study.tasks.judging.outputs import (
+    IGNORED,
+    Reading,
+    as_classes,
+    class_dimension,
+    form_of,
+    given,
+    labelled,
+    own_loss_of,
+    predictions,
+)
 
 Loss = Callable[[Any, Any], Tensor]
 
@@ -82,12 +93,26 @@ def judge_of(
     is_logit = (
         form == "yes_no" and loss is not None and _falls_beyond_its_target(loss, outputs, targets)
     )
-    reading = Reading(form, 0.5 if form == "yes_no" and not is_logit else 0.0)
+    threshold = 0.5 if form == "yes_no" and not is_logit else 0.0
+    reading = Reading(form, threshold, _place_of_classes(outputs, targets))
     if metrics:
         return Judge(metrics, reading)
-    if is_logit or (form in ("classes", "rows") and _has_classes(outputs, targets, reading)):
+    are_classes = form in ("classes", "rows") and _has_classes(outputs, targets, reading)
+    if form == "classes" and loss is not None:
+        are_classes = are_classes and _rewards_the_class(loss, outputs, targets, labels)
+    if is_logit or are_classes:
         return Judge(metrics_of(["accuracy"]), reading)
     return Judge((), reading)
+
+
+def _place_of_classes(outputs: Any, targets: Any) -> int | None:
+    found = predictions(outputs)
+    if not isinstance(found, Tensor) or not isinstance(targets, Tensor):
+        return None
+    try:
+        return class_dimension(found, as_classes(found, targets))
+    except UsageError:
+        return None  # both fit in every batch: who needs to know will say so
 
 
 def _is_a_sum(loss: Loss, outputs: Any, targets: Any) -> bool:
@@ -127,10 +152,51 @@ def _falls_beyond_its_target(loss: Loss, outputs: Any, targets: Any) -> bool:
     if not isinstance(found, Tensor):
         return False
     yes = (targets == 1).to(found.dtype).reshape(found.shape)
-    tried = (yes, (2 * yes - 1) / 4, (2 * yes - 1) * 3)
+    tried = (yes, (2 * yes - 1) / 4, 2 * yes - 1, 3 * (2 * yes - 1))
     try:
-        at_target, near, far = (float(loss(outputs, targets)) for outputs in tried)
+        at_target, near, far, farther = (float(loss(outputs, targets)) for outputs in tried)
     except _HAS_ITS_SAY_LATER:
         return False
     is_outside = bool(((found < 0) | (found > 1)).any())
-    return far < near and far <= at_target and (far >= 0 or is_outside)
+    # Where outputs are cut off at 0 and 1, far is as good as the target itself, and no better.
+    falls = far < at_target - _LEAST * abs(at_target)
+    falls_on = far <= at_target and farther < far - _LEAST * abs(far)
+    lowest = far if falls else farther
+    return far < near and (falls or falls_on) and (lowest >= 0 or is_outside)
+
+
+_LEAST = 1e-3
+"""Share of a loss by which one is lower than another, rounding aside."""
+
+
+def _rewards_the_class(loss: Loss, outputs: Any, targets: Any, labels: Any) -> bool:
+    """Whether a loss falls as the score of each element's class rises above the others.
+
+    Integer targets of a regression, of embeddings or of quantiles have outputs of the same form,
+    and an argmax of those means nothing.
+    """
+    found = given(outputs)
+    if not isinstance(found, Tensor):
+        return False
+    classes = as_classes(found, targets)
+    place = class_dimension(found, classes)
+    if place is None:
+        return False
+    known = classes if not isinstance(labels, Tensor) else as_classes(found, labels)
+    count = found.shape[place]
+    counted = known[known != IGNORED]
+    if bool((counted >= count).any()) or bool((counted < 0).any()):
+        return False
+    right = classes.clamp(0, count - 1)
+
+    def scores(of: Tensor, height: float) -> Tensor:
+        return (functional.one_hot(of, count).to(found.dtype) * height).movedim(-1, place)
+
+    try:
+        low, high, wrong = (
+            float(loss(made, targets))
+            for made in (scores(right, 1.0), scores(right, 4.0), scores((right + 1) % count, 4.0))
+        )
+    except _HAS_ITS_SAY_LATER:
+        return False
+    return high < low and high < wrong - _LEAST * abs(wrong)

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from study.errors import UsageError
 from study.tasks.data.splits import Examples, Split
-from study.tasks.judging.outputs import IGNORED, Form, as_classes, class_dimension, predictions
+from study.tasks.judging.outputs import IGNORED, Reading, as_classes, class_dimension, predictions
 
 
 def cross_entropy(
@@ -19,6 +19,7 @@ def cross_entropy(
     *,
     weights: Tensor | None = None,
     label_smoothing: float = 0.0,
+    place: int | None = None,
 ) -> Tensor:
     """Mean cross entropy over the elements that count.
 
@@ -33,6 +34,8 @@ def cross_entropy(
         Of the classes.
     label_smoothing
         Share of each target spread over all classes.
+    place
+        Where the classes are, should these outputs fit both ways.
 
     Raises
     ------
@@ -48,7 +51,7 @@ def cross_entropy(
     if found.dim() < 2 or found.numel() == targets.numel() == len(targets):
         raise _one_score(found)
     targets = as_classes(found, targets)
-    place = class_dimension(found, targets)
+    place = class_dimension(found, targets, place)
     if place is None and (not targets.is_floating_point() or targets.shape != found.shape):
         raise UsageError(
             f"loss: the model gives {tuple(found.shape)}, and targets {tuple(targets.shape)} of "
@@ -89,7 +92,11 @@ def counted(targets: Any) -> int:
 
 
 def distillation(
-    outputs: Any, teacher: Any, targets: Any, temperature: float, form: Form
+    outputs: Any,
+    teacher: Any,
+    targets: Any,
+    temperature: float,
+    reading: Reading,
 ) -> Tensor:
     """How far outputs are from those of a teacher.
 
@@ -105,17 +112,20 @@ def distillation(
         Of it: which elements count, and where the classes are.
     temperature
         By which scores are divided.
-    form
-        What the targets of the task are.
+    reading
+        What outputs and targets of the task mean.
 
     References
     ----------
     Hinton et al. 2015, "Distilling the Knowledge in a Neural Network", section 2.
     """
     ours, theirs = predictions(outputs), predictions(teacher)
+    form = reading.form
     if form == "other":
         return functional.mse_loss(ours, theirs)
     if form == "yes_no":
+        if reading.threshold > 0:
+            ours, theirs = (torch.logit(x, eps=1e-6) for x in (ours, theirs))
         counts = targets.flatten() != IGNORED
         ours, theirs = (torch.stack([torch.zeros_like(x), x], -1) for x in (ours, theirs))
         place = -1
@@ -125,7 +135,7 @@ def distillation(
     else:
         targets = as_classes(ours, targets)
         counts = targets.flatten() != IGNORED
-        place = class_dimension(ours, targets) or 1
+        place = class_dimension(ours, targets, reading.place) or 1
     ours, theirs = (
         functional.log_softmax(x.movedim(place, -1).flatten(0, -2) / temperature, 1)
         for x in (ours, theirs)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from study.errors import UsageError, unknown_name
+from study.objectives import SIZES
 from study.plugins import import_string
 from study.records import LOSS, MetricRecord
 from study.tasks.data.structures import joined, leaves, map_leaves
@@ -58,7 +59,8 @@ class Metric:
     unit: Unit = "amount"
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z]\w*", self.name) or self.name in (LOSS.name, "test", "val"):
+        taken = (LOSS.name, "test", "val", *SIZES, *SIZES.values())
+        if not re.fullmatch(r"[A-Za-z]\w*", self.name) or self.name in taken:
             raise UsageError(
                 f"metrics: {self.name!r} cannot be the name of a metric: letters, digits and _, "
                 "beginning with a letter, and not loss, which every task has."

@@ -33,11 +33,13 @@ class Reading(NamedTuple):
 
     ``form`` says what targets are: integer ``classes``; ``rows`` of probabilities, shaped like the
     outputs; a ``yes_no`` of each output; or ``other``. ``threshold`` is the output above which a
-    model with one output an element says yes: 0 of a logit, 0.5 of a probability.
+    model with one output an element says yes: 0 of a logit, 0.5 of a probability. ``place`` is
+    where the classes are in the outputs, should a batch fit both ways.
     """
 
     form: Form = "classes"
     threshold: float = 0.0
+    place: int | None = None
 
 
 def predictions(outputs: Any) -> Any:
@@ -70,7 +72,7 @@ def own_loss_of(outputs: Any) -> Tensor | None:
     return loss if isinstance(loss, Tensor) else None
 
 
-def class_dimension(outputs: Tensor, targets: Tensor) -> int | None:
+def class_dimension(outputs: Tensor, targets: Tensor, known: int | None = None) -> int | None:
     """Where the classes of integer targets are in the outputs: 1, -1, or None for nowhere.
 
     Raises
@@ -81,6 +83,8 @@ def class_dimension(outputs: Tensor, targets: Tensor) -> int | None:
     """
     second, last = _fits(outputs, targets)
     if second and last and outputs.dim() > 2:
+        if known is not None:
+            return known
         raise UsageError(
             f"loss: outputs {tuple(outputs.shape)} for targets {tuple(targets.shape)} may have "
             "their classes second or last. Say which with a loss and metrics of your own, or "
@@ -132,7 +136,7 @@ def labelled(outputs: Any, targets: Any, reading: Reading) -> Labelled:
             f"and the targets {type(targets).__name__}. Give a metric of your own."
         )
     targets = as_classes(found, targets)
-    place = class_dimension(found, targets)
+    place = class_dimension(found, targets, reading.place)
     if place is not None and found.shape[place] > 1:
         scores = found.movedim(place, -1).flatten(0, -2)
         return _counted(scores, targets.flatten())
@@ -160,7 +164,7 @@ def chances(outputs: Tensor, targets: Tensor, reading: Reading) -> tuple[Tensor,
     if reading.form != "classes":
         return outputs, targets
     targets = as_classes(outputs, targets)
-    place = class_dimension(outputs, targets)
+    place = class_dimension(outputs, targets, reading.place)
     if place is None:
         return outputs, targets
     sums = outputs.sum(place)
@@ -191,7 +195,10 @@ def form_of(outputs: Any, targets: Any, labels: Any) -> Form:
         labels if isinstance(labels, Tensor) else targets
     ):
         return "rows"
-    return "yes_no" if _are_yes_or_no(found, targets) else "other"
+    if not _are_yes_or_no(found, targets):
+        return "other"
+    every = labels if isinstance(labels, Tensor) else targets
+    return "yes_no" if _are_all_yes_or_no(every) else "other"
 
 
 def are_probabilities(targets: Tensor) -> bool:
@@ -204,8 +211,10 @@ def are_probabilities(targets: Tensor) -> bool:
 
 
 def _are_yes_or_no(outputs: Tensor, targets: Tensor) -> bool:
-    if outputs.numel() != targets.numel():
-        return False
+    return outputs.numel() == targets.numel() and _are_all_yes_or_no(targets)
+
+
+def _are_all_yes_or_no(targets: Tensor) -> bool:
     return bool(((targets == 0) | (targets == 1) | (targets == IGNORED)).all())
 
 

@@ -64,13 +64,35 @@ def is_entry_by_entry(optimizer: torch.optim.Optimizer) -> bool:
     return type(optimizer) in ENTRY_BY_ENTRY
 
 
+_NORMS = (
+    nn.modules.batchnorm._NormBase,
+    nn.LayerNorm,
+    nn.GroupNorm,
+    nn.RMSNorm,
+)
+
+
+def _norms_and_biases(model: nn.Module) -> set[nn.Parameter]:
+    """Parameters of norms, biases, and gains: those with one dimension that is longer than 1."""
+    return {
+        parameter
+        for module in model.modules()
+        for name, parameter in module.named_parameters(recurse=False)
+        if isinstance(module, _NORMS)
+        or name.endswith("bias")
+        or name.startswith("bias_")
+        or parameter.numel() == max(parameter.shape, default=1)
+    }
+
+
 def _groups(recipe: Recipe, model: nn.Module) -> Iterable[Any]:
     """All parameters, or those that weight decay applies to apart from norms and biases."""
     parameters = list(model.parameters())
     if recipe.decay_norms_and_biases or not recipe.weight_decay:
         return parameters
-    decayed = [p for p in parameters if p.dim() > 1]
-    others = [p for p in parameters if p.dim() <= 1]
+    spared = _norms_and_biases(model)
+    decayed = [p for p in parameters if p not in spared]
+    others = [p for p in parameters if p in spared]
     groups: list[dict[str, Any]] = [
         {"params": decayed},
         {"params": others, "weight_decay": 0.0},

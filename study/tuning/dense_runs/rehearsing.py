@@ -6,7 +6,8 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from study.errors import UsageError
-from study.pruning.rehearsal import rehearse_plans, rehearse_task
+from study.pruning.rehearsal.plans import rehearse_plans
+from study.pruning.rehearsal.task import rehearse_task
 from study.pruning.training.fingerprint import Fingerprint, fingerprint
 from study.tuning.dense_runs.on_workers import seeds_of, task_on_worker
 from study.tuning.preparing import Prepared

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from study.plugins import import_string
 from study.pruning.seeds import Seeds
 from study.pruning.training.fingerprint import fingerprint, hash_tensors
 from study.pruning.training.steps import Segment, train
@@ -47,7 +48,10 @@ def task_key(task_arguments: Mapping[str, Any], task: Task) -> str:
     task
         The task: its resolved recipe counts, so that a changed default is another one.
     """
-    own = (task.build_model, task.own_loss, task.own_forward, task.transform, task.augment)
+    own = [task.build_model, task.own_loss, task.own_forward, task.transform, task.augment]
+    for field in ("optimizer", "lr_schedule"):
+        reference = getattr(task.recipe, field)
+        own.append(import_string(f"task.{field}", reference) if ":" in reference else None)
     sources = source_hash(own)
     data = _content(task.data.train)
     settings = {

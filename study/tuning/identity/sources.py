@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import sys
 import sysconfig
 from collections.abc import Iterable, Mapping
@@ -83,7 +84,7 @@ def _described(value: Any, open_: set[int], depth: int) -> str:
 
 
 def _of_module(module: ModuleType) -> str:
-    if _is_installed(getattr(module, "__file__", None)):
+    if _is_of_a_package(module):
         return f"module {module.__name__}"
     try:
         return hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()
@@ -123,7 +124,7 @@ def _names_in(code: CodeType) -> set[str]:
 
 def _of_class(cls: type, inner: Any) -> str:
     module = sys.modules.get(cls.__module__)
-    if cls.__module__ == "builtins" or _is_installed(getattr(module, "__file__", None)):
+    if cls.__module__ == "builtins" or _is_of_a_package(module):
         return f"{cls.__module__}.{cls.__qualname__}"
     skipped = ("__dict__", "__weakref__", "__doc__", "__module__", "__annotations__")
     own = {
@@ -135,10 +136,20 @@ def _of_class(cls: type, inner: Any) -> str:
     return f"class({cls.__qualname__}, {inner(cls.__bases__)}, {inner(unwrapped)})"
 
 
+_TORCHS_OWN = frozenset(vars(nn.Module()))
+"""What every module has: parameters and buffers, which are looked at by themselves, and hooks."""
+
+
+def _own(module: nn.Module) -> dict[str, Any]:
+    """Attributes that a module's author gave it, and its children."""
+    own = {name: value for name, value in vars(module).items() if name not in _TORCHS_OWN}
+    return {**own, "children": dict(module._modules), "training": module.training}
+
+
 def _of_object(value: Any, inner: Any) -> str:
     """An object is its class and its attributes, if it keeps them where they can be seen."""
     if isinstance(value, nn.Module):
-        return f"module({inner(type(value))}, {inner(value.state_dict())}, {value!r})"
+        return f"module({inner(type(value))}, {inner(value.state_dict())}, {inner(_own(value))})"
     if isinstance(value, property):
         return f"property({inner((value.fget, value.fset))})"
     if not hasattr(value, "__dict__") or hasattr(type(value), "__slots__"):
@@ -150,9 +161,18 @@ def _of_object(value: Any, inner: Any) -> str:
 def _places() -> tuple[str, ...]:
     names = ("stdlib", "platstdlib", "purelib", "platlib")
     own = Path(__file__).resolve().parents[2]
-    return (*(sysconfig.get_path(name) for name in names), str(own), "<frozen")
+    folders = (*(sysconfig.get_path(name) for name in names), str(own))
+    return (*(f"{folder}{os.sep}" for folder in folders), "<frozen")
 
 
-def _is_installed(file: str | None) -> bool:
+def _is_of_a_package(module: ModuleType | None) -> bool:
+    """Whether a module is Python's, an installed package's or this one's; a notebook is not."""
+    if module is None:
+        return False
+    file = getattr(module, "__file__", None)
+    return module.__name__ in sys.builtin_module_names if file is None else _is_installed(file)
+
+
+def _is_installed(file: str) -> bool:
     """Whether a file is of Python, of an installed package, or of this one: its version counts."""
-    return file is None or file.startswith(_places())
+    return file.startswith(_places())

@@ -10,7 +10,7 @@ from study.errors import UsageError
 from study.tasks.data.splits import Split
 from study.tasks.data.streaming import DatasetSplit
 from study.tasks.judging.losses import class_weights, counted, cross_entropy, distillation
-from study.tasks.judging.outputs import Form
+from study.tasks.judging.outputs import Form, Reading
 from tests.tasks.judging.forms import FORMS, ONE_LOGIT, WithLogits
 
 CPU = torch.device("cpu")
@@ -132,7 +132,7 @@ def test_distillation_is_its_formula_in_every_form(form: Any, temperature: float
     (ours, labels), (theirs, _) = examples(), (examples(3)[0].flip(0) * 2, None)
     outputs, targets, meant = form(ours, labels)
     taught = form(theirs, labels).outputs
-    found = distillation(outputs, taught, targets, temperature, meant)
+    found = distillation(outputs, taught, targets, temperature, Reading(meant))
     wanted = distance_by_hand(ours.numpy(), theirs.numpy(), temperature)
     assert float(found) == pytest.approx(wanted, rel=1e-5)
 
@@ -142,14 +142,14 @@ def test_distillation_of_one_logit_is_that_of_two_classes(form: Any) -> None:
     ours, labels = examples(2)
     theirs = ours.flip(0) * 2
     outputs, targets, meant = form(ours, labels)
-    found = distillation(outputs, form(theirs, labels).outputs, targets, 3.0, meant)
+    found = distillation(outputs, form(theirs, labels).outputs, targets, 3.0, Reading(meant))
     wanted = distance_by_hand(ours.numpy(), theirs.numpy(), 3.0)
     assert float(found) == pytest.approx(wanted, rel=1e-5)
 
 
 def test_distillation_of_several_numbers_is_their_squared_distance() -> None:
     ours, theirs = torch.randn(6, 3), torch.randn(6, 3)
-    found = distillation(ours, theirs, torch.randn(6, 3), 4.0, "other")
+    found = distillation(ours, theirs, torch.randn(6, 3), 4.0, Reading("other"))
     assert float(found) == pytest.approx(((ours - theirs).numpy() ** 2).mean(), rel=1e-6)
 
 
@@ -157,12 +157,14 @@ def test_distillation_of_several_numbers_is_their_squared_distance() -> None:
 def test_a_network_is_at_no_distance_from_itself(form: Form) -> None:
     outputs = WithLogits(torch.randn(6, 3))
     targets = torch.arange(6) % 3 if form == "classes" else torch.eye(3).repeat(2, 1)
-    assert float(distillation(outputs, outputs, targets, 4.0, form)) == pytest.approx(0, abs=1e-6)
+    assert float(distillation(outputs, outputs, targets, 4.0, Reading(form))) == pytest.approx(
+        0, abs=1e-6
+    )
 
 
 def test_distillation_has_gradients_for_us_alone() -> None:
     ours = torch.randn(6, 3, requires_grad=True)
-    distillation(ours, torch.randn(6, 3), torch.arange(6) % 3, 2.0, "classes").backward()
+    distillation(ours, torch.randn(6, 3), torch.arange(6) % 3, 2.0, Reading("classes")).backward()
     assert ours.grad is not None
     # Rows of softmax differences add up to zero.
     torch.testing.assert_close(ours.grad.sum(1), torch.zeros(6), atol=1e-6, rtol=0)

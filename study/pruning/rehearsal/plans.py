@@ -1,0 +1,93 @@
+"""Every saliency, schedule and way of retraining, once on a few examples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from study.errors import UsageError
+from study.plugins import resolve
+from study.pruning.pipeline import run_pipeline
+from study.pruning.plan import PruningPlan
+from study.pruning.rehearsal.naming import naming
+from study.pruning.rehearsal.task import EXAMPLES
+from study.pruning.selection.schedule import SCHEDULES
+from study.tasks.data.splits import Split, few
+from study.tasks.judging.losses import class_weights
+from study.tasks.task import Task
+
+
+def rehearse_plans(task: Task, plans: Iterable[PruningPlan]) -> None:
+    """Try plans on a few examples of a task that was tried before.
+
+    Parameters
+    ----------
+    task
+        The task.
+    plans
+        Between them, every saliency, schedule and way of retraining that will be used. Each is
+        tried for one round at half of the weights.
+
+    Raises
+    ------
+    UsageError
+        If something is wrong; it names the part of the plan.
+    """
+    small = _small(task)
+    for plan in plans:
+        _check_schedule(plan)
+        with naming(f"a round with saliency {plan.saliency!r}, retrain {plan.retrain!r}"):
+            list(run_pipeline(_short(plan), small))
+
+
+def _check_schedule(plan: PruningPlan) -> None:
+    with naming(f"schedule {plan.schedule!r}"):
+        own = resolve("schedule", plan.schedule, SCHEDULES)
+        levels = [float(own(k, plan.rounds, 0.9)) for k in range(1, plan.rounds + 1)]
+    falls = any(b < a - 1e-9 for a, b in zip([0.0, *levels], levels, strict=False))
+    if falls or not math.isclose(levels[-1], 0.9, abs_tol=1e-9):
+        raise UsageError(
+            f"schedule {plan.schedule!r}: to sparsity 0.9 in {plan.rounds} rounds it gives "
+            f"{[round(level, 4) for level in levels]}; it must never fall, and end at the target."
+        )
+
+
+def _small(task: Task) -> Task:
+    """The task on a few examples, for one short epoch."""
+    size = min(EXAMPLES, task.recipe.batch_size, len(task.data.train))
+    splits = task.data.train, task.data.validation
+    train, validation = (Split(*split.take(few(split, max(size, 2)))) for split in splits)
+    weights = class_weights(task.recipe.class_weights, task.data.train, task.device)
+    recipe = task.recipe.model_copy(
+        update={
+            "epochs": min(task.recipe.epochs, 1),
+            "batch_size": max(size, 2),
+            "warmup_epochs": 0.0,
+            "compile": False,
+            "class_weights": None if weights is None else tuple(weights.tolist()),
+        }
+    )
+    data = replace(task.data, train=train, validation=validation)
+    # Its metrics were tried on enough examples before; on these they may not be defined.
+    return replace(task, data=data, recipe=recipe, own_metrics=())
+
+
+def _short(plan: PruningPlan) -> PruningPlan:
+    """One round of a plan, at half of the weights."""
+    sparsity: Any = plan.sparsity
+    if isinstance(sparsity, dict):
+        sparsity = dict.fromkeys(sparsity, 0.5)
+    elif sparsity is not None:
+        sparsity = 0.5
+    return plan.model_copy(
+        update={
+            "rounds": 1,
+            "schedule": "one_shot",
+            "sparsity": sparsity,
+            "rewind_epoch": None if plan.rewind_epoch is None else 0.0,
+            "retrain_epochs": 1.0,
+            "layer_floor": min(plan.layer_floor, 0.5),
+        }
+    )
