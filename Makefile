@@ -6,7 +6,8 @@ BIN = $(VENV)/bin
 .PHONY: study test lint bench clean
 
 study: $(VENV)/.installed
-	$(BIN)/prune-study run digits-mlp
+	if [ -d studies/digits-mlp ]; then $(BIN)/prune-study report studies/digits-mlp; \
+	else $(BIN)/prune-study run digits-mlp; fi
 
 test: lint
 	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile

@@ -21,6 +21,7 @@ from analysis.reporting.sections.controls import control_table
 from analysis.reporting.sections.layers import DROP
 from analysis.settings.importance import importances
 from analysis.spending.cost import trial_costs
+from analysis.statistics.replicates import searched
 from study.errors import UsageError, unknown_name
 
 TABLES: dict[str, Callable[[Results], pd.DataFrame]] = {
@@ -33,8 +34,8 @@ TABLES: dict[str, Callable[[Results], pd.DataFrame]] = {
     "best": best_at_density,
     "points": operating_points,
     "thresholds": lambda results: sensitivity_thresholds(results, DROP),
-    "comparison": compare,
-    "importance": importances,
+    "comparison": lambda results: compare(searched(results)),
+    "importance": lambda results: importances(searched(results)),
     "controls": control_table,
     "cost": trial_costs,
     "checklist": checklist_frame,

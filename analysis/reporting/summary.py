@@ -49,8 +49,11 @@ def to_json(results: Results) -> str:
 
 
 def _dense(results: Results) -> pd.DataFrame:
-    dense = results.rounds[results.rounds["round"] == 0].drop_duplicates("seed")
-    figures = [*(metric.column for metric in results.metrics), results.quality.test_column]
+    test = results.quality.test_column
+    dense = results.rounds[results.rounds["round"] == 0]
+    # It is one network in all trials of a seed, and was read on the test split in one of them.
+    dense = dense.sort_values(test, kind="stable").drop_duplicates("seed").sort_values("seed")
+    figures = [*(metric.column for metric in results.metrics), test]
     return dense[["seed", *figures, "total_parameters"]]
 
 

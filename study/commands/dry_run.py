@@ -3,7 +3,22 @@
 from __future__ import annotations
 
 from study.configuration.loading import StudyConfig, to_toml
-from study.tuning.preparing import Prepared
+from study.pruning.training.fingerprint import fingerprint
+from study.tasks import load_task
+from study.tuning.preparing import Prepared, refuse_changes
+
+
+def rehearse_again(prepared: Prepared) -> None:
+    """Load the task once more, as a worker would.
+
+    Raises
+    ------
+    UsageError
+        If it is another one then.
+    """
+    seeds = prepared.plans[0].seeds
+    ours = fingerprint(prepared.task, seeds)
+    refuse_changes(ours, load_task(**prepared.task_arguments), seeds, "in this process")
 
 
 def describe(prepared: Prepared) -> str:
@@ -22,7 +37,8 @@ def describe(prepared: Prepared) -> str:
         ),
         f"# {examples:,} training and {len(prepared.task.data.validation):,} validation examples",
         *_most_epochs(config, prepared.task.recipe.epochs),
-        f"# would be written to {prepared.folder.location}",
+        f"# would be written to {prepared.folder.location}"
+        + ("" if prepared.folder.is_empty() else ", which exists already: choose another --name"),
     ]
     return "\n".join(lines)
 

@@ -61,11 +61,12 @@ def run(ctx: click.Context, /, study: str, changes: tuple[str, ...], **options: 
 
     from study.tuning.preparing import prepare
 
-    prepared = prepare(config)
+    prepared = prepare(config, is_new=not options["dry_run"])
     config = prepared.config
     if options["dry_run"]:
-        from study.commands.dry_run import describe
+        from study.commands.dry_run import describe, rehearse_again
 
+        rehearse_again(prepared)
         click.echo(describe(prepared))
         return
 

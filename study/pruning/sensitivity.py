@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -75,7 +76,7 @@ def scan(
     Returns
     -------
     list of SensitivityRecord
-        By layer, then by level.
+        By layer, then by level; none of a network whose figures are not finite.
 
     References
     ----------
@@ -90,6 +91,8 @@ def scan(
     load_model(model, state)
     quality = quality or task.quality
     dense = evaluate(model, task.data.validation, task).value(quality)
+    if not math.isfinite(dense):
+        return []
     scores = score(
         saliency,
         SaliencyInputs(

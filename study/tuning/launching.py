@@ -203,6 +203,8 @@ def _scan(
     records = scan_layers(prepared, trial_resources(config))
     quality = quality_of(prepared.task.metrics, config.objectives)
     highest = sparsity_thresholds(records, config.sensitivity.tolerated_drop, quality)
+    if not records:  # the dense network diverged: trials will end with it, whatever their bounds
+        highest = dict.fromkeys((layer.name for layer in prepared.layers), 0.5)
     recorder.note("sensitivity_scanned", {"thresholds": highest})
     if not config.space.awaits_bounds:
         return prepared, records

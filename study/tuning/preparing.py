@@ -20,8 +20,10 @@ from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
 from study.pruning.rehearsal.plans import rehearse_plans
 from study.pruning.rehearsal.task import rehearse_task
+from study.pruning.seeds import Seeds
 from study.pruning.selection.saliency import SALIENCIES
 from study.pruning.selection.schedule import SCHEDULES
+from study.pruning.training.fingerprint import Fingerprint, fingerprint
 from study.pruning.training.trajectory import build_model, step_of_epoch
 from study.storage import Folder
 from study.tasks.loading import load_task
@@ -63,8 +65,15 @@ class Prepared:
         return self.config.task.load_arguments()
 
 
-def prepare(config: StudyConfig) -> Prepared:
+def prepare(config: StudyConfig, *, is_new: bool = True) -> Prepared:
     """Load the task, find its layers, and draw a plan, without writing anything.
+
+    Parameters
+    ----------
+    config
+        The study.
+    is_new
+        Whether its folder must not exist yet.
 
     Raises
     ------
@@ -77,7 +86,7 @@ def prepare(config: StudyConfig) -> Prepared:
             f"study.storage_path: {config.study.storage_path!r} is, or lies below, a file; it must "
             "be a folder."
         )
-    if not folder.is_empty():
+    if is_new and not folder.is_empty():
         raise UsageError(
             f"study.name: the folder {folder.location} exists already. Choose another --name, or "
             "remove it."
@@ -101,6 +110,23 @@ def prepare(config: StudyConfig) -> Prepared:
     return Prepared(
         config, folder, task, layers, task_key(config.task.load_arguments(), task), plans
     )
+
+
+def refuse_changes(expected: Fingerprint, task: Task, seeds: Seeds, where: str) -> None:
+    """Make sure that a task that was loaded again is the one that it was.
+
+    Raises
+    ------
+    UsageError
+        If it is not; then trials would prune different networks as if they were one.
+    """
+    differing = expected.differences(fingerprint(task, seeds))
+    if differing:
+        raise UsageError(
+            f"task: loaded again {where}, it differs in its {' and '.join(differing)}. Trials "
+            "would prune different networks as if they were one. Let the task be the same each "
+            "time: seed every split and everything else that it draws."
+        )
 
 
 def _with_objectives(config: StudyConfig, task: Task) -> StudyConfig:

@@ -21,10 +21,10 @@ def importance(results: Results) -> Section:
         table = importances(results, objective)
         if table.empty:
             continue
-        first, r2 = table.iloc[0], float(table["r2"].iloc[0])
+        r2, sure = float(table["r2"].iloc[0]), table[table["low"] > 0]
         matters = (
-            f"{first['parameter']} matters most"
-            if first["low"] > 0
+            f"{sure.iloc[0]['parameter']} matters most of those that stand out from chance"
+            if len(sure)
             else "no setting stands out from chance"
         )
         sentence = (

@@ -34,7 +34,7 @@ def schedule(results: Results) -> Section:
     figures: list[Figure] = [
         figure(
             "Each line is a trial, from the dense network to its last round: where lines of one "
-            f"colour stay {'high' if upwards else 'low'} towards the left, that way of retraining "
+            f"colour stay {'high' if upwards else 'low'} towards the right, that way of retraining "
             "holds out longest.",
             plot_rounds(results),
         )

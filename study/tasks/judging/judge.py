@@ -195,7 +195,7 @@ def _rewards_the_class(loss: Loss, outputs: Any, targets: Any, labels: Any) -> b
     try:
         low, high, wrong = (
             float(loss(made, targets))
-            for made in (scores(right, 1.0), scores(right, 4.0), scores((right + 1) % count, 4.0))
+            for made in (scores(right, 0.25), scores(right, 4.0), scores((right + 1) % count, 4.0))
         )
     except _HAS_ITS_SAY_LATER:
         return False

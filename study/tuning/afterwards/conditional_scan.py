@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from study.configuration.loading import StudyConfig
+from study.errors import UsageError
 from study.objectives import quality_of
 from study.pruning.masking.masks import mask_layers
 from study.pruning.plan import PruningPlan
@@ -50,6 +51,8 @@ def scan_round(study: Folder, trial_id: str, round_: int | None = None) -> list[
         record.model_copy(update={"trial_id": trial_id, "round": point.round})
         for record in _scan(point.config, point.plan, state)
     ]
+    if not found:
+        raise UsageError(f"trial {trial_id}, round {point.round}: its figures are not finite.")
     trial.write(to_parquet(found), round_sensitivity_file(point.round))
     return found
 

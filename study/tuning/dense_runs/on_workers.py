@@ -74,7 +74,8 @@ def scan_layers(prepared: Prepared, needs: dict[str, float]) -> list[Sensitivity
         return records
 
     records: list[SensitivityRecord] = _on_a_worker(work, needs, prepared.folder.location)
-    prepared.folder.write(to_parquet(records), SENSITIVITY_FILE)
+    if records:
+        prepared.folder.write(to_parquet(records), SENSITIVITY_FILE)
     return records
 
 

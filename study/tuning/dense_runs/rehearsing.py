@@ -10,7 +10,7 @@ from study.pruning.rehearsal.plans import rehearse_plans
 from study.pruning.rehearsal.task import rehearse_task
 from study.pruning.training.fingerprint import Fingerprint, fingerprint
 from study.tuning.dense_runs.on_workers import seeds_of, task_on_worker
-from study.tuning.preparing import Prepared
+from study.tuning.preparing import Prepared, refuse_changes
 
 
 def rehearse_on_workers(prepared: Prepared, needs: dict[str, float]) -> None:
@@ -28,13 +28,7 @@ def rehearse_on_workers(prepared: Prepared, needs: dict[str, float]) -> None:
     def work(expected: Fingerprint) -> str | None:
         try:
             task = task_on_worker(config, arguments)
-            differing = expected.differences(fingerprint(task, seeds))
-            if differing:
-                return (
-                    f"task: loaded again on a worker, it differs in its {' and '.join(differing)}. "
-                    "Trials would prune different networks as if they were one. Let the task be "
-                    "the same each time: seed every split and everything else that it draws."
-                )
+            refuse_changes(expected, task, seeds, "on a worker")
             rehearse_task(task)
             rehearse_plans(task, plans)
         except UsageError as error:
