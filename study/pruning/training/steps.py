@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from study.errors import UsageError
 from study.pruning.masking.masks import MaskedLayers
 from study.pruning.seeds import derive_seed
 from study.pruning.training.model_state import copy_state, put_state
@@ -246,11 +247,20 @@ def capture(model: nn.Module, optimizer: torch.optim.Optimizer) -> TrainState:
         f"{_slot_name(slot, value)}/{names[parameter]}": value
         for parameter, of_parameter in optimizer.state.items()
         for slot, value in of_parameter.items()
-        if isinstance(value, (Tensor, int, float))
+        if value is not None and _can_be_kept(slot, value, optimizer)
     }
     return TrainState(
         copy_state(model),
         {key: torch.as_tensor(value).detach().cpu().clone() for key, value in slots.items()},
+    )
+
+
+def _can_be_kept(slot: str, value: Any, optimizer: torch.optim.Optimizer) -> bool:
+    if isinstance(value, (Tensor, int, float)):
+        return True
+    raise UsageError(
+        f"task.optimizer: {type(optimizer).__name__} remembers {type(value).__name__} as {slot!r}; "
+        "only tensors and numbers can be kept, so training that was cut off could not go on."
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -19,6 +20,7 @@ from study.tasks.judging.outputs import (
     Reading,
     as_classes,
     class_dimension,
+    counting,
     form_of,
     given,
     labelled,
@@ -83,6 +85,11 @@ def judge_of(
             "loss: twice the examples give twice the loss, so it is a sum; give the mean over a "
             'batch (reduction="mean"), or figures would hang on the size of batches.'
         )
+    ignored = _ignored_by(loss)
+    if isinstance(targets, Tensor):
+        targets = counting(targets, ignored)
+    if isinstance(labels, Tensor):
+        labels = counting(labels, ignored)
     form = form_of(outputs, targets, labels)
     if loss is None and form != "rows" and _look_like_rows(outputs, targets):
         raise UsageError(
@@ -94,15 +101,23 @@ def judge_of(
         form == "yes_no" and loss is not None and _falls_beyond_its_target(loss, outputs, targets)
     )
     threshold = 0.5 if form == "yes_no" and not is_logit else 0.0
-    reading = Reading(form, threshold, _place_of_classes(outputs, targets))
+    reading = Reading(form, threshold, _place_of_classes(outputs, targets), ignored)
     if metrics:
         return Judge(metrics, reading)
     are_classes = form in ("classes", "rows") and _has_classes(outputs, targets, reading)
     if form == "classes" and loss is not None:
-        are_classes = are_classes and _rewards_the_class(loss, outputs, targets, labels)
+        are_classes = are_classes and _rewards_the_class(loss, outputs, targets, labels, ignored)
     if is_logit or are_classes:
         return Judge(metrics_of(["accuracy"]), reading)
     return Judge((), reading)
+
+
+def _ignored_by(loss: Any) -> int:
+    """What a loss of torch's, or a partial of one, leaves out."""
+    said = getattr(loss, "ignore_index", None)
+    if said is None and isinstance(loss, partial):
+        said = loss.keywords.get("ignore_index")
+    return said if isinstance(said, int) else IGNORED
 
 
 def _place_of_classes(outputs: Any, targets: Any) -> int | None:
@@ -169,7 +184,7 @@ _LEAST = 1e-3
 """Share of a loss by which one is lower than another, rounding aside."""
 
 
-def _rewards_the_class(loss: Loss, outputs: Any, targets: Any, labels: Any) -> bool:
+def _rewards_the_class(loss: Loss, outputs: Any, targets: Any, labels: Any, ignored: int) -> bool:
     """Whether a loss falls as the score of each element's class rises above the others.
 
     Integer targets of a regression, of embeddings or of quantiles have outputs of the same form,
@@ -193,8 +208,9 @@ def _rewards_the_class(loss: Loss, outputs: Any, targets: Any, labels: Any) -> b
         return (functional.one_hot(of, count).to(found.dtype) * height).movedim(-1, place)
 
     try:
+        meant = targets if ignored == IGNORED else targets.masked_fill(targets == IGNORED, ignored)
         low, high, wrong = (
-            float(loss(made, targets))
+            float(loss(made, meant))
             for made in (scores(right, 0.25), scores(right, 4.0), scores((right + 1) % count, 4.0))
         )
     except _HAS_ITS_SAY_LATER:

@@ -34,12 +34,14 @@ class Reading(NamedTuple):
     ``form`` says what targets are: integer ``classes``; ``rows`` of probabilities, shaped like the
     outputs; a ``yes_no`` of each output; or ``other``. ``threshold`` is the output above which a
     model with one output an element says yes: 0 of a logit, 0.5 of a probability. ``place`` is
-    where the classes are in the outputs, should a batch fit both ways.
+    where the classes are in the outputs, should a batch fit both ways. ``ignored`` is the target of
+    elements that do not count, if the loss says another than torch's.
     """
 
     form: Form = "classes"
     threshold: float = 0.0
     place: int | None = None
+    ignored: int = IGNORED
 
 
 def predictions(outputs: Any) -> Any:
@@ -135,11 +137,13 @@ def labelled(outputs: Any, targets: Any, reading: Reading) -> Labelled:
             f"metrics: a metric of classes needs tensors; the outputs are {type(found).__name__} "
             f"and the targets {type(targets).__name__}. Give a metric of your own."
         )
-    targets = as_classes(found, targets)
+    targets = counting(as_classes(found, targets), reading.ignored)
     place = class_dimension(found, targets, reading.place)
     if place is not None and found.shape[place] > 1:
         scores = found.movedim(place, -1).flatten(0, -2)
-        return _counted(scores, targets.flatten())
+        elements = _counted(scores, targets.flatten())
+        _check_classes(elements)
+        return elements
     if reading.form == "rows" and found.shape == targets.shape:
         return Labelled(found.movedim(1, -1).flatten(0, -2), targets.argmax(1).flatten())
     if _are_yes_or_no(found, targets):
@@ -149,6 +153,25 @@ def labelled(outputs: Any, targets: Any, reading: Reading) -> Labelled:
         f"{str(targets.dtype).removeprefix('torch.')} are no classification: neither (n, classes) "
         "scores of integer classes, nor one logit of 0 or 1 an element."
     )
+
+
+def counting(targets: Tensor, ignored: int) -> Tensor:
+    """Integer targets with torch's own mark where they do not count."""
+    if ignored == IGNORED or targets.is_floating_point():
+        return targets
+    return targets.masked_fill(targets == ignored, IGNORED)
+
+
+def _check_classes(elements: Labelled) -> None:
+    if not len(elements.labels):
+        return
+    least, most = int(elements.labels.min()), int(elements.labels.max())
+    if least < 0 or most >= elements.scores.shape[1]:
+        raise UsageError(
+            f"metrics: targets from {least} to {most} for {elements.scores.shape[1]} classes. If "
+            "one of them marks what does not count, use -100, or a loss that says it: "
+            "torch.nn.CrossEntropyLoss(ignore_index=...)."
+        )
 
 
 def chances(outputs: Tensor, targets: Tensor, reading: Reading) -> tuple[Tensor, Tensor]:

@@ -49,6 +49,9 @@ def load_checkpoint(path: str | Path) -> Mapping[str, Tensor]:
             f"task.weights: {file} holds {type(found).__name__}, no state_dict. Save "
             "model.state_dict()."
         )
+    for name, value in found.items():
+        if isinstance(value, Tensor) and not bool(torch.isfinite(value).all()):
+            raise UsageError(f"task.weights: {name} in {file} has values that are not finite.")
     return found
 
 

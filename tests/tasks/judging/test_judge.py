@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -231,3 +232,31 @@ def test_a_loss_that_is_zero_or_fails_on_what_is_made_up_is_no_sum() -> None:
 
     assert [r.name for r in judge(MANY, torch.randn(64), only_64).records] == ["loss"]
     assert judge(ONE, ONE, functional.mse_loss).records
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        nn.CrossEntropyLoss(ignore_index=255),
+        partial(functional.cross_entropy, ignore_index=255),
+    ],
+)
+def test_what_a_loss_leaves_out_no_metric_counts(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    outputs = torch.randn(8, 3, 4, 4, generator=generator)
+    targets = torch.randint(3, (8, 4, 4), generator=generator)
+    targets[:, 0] = 255
+    found = judge(outputs, targets, loss)
+    (accuracy,) = found.metrics
+    accumulator = accuracy.start(found.reading)
+    accumulator.update(outputs, targets, 8)
+    right = (outputs.argmax(1) == targets)[:, 1:]
+    assert accumulator.compute() == pytest.approx(float(right.double().mean()))
+
+
+def test_targets_beyond_the_classes_are_refused_with_what_to_say() -> None:
+    outputs, targets = torch.randn(8, 3, 4, 4), torch.zeros(8, 4, 4, dtype=torch.int64)
+    found = judge(outputs, targets, functional.cross_entropy)
+    accumulator = found.metrics[0].start(found.reading)
+    with pytest.raises(UsageError, match="ignore_index"):
+        accumulator.update(outputs, targets + 255, 8)
