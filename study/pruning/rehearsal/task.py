@@ -35,6 +35,11 @@ def rehearse_task(task: Task) -> None:
     UsageError
         If something is wrong; it names the part.
     """
+    with torch.random.fork_rng(devices=[]):
+        _rehearse(task)
+
+
+def _rehearse(task: Task) -> None:
     model = _model_of(task)
     batch = _loaded(task)
     inputs = _inputs_of(task, model, batch.inputs)

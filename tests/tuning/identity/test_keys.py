@@ -118,3 +118,23 @@ def test_two_splits_of_the_same_data_are_two_tasks(share: float) -> None:
         for n in (0, 1)
     )
     assert task_key({}, one) != task_key({}, other)
+
+
+def half(step: int, steps: int) -> float:
+    return 1.0 if step < 5 else HALF
+
+
+HALF = 0.5
+
+
+def test_a_course_of_ones_own_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def made() -> Task:
+        return make_task(
+            lambda: nn.Linear(4, 2), (torch.zeros(40, 4), torch.arange(40) % 2), 0.2,
+            epochs=2, lr_schedule=f"{__name__}:half",
+        )  # fmt: skip
+
+    before = task_key({}, made())
+    assert task_key({}, made()) == before
+    monkeypatch.setitem(globals(), "HALF", 0.001)
+    assert task_key({}, made()) != before

@@ -1,4 +1,6 @@
 import functools
+import sys
+import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -81,3 +83,33 @@ def test_a_function_that_calls_itself_comes_to_an_end() -> None:
         return 0 if n == 0 else count(n - 1)
 
     assert source_hash([count]) is not None
+
+
+class Focal(nn.Module):
+    def __init__(self, gamma: float) -> None:
+        super().__init__()
+        self.gamma = gamma
+
+    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return ((outputs - targets).abs() ** self.gamma).mean()
+
+
+def test_what_a_module_keeps_as_attributes_counts() -> None:
+    assert source_hash([Focal(1.0)]) == source_hash([Focal(1.0)])
+    assert source_hash([Focal(1.0)]) != source_hash([Focal(2.0)])
+    assert source_hash([nn.HuberLoss(delta=5.0)]) != source_hash([nn.HuberLoss(delta=20.0)])
+
+
+def test_a_class_of_a_notebook_is_looked_into() -> None:
+    def made(factor: float) -> type:
+        module = types.ModuleType("of_a_notebook")
+        sys.modules["of_a_notebook"] = module
+        exec(
+            f"class Loss:\n    def __call__(self, o, t):\n        return {factor} * o\n",
+            vars(module),
+        )
+        return module.Loss  # type: ignore[no-any-return]
+
+    first, again, other = (source_hash([made(factor)]) for factor in (1.0, 1.0, 2.0))
+    assert first == again
+    assert first != other
