@@ -109,9 +109,10 @@ def points_to_choose(results: Results) -> Section:
     absent = [f"{ratio:g} x" for ratio in rows.loc[rows["trial_id"].isna(), "near_ratio"]]
     missing = []
     if absent:
+        met = " that meets the study's constraints" if results.constraints else ""
         missing.append(
-            f"No network near {', '.join(absent)}: widen the sparsities of [space], or run more "
-            "trials."
+            f"No network near {', '.join(absent)}{met}: widen the sparsities of [space], or run "
+            "more trials."
         )
     return Section(
         "operating-points",
