@@ -115,7 +115,9 @@ def train(
     noise_seed = derive_seed(data_seed, "noise")
     noise = torch.Generator(device)
     stepper = _Stepper(model, optimizer, task, teacher)
-    losses: list[Tensor] = []
+    # One block of memory: a small tensor kept from each step would keep the heap from shrinking.
+    kind = torch.float32 if device.type == "mps" else torch.float64
+    losses, seen = torch.empty(per_epoch, dtype=kind, device=device), 0
     model.train()
     with _own_noise(device) as seed_dropout:
         draws = _draws(task, segment, data_seed, first)
@@ -124,19 +126,18 @@ def train(
         ):
             epoch, place = divmod(segment.data_step + step, per_epoch)
             if place == 0:
-                losses = []
+                seen = 0
             seed_dropout(noise_seed + epoch * per_epoch + place)
             noise.manual_seed(noise_seed + epoch * per_epoch + place)
             inputs = augment(task.prepared(batch.inputs, stepper.dtype), recipe, noise)
             targets = batch.targets
             if task.augment is not None:
                 inputs, targets = task.augment(inputs, targets)
-            losses.append(stepper.step(inputs, targets, lr_in(segment, step, recipe, per_epoch)))
+            losses[seen] = stepper.step(inputs, targets, lr_in(segment, step, recipe, per_epoch))
+            seen += 1
             if place == per_epoch - 1 and after_epoch is not None:
                 after_epoch(step + 1)
-    if not losses:
-        return float("nan")
-    return float(torch.stack(losses).double().mean())
+    return float(losses[:seen].double().mean()) if seen else float("nan")
 
 
 class _Stepper:
