@@ -103,7 +103,7 @@ class Task:
         """The metrics, found out from a few outputs of a fresh model where none are named."""
         batch = self.data.train.take(few(self.data.train, FEW_EXAMPLES))
         with torch.random.fork_rng(devices=[]), torch.no_grad():
-            torch.manual_seed(0)
+            torch.default_generator.manual_seed(0)
             model = self.build_model().to(self.device).eval()
             outputs = self.forward(model, self.prepared(batch.inputs, working_dtype(model)))
         train = self.data.train

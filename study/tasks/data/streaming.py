@@ -151,7 +151,7 @@ def _seeded(seed: int) -> Iterator[None]:
     """Seed what an example's loading may draw from, and leave the generators as they were."""
     before = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed queues a call for CUDA
         random.seed(seed)
         np.random.seed(seed % 2**32)
         try:
