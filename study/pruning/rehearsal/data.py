@@ -18,6 +18,7 @@ from study.tasks.judging.outputs import predictions
 from study.tasks.task import Task
 
 EXAMPLES = 32
+"""Of each split that are tried, or a batch where that is less."""
 
 
 def check_data(task: Task, model: nn.Module) -> None:

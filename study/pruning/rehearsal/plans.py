@@ -11,8 +11,8 @@ from study.errors import UsageError
 from study.plugins import resolve
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
+from study.pruning.rehearsal.data import EXAMPLES
 from study.pruning.rehearsal.naming import naming
-from study.pruning.rehearsal.task import EXAMPLES
 from study.pruning.selection.schedule import SCHEDULES
 from study.tasks.data.splits import Split, few
 from study.tasks.judging.losses import class_weights

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from study.errors import UsageError
-from study.pruning.rehearsal.data import check_data
+from study.pruning.rehearsal.data import EXAMPLES, check_data
 from study.pruning.rehearsal.naming import naming
 from study.pruning.rehearsal.targets import check_targets
 from study.pruning.training.trajectory import build_model
@@ -22,9 +22,6 @@ from study.tasks.judging.outputs import predictions
 from study.tasks.task import Task
 from study.tasks.training.learning_rate import factor
 from study.tasks.training.recipe import steps_per_epoch
-
-EXAMPLES = 32
-"""Of each split, or a batch where that is less."""
 
 
 def rehearse_task(task: Task) -> None:

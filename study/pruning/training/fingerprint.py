@@ -31,7 +31,11 @@ LOOKED_AT = 64
 VALUES = 256
 """Numbers that are kept of them."""
 
-_SEEN: WeakKeyDictionary[Data, tuple[str, tuple[float, ...]]] = WeakKeyDictionary()
+_Looked = tuple[str, tuple[float, ...]]
+
+# Every trial of a worker asks again, of the same task: it is looked at once.
+_DATA: WeakKeyDictionary[Data, _Looked] = WeakKeyDictionary()
+_MODELS: WeakKeyDictionary[Task, dict[int, _Looked]] = WeakKeyDictionary()
 
 _CHECKPOINTS: WeakKeyDictionary[Task, str] = WeakKeyDictionary()
 
@@ -96,10 +100,12 @@ def _close(one: float, other: float) -> bool:
 
 def fingerprint(task: Task, seeds: Seeds) -> Fingerprint:
     """Of the dense run of a task with these seeds; that of the masks has no say."""
-    if task.data not in _SEEN:
-        _SEEN[task.data] = _of_data([task.data.train, task.data.validation])
-    data, values = _SEEN[task.data]
-    model, behaviour = _of_model(task, seeds.init)
+    if task.data not in _DATA:
+        _DATA[task.data] = _of_data([task.data.train, task.data.validation])
+    models = _MODELS.setdefault(task, {})
+    if seeds.init not in models:
+        models[seeds.init] = _of_model(task, seeds.init)
+    (data, values), (model, behaviour) = _DATA[task.data], models[seeds.init]
     recipe = task.recipe.model_dump_json(exclude=_NO_SAY) + _weights(task)
     return Fingerprint(data, values, model, behaviour, hash_text(recipe), seeds.init, seeds.data)
 
