@@ -13,6 +13,7 @@ from torch import Tensor
 
 from study.errors import UsageError
 from study.plugins import import_string, refuse_namesake, resolve, search_in
+from study.tasks.data.parts import keep_back
 from study.tasks.data.splits import Data
 from study.tasks.datasets import DATASETS
 from study.tasks.judging.metrics import metrics_of
@@ -31,6 +32,7 @@ def load_task(
     model_options: Mapping[str, Any] | None = None,
     metrics: Sequence[str] = (),
     recipe: Mapping[str, Any] | None = None,
+    held_back: float = 0.0,
 ) -> Task:
     """Make a task.
 
@@ -51,6 +53,8 @@ def load_task(
         By what networks are judged, the first most of all; empty: as the task says.
     recipe
         Fields of the recipe. For a user's object they override its own.
+    held_back
+        Share of the validation examples on which nothing is chosen: they confirm.
 
     Raises
     ------
@@ -66,7 +70,20 @@ def load_task(
         task = _own_task(object)
         own_metrics = metrics_of(metrics) if metrics else task.own_metrics
         combined = Recipe(**{**task.recipe.model_dump(), **fields})
-        return replace(task, recipe=combined, own_metrics=own_metrics)
+        task = replace(task, recipe=combined, own_metrics=own_metrics)
+    else:
+        task = _named_task(dataset, model, data_dir, model_options, metrics, fields)
+    return replace(task, data=keep_back(task.data, held_back)) if held_back else task
+
+
+def _named_task(
+    dataset: str | None,
+    model: str | None,
+    data_dir: str | Path | None,
+    model_options: Mapping[str, Any] | None,
+    metrics: Sequence[str],
+    fields: Mapping[str, Any],
+) -> Task:
     if dataset is None or model is None:
         raise UsageError("task: set dataset and model, or object.")
     folder = None if data_dir is None else Path(data_dir).expanduser()

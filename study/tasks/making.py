@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
 
 from study.errors import UsageError
+from study.tasks.data.parts import hold_out
 from study.tasks.data.splits import Data, Examples, Split
-from study.tasks.data.splitting import SPLIT_SEED, held_out_share
+from study.tasks.data.splitting import SPLIT_SEED
 from study.tasks.data.streaming import Collate, DatasetSplit, check_dataset
-from study.tasks.data.structures import Leaf, count, describe, leaves, map_leaves, rows, usual_type
+from study.tasks.data.structures import Leaf, count, describe, map_leaves, usual_type
 from study.tasks.judging.metrics import MetricLike, from_correct, metrics_of
 from study.tasks.task import Task
 from study.tasks.training.recipe import Recipe
@@ -99,9 +100,11 @@ def make_task(
     as_examples = partial(_examples, collate=collate, workers=workers)
     train_split = as_examples("train", train)
     if isinstance(validation, Real) and not isinstance(validation, bool):
-        train_split, validation_split = _hold_out(
-            train_split, float(validation), split_seed, groups
+        group_of = _groups(train_split, groups)
+        train_split, validation_split, _, held_out = hold_out(
+            train_split, float(validation), split_seed, group_of
         )
+        groups = None if group_of is None else group_of[held_out.numpy()]
     elif validation is None or isinstance(validation, bool):
         raise UsageError(
             f"validation: {validation} is not taken; give the share of the training examples to "
@@ -125,6 +128,7 @@ def make_task(
             _no_test if test_split is None else lambda: test_split,
             _classes(train_split),
             has_test=test_split is not None,
+            validation_groups=groups,
         ),
         Recipe(**recipe),
         loss,
@@ -186,36 +190,11 @@ def _is_on_disk(array: np.ndarray) -> bool:
     return False
 
 
-def _hold_out(train: Examples, share: float, seed: int, groups: Any) -> tuple[Examples, Examples]:
+def _groups(train: Examples, groups: Any) -> np.ndarray | None:
     group_of = None if groups is None else np.asarray(groups)
     if group_of is not None and group_of.shape != (len(train),):
         raise UsageError(f"groups: shape {group_of.shape}; one of each of {len(train)} examples.")
-    classes = _as_classes(train)
-    parts = held_out_share(len(train), share, seed, classes=classes, groups=group_of)
-    stays, held_out = (_part(train, index) for index in parts)
-    return stays, held_out
-
-
-def _as_classes(train: Examples) -> Tensor | None:
-    """Targets that can be held out class by class: one integer an example, or 0 and 1 as floats."""
-    labels = train.targets if isinstance(train, Split) else None
-    if isinstance(labels, np.ndarray) and labels.size == len(labels):
-        labels = rows(labels, torch.arange(len(labels)))
-    if not isinstance(labels, Tensor) or labels.numel() != len(labels) or labels.is_complex():
-        return None
-    labels = labels.flatten()
-    if labels.is_floating_point() and not bool(((labels == 0) | (labels == 1)).all()):
-        return None
-    return labels.long()
-
-
-def _part(split: Examples, index: Tensor) -> Examples:
-    if isinstance(split, DatasetSplit):
-        return DatasetSplit(split.dataset, split.collate, split.workers, index)
-    assert isinstance(split, Split)
-    if all(isinstance(leaf, Tensor) for leaf in leaves((split.inputs, split.targets))):
-        return Split(*split.take(index))
-    return Split(split.inputs, split.targets, index)
+    return group_of
 
 
 def _classes(train: Examples) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -109,6 +110,10 @@ class Data:
         Number of classes; 0 where there are none.
     has_test
         Whether there is a test split.
+    confirmation
+        Examples kept back from validation, on which nothing is chosen; None: none were.
+    validation_groups
+        Of the validation examples, shape (n,), where groups of them belong together.
     """
 
     name: str
@@ -117,6 +122,8 @@ class Data:
     load_test: Callable[[], Examples]
     classes: int
     has_test: bool = True
+    confirmation: Examples | None = None
+    validation_groups: np.ndarray | None = None
 
     def to(self, device: torch.device) -> Data:
         """The same data on a device; the test split follows when it is read."""
@@ -126,7 +133,13 @@ class Data:
             train=self.train.to(device),
             validation=self.validation.to(device),
             load_test=cache(lambda: load_test().to(device)),
+            confirmation=None if self.confirmation is None else self.confirmation.to(device),
         )
+
+    @property
+    def confirms(self) -> Examples:
+        """By what a chosen network is confirmed: what was kept back, else the validation split."""
+        return self.validation if self.confirmation is None else self.confirmation
 
 
 def few(split: Examples, most: int) -> Tensor:

@@ -72,7 +72,7 @@ def evaluate(
             examples = len(draw.examples)
             outputs = task.forward(model, task.prepared(batch.inputs, dtype))
             mean, counted = task.evaluation_loss(outputs, batch.targets, examples)
-            if not (_is_number(outputs) and math.isfinite(mean)):
+            if not (is_number(outputs) and math.isfinite(mean)):
                 is_finite = False
                 break
             loss += mean * counted
@@ -116,7 +116,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def _is_number(outputs: Any) -> bool:
+def is_number(outputs: Any) -> bool:
     """Whether nothing is NaN. Scores of minus infinity are allowed: a class that cannot be."""
     found = predictions(outputs)
     return not isinstance(found, Tensor) or not bool(torch.isnan(found).any())

@@ -1,0 +1,122 @@
+"""How good a model is on a split, and how much that hangs on which examples are in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from study.records import LOSS
+from study.tasks.data.splits import Draw, Examples
+from study.tasks.data.splitting import SPLIT_SEED
+from study.tasks.forward import working_dtype
+from study.tasks.judging.builtin_metrics import Accumulator
+from study.tasks.judging.evaluation import eval_size, evaluating, in_order, is_number
+from study.tasks.task import Task
+
+GROUPS = 20
+"""Parts of a split that are left out in turn."""
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """Figures of a split, and the same without each of its parts.
+
+    Parameters
+    ----------
+    figures
+        Each metric of the task, and ``loss``, by name; all NaN where the model's outputs or its
+        loss are not finite.
+    without
+        Of each the figures of the split without its first, second, ... part.
+    examples
+        In the split.
+    """
+
+    figures: Mapping[str, float]
+    without: Mapping[str, tuple[float, ...]]
+    examples: int
+
+    def columns(self, split: str) -> dict[str, float]:
+        """Fields of a record: ``{split}_NAME`` of each metric, and of the loss."""
+        return {f"{split}_{name}": value for name, value in self.figures.items()}
+
+
+def resample(model: nn.Module, split: Examples, task: Task) -> Resampled:
+    """Evaluate a model in eval mode, on a split and on the split without each of 20 parts of it.
+
+    The parts are drawn once and for all, so that networks can be compared part by part. Leaving
+    one out each time (the jackknife) works for every metric, also those that are no mean over
+    examples, such as the area under a curve. Each example is passed through the model once.
+
+    Parameters
+    ----------
+    model
+        On the device of the split.
+    split
+        At least two examples.
+    task
+        Its forward pass, loss and metrics.
+
+    References
+    ----------
+    Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapter 11: the jackknife.
+    """
+    parts = parts_of(len(split))
+    names = [metric.name for metric in task.judge.metrics]
+
+    def started() -> list[Accumulator]:
+        return [metric.start(task.judge.reading) for metric in task.judge.metrics]
+
+    whole = started()
+    left_out = [started() for _ in parts]
+    sums, counts = [0.0] * len(parts), [0] * len(parts)
+    with evaluating(model), torch.no_grad():
+        dtype = working_dtype(model)
+        places, draws = zip(*_draws(parts, eval_size(task)), strict=True)
+        for place, draw, batch in zip(places, draws, split.batches(draws), strict=True):
+            examples = len(draw.examples)
+            outputs = task.forward(model, task.prepared(batch.inputs, dtype))
+            mean, counted = task.evaluation_loss(outputs, batch.targets, examples)
+            if not (is_number(outputs) and math.isfinite(mean)):
+                return _not_finite([*names, LOSS.name], len(parts), len(split))
+            sums[place] += mean * counted
+            counts[place] += counted
+            others = (each for n, each in enumerate(left_out) if n != place)
+            for accumulators in (whole, *others):
+                for accumulator in accumulators:
+                    accumulator.update(outputs, batch.targets, examples)
+    figures = {n: a.compute() for n, a in zip(names, whole, strict=True)}
+    without = {
+        name: tuple(accumulators[n].compute() for accumulators in left_out)
+        for n, name in enumerate(names)
+    }
+    total, counted = sum(sums), sum(counts)
+    figures[LOSS.name] = total / counted if counted else math.nan
+    without[LOSS.name] = tuple(
+        (total - own) / (counted - n) if counted > n else math.nan
+        for own, n in zip(sums, counts, strict=True)
+    )
+    return Resampled(figures, without, len(split))
+
+
+def parts_of(examples: int) -> list[Tensor]:
+    """Which examples are in each part: int64, ascending; parts differ by one example at most."""
+    number = max(min(GROUPS, examples // 2), 1)
+    generator = torch.Generator().manual_seed(SPLIT_SEED)
+    order = torch.randperm(examples, generator=generator)
+    return [order[place::number].sort().values for place in range(number)]
+
+
+def _draws(parts: list[Tensor], size: int) -> Iterator[tuple[int, Draw]]:
+    for place, part in enumerate(parts):
+        for draw in in_order(len(part), size):
+            yield place, Draw(part[draw.examples], draw.seed)
+
+
+def _not_finite(names: list[str], parts: int, examples: int) -> Resampled:
+    figures = dict.fromkeys(names, math.nan)
+    return Resampled(figures, dict.fromkeys(names, (math.nan,) * parts), examples)

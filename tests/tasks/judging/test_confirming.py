@@ -1,0 +1,85 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import f1_score, roc_auc_score
+from torch import nn
+
+from study.tasks import Task, evaluate, make_task
+from study.tasks.judging.confirming import GROUPS, parts_of, resample
+
+
+def _task(metrics: list[str]) -> Task:
+    generator = torch.Generator().manual_seed(3)
+    inputs = torch.randn(230, 4, generator=generator)
+    targets = (inputs[:, 0] + 0.8 * torch.randn(230, generator=generator) > 0).long()
+    return make_task(
+        lambda: nn.Linear(4, 2),
+        (inputs, targets),
+        validation=0.5,
+        metrics=metrics,
+        epochs=1,
+        **more,
+    )
+
+
+def test_the_whole_split_has_the_figures_of_an_evaluation() -> None:
+    task = _task(["accuracy", "f1", "auroc"])
+    torch.manual_seed(0)
+    model = nn.Linear(4, 2)
+    found, usual = (
+        resample(model, task.data.validation, task),
+        evaluate(model, task.data.validation, task),
+    )
+    for name, value in usual.metrics.items():
+        assert found.figures[name] == pytest.approx(value)
+    assert found.figures["loss"] == pytest.approx(usual.loss)
+    assert found.examples == usual.samples
+
+
+def test_without_a_part_figures_are_those_of_the_other_examples() -> None:
+    """scikit-learn on the examples that are left says the same."""
+    task = _task(["accuracy", "f1", "auroc"])
+    torch.manual_seed(0)
+    model = nn.Linear(4, 2)
+    split = task.data.validation
+    batch = split.take(torch.arange(len(split)))
+    with torch.no_grad():
+        outputs = model(batch.inputs)
+    chances, targets = outputs.softmax(1)[:, 1].numpy(), batch.targets.numpy()
+    found = resample(model, split, task)
+    for place, part in enumerate(parts_of(len(split))):
+        left = np.setdiff1d(np.arange(len(split)), part.numpy())
+        assert found.without["accuracy"][place] == pytest.approx(
+            ((chances[left] > 0.5) == targets[left]).mean()
+        )
+        assert found.without["f1"][place] == pytest.approx(
+            f1_score(targets[left], chances[left] > 0.5), abs=1e-6
+        )
+        assert found.without["auroc"][place] == pytest.approx(
+            roc_auc_score(targets[left], chances[left]), abs=1e-5
+        )
+        assert found.without["loss"][place] == pytest.approx(
+            float(nn.functional.cross_entropy(outputs[left], batch.targets[left])), rel=1e-5
+        )
+
+
+@pytest.mark.parametrize("examples", [2, 3, 19, 40, 41, 1000])
+def test_parts_hold_each_example_once(examples: int) -> None:
+    parts = parts_of(examples)
+    assert sorted(torch.cat(parts).tolist()) == list(range(examples))
+    sizes = [len(part) for part in parts]
+    assert max(sizes) - min(sizes) <= 1
+    assert min(sizes) >= 2 or examples < 4
+    assert len(parts) == min(GROUPS, examples // 2)
+
+
+def test_a_network_that_has_diverged_has_no_figures() -> None:
+    task = _task(["accuracy"])
+    model = nn.Linear(4, 2)
+    with torch.no_grad():
+        model.weight.fill_(math.nan)
+    found = resample(model, task.data.validation, task)
+    assert math.isnan(found.figures["accuracy"])
+    assert all(map(math.isnan, found.without["loss"]))
