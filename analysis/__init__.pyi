@@ -8,6 +8,8 @@ from .fronts.choosing import best_at_density as best_at_density
 from .fronts.choosing import knee_point as knee_point
 from .fronts.choosing import operating_points as operating_points
 from .fronts.choosing import smallest_within as smallest_within
+from .fronts.confirmed import confirmed_networks as confirmed_networks
+from .fronts.confirmed import named_networks as named_networks
 from .fronts.hypervolumes import hypervolume as hypervolume
 from .fronts.hypervolumes import hypervolume_history as hypervolume_history
 from .fronts.hypervolumes import reference_point as reference_point

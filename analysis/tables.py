@@ -12,6 +12,7 @@ import pandas as pd
 
 from analysis.comparing.comparison import compare
 from analysis.fronts.choosing import best_at_density, operating_points, smallest_within
+from analysis.fronts.confirmed import confirmed_networks, named_networks
 from analysis.fronts.study_front import study_front
 from analysis.judging.checks import checklist_frame
 from analysis.layers.sensitivity import sensitivity_thresholds
@@ -30,6 +31,8 @@ TABLES: dict[str, Callable[[Results], pd.DataFrame]] = {
     "layers": lambda results: results.layers,
     "sensitivity": lambda results: results.sensitivity,
     "pareto": study_front,
+    "named": named_networks,
+    "confirmed": confirmed_networks,
     "smallest": smallest_within,
     "best": best_at_density,
     "points": operating_points,

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from study.commands.confirm import confirm
 from study.commands.exit_codes import INTERRUPTED, NOTHING, OK, USAGE
 from study.commands.look import compare, report, status, table_
 from study.commands.names import doctor, list_
@@ -57,7 +58,18 @@ def main() -> None:
         sys.path.insert(0, here)
 
 
-for command in (run, sensitivity, replicate, status, table_, compare, report, list_, doctor):
+for command in (
+    run,
+    sensitivity,
+    confirm,
+    replicate,
+    status,
+    table_,
+    compare,
+    report,
+    list_,
+    doctor,
+):
     main.add_command(command)
 
 

@@ -24,6 +24,7 @@ EVENTS_FILE = "events.jsonl"
 SENSITIVITY_FILE = "sensitivity.parquet"
 REPORT_FILE = "report.html"
 TEST_FILE = "test.jsonl"
+CONFIRMATION_FILE = "confirmation.jsonl"
 TRIALS_DIR = "trials"
 CONTROLS_DIR = "controls"
 TRAJECTORIES_DIR = "trajectories"
@@ -92,7 +93,7 @@ class _WithMetrics(Record):
             """A metric's column."""
 
 
-_METRIC_COLUMN = re.compile(r"(val|test)_\w+|\w+_drop")
+_METRIC_COLUMN = re.compile(r"(val|test|confirm)_\w+|\w+_drop")
 
 
 class MetricRecord(BaseModel):
@@ -116,6 +117,11 @@ class MetricRecord(BaseModel):
     def test_column(self) -> str:
         """On the test split."""
         return f"test_{self.name}"
+
+    @property
+    def confirm_column(self) -> str:
+        """On the examples that confirm."""
+        return f"confirm_{self.name}"
 
     @property
     def drop_column(self) -> str:
@@ -306,4 +312,22 @@ class HeldOutRecord(_WithMetrics):
     round: int = Field(description="0 is the dense network that the trial began with")
     test_loss: Number
     examples: int | None = Field(default=None, description="in the test split")
+    without: dict[str, tuple[Number, ...]] = Field(
+        default_factory=dict,
+        description="each metric of the split without its first, second, ... part",
+    )
     read_at: str = Field(default_factory=utc_now)
+
+
+class ConfirmationRecord(_WithMetrics):
+    """A round of a replicate on the examples that confirm: ``confirm_NAME`` a metric."""
+
+    trial_id: str = Field(description="of the replicate")
+    round: int = Field(description="0 is the dense network of the replicate's seed")
+    seed: int
+    confirm_loss: Number
+    examples: int = Field(description="by which it was judged")
+    held_back: bool = Field(description="whether the search did not see them")
+    without: dict[str, tuple[Number, ...]] = Field(
+        description="each metric of these examples without their first, second, ... part"
+    )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.fronts.choosing import operating_points, smallest_within
+from analysis.fronts.choosing import operating_points
+from analysis.fronts.confirmed import named_networks
 from analysis.reading.results import Results
 
 Network = tuple[str, int]
@@ -12,17 +13,30 @@ Network = tuple[str, int]
 
 
 def headline_networks(results: Results) -> list[Network]:
-    """The smallest networks within each tolerance of dense, each once."""
-    found = smallest_within(results).dropna(subset=["trial_id", "round"])
-    return _networks(found)
+    """The networks that were confirmed within each tolerance of dense, each once."""
+    return _networks(named_networks(results))
 
 
-def reported_networks(results: Results) -> list[Network]:
-    """Every network that the report names: the headline's, then the operating points'."""
-    points = operating_points(results).dropna(subset=["trial_id", "round"])
-    return list(dict.fromkeys([*headline_networks(results), *_networks(points)]))
+def networks_to_test(results: Results) -> list[Network]:
+    """What is read on the test split, once: every network that the report names.
+
+    Of a confirmed one its replicates and the dense networks of their seeds, of an operating point
+    that was not run again the network itself, and the dense one that it began with.
+    """
+    found: list[Network] = []
+    origin = results.trials.set_index("trial_id")["replicate_of"]
+    again = results.confirmation
+    of = again["trial_id"].map(origin)
+    for trial_id, round_ in headline_networks(results):
+        own = again[(of == trial_id) & (again["round"] == round_)]
+        for replicate in own["trial_id"]:
+            found += [(str(replicate), 0), (str(replicate), round_)]
+    points = _networks(operating_points(results))
+    found += [(trial_id, 0) for trial_id, _ in points[:1]]
+    return list(dict.fromkeys([*found, *points]))
 
 
 def _networks(rows: pd.DataFrame) -> list[Network]:
-    pairs = zip(rows["trial_id"], rows["round"], strict=True)
+    known = rows.dropna(subset=["trial_id", "round"])
+    pairs = zip(known["trial_id"], known["round"], strict=True)
     return list(dict.fromkeys((str(trial), int(round_)) for trial, round_ in pairs))

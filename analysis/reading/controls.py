@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 
-from analysis.reading.files.lines import whole_lines
-from analysis.reading.files.problems import refuse_newer
+from analysis.reading.files.records import read_records
 from analysis.reading.metrics import Metrics
 from study.records import (
     CONTROLS_DIR,
@@ -31,8 +28,8 @@ def read_controls(
         place = f"{CONTROLS_DIR}/{name}"
         if not folder.exists(CONTROLS_DIR, name, ORIGIN_FILE):
             continue  # still being made
-        origin = _records(folder, problems, CONTROLS_DIR, name, ORIGIN_FILE)
-        rounds = _records(folder, problems, CONTROLS_DIR, name, ROUNDS_FILE)
+        origin = read_records(folder, problems, CONTROLS_DIR, name, ORIGIN_FILE)
+        rounds = read_records(folder, problems, CONTROLS_DIR, name, ROUNDS_FILE)
         if origin and rounds and rounds[-1].get("round") == origin[0].get("round"):
             own = {key: origin[0].get(key) for key in ("role", "of", "replicate")}
             rows.append({**rounds[-1], **own, "control": name})
@@ -52,7 +49,7 @@ def replicates_among(folder: Folder, ids: Sequence[str], problems: dict[str, str
     for name in ids:
         origin = []
         if REPLICATE in name:  # the others need not be looked at: a study may have thousands
-            origin = _records(folder, problems, TRIALS_DIR, name, ORIGIN_FILE)
+            origin = read_records(folder, problems, TRIALS_DIR, name, ORIGIN_FILE)
         of.append(origin[0].get("of") if origin else None)
     return pd.Series(of, dtype="str")
 
@@ -61,9 +58,11 @@ def read_held_out(
     folder: Folder, study: str, metrics: Metrics, problems: dict[str, str]
 ) -> pd.DataFrame:
     """One row a network whose test figures were read: trial_id, round, ``test_NAME`` a metric."""
-    rows = _records(folder, problems, TEST_FILE) if folder.exists(TEST_FILE) else []
+    rows = read_records(folder, problems, TEST_FILE) if folder.exists(TEST_FILE) else []
     figures = [metric.test_column for metric in metrics]
-    frame = pd.DataFrame(rows, columns=["trial_id", "round", *figures, "examples", "read_at"])
+    frame = pd.DataFrame(
+        rows, columns=["trial_id", "round", *figures, "examples", "without", "read_at"]
+    )
     frame = frame.astype(dict.fromkeys(figures, "float64"))
     frame.insert(0, "study", pd.Series(study, index=frame.index, dtype="str"))
     return frame
@@ -80,25 +79,3 @@ def add_test_figures(
     figures = read.set_index(["trial_id", "round"])[[metric.test_column for metric in metrics]]
     keys = pd.MultiIndex.from_frame(rounds[["trial_id", "round"]])
     return rounds.assign(**{str(name): figures[name].reindex(keys).to_numpy() for name in figures})
-
-
-def _records(folder: Folder, problems: dict[str, str], *parts: str) -> list[dict[str, Any]]:
-    """The objects of a file: one document, or one a line."""
-    if not folder.exists(*parts):
-        return []
-    text = folder.read(*parts)
-    lines = [text] if parts[-1] == ORIGIN_FILE else whole_lines(text).splitlines()
-    records, bad = [], []
-    for number, line in enumerate(lines, 1):
-        try:
-            record = json.loads(line)
-        except ValueError:
-            record = None
-        if isinstance(record, dict):
-            refuse_newer(record.get("schema_version"))
-            records.append(record)
-        else:
-            bad.append(str(number))
-    if bad:
-        problems["/".join(parts)] = f"cannot be read in line {', '.join(bad[:5])}"
-    return records

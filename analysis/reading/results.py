@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from analysis.reading.confirmation import read_confirmation
 from analysis.reading.controls import read_controls, read_held_out
 from analysis.reading.files.problems import told_problems
 from analysis.reading.layers import read_layers
@@ -90,6 +91,18 @@ class Results:
             return self._joined("controls")
         with told_problems(self.name, self.problems):
             return read_controls(self.folders[0], self.name, self.metrics, self.problems)
+
+    @cached_property
+    def confirmation(self) -> pd.DataFrame:
+        """One row a round of a replicate, on the examples that confirm; empty without replicates.
+
+        trial_id, round, seed, examples, held_back, ``confirm_NAME``, without.
+        """
+        if self.parts:
+            return self._joined("confirmation")
+        again = self.trials.loc[self.trials["replicate_of"].notna(), "trial_id"]
+        with told_problems(self.name, self.problems):
+            return read_confirmation(self.folders[0], self.name, again, self.metrics, self.problems)
 
     @cached_property
     def held_out(self) -> pd.DataFrame:

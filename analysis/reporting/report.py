@@ -9,6 +9,7 @@ from analysis.judging.status import study_state
 from analysis.reading.results import Results
 from analysis.reporting.page.document import Report, count
 from analysis.reporting.page.rendering import to_html, to_markdown
+from analysis.reporting.sections.added import added
 from analysis.reporting.sections.background import appendix, reviewer, task_name, what_was_run
 from analysis.reporting.sections.controls import controls, selection
 from analysis.reporting.sections.ends import ends
@@ -28,6 +29,7 @@ FORMATS = ("html", "md", "json")
 
 SECTIONS = (
     headline,
+    added,
     what_was_run,
     reviewer,
     trade_off,

@@ -1,54 +1,55 @@
-"""What is done when a search is over: controls, the test split, and the report."""
+"""What is done when a search is over: confirmation, controls, the test split, and the report."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tomllib
 
 from analysis import load, write_report
-from analysis.judging.reported import headline_networks, reported_networks
-from study.configuration.loading import StudyConfig
+from analysis.judging.reported import headline_networks, networks_to_test
+from study.commands.confirming import Say, confirm
+from study.configuration.loading import StudyConfig, load_config
 from study.errors import NothingToReportError, UsageError
-from study.records import REPORT_FILE
+from study.records import REPORT_FILE, STUDY_FILE
 from study.storage import Folder
 from study.tuning.afterwards.held_out import read_test
-from study.tuning.afterwards.points import find_point
+from study.tuning.afterwards.points import find_point, new_seeds
 from study.tuning.afterwards.replicating import replicate
-
-Say = Callable[[str], None]
-"""Takes a line for the user."""
 
 
 def finish(folder: Folder, config: StudyConfig, say: Say, *, train: bool = True) -> str | None:
-    """Run the controls that the study asks for, read the test split once, write the report.
+    """Confirm, run the controls that are asked for, read the test split once, write the report.
 
     Parameters
     ----------
     folder
         Of a study whose search is over.
     config
-        Its configuration; ``[report]`` says what is done.
+        Its configuration; ``[confirm]`` and ``[report]`` say what is done.
     say
         Told of each step.
     train
-        Whether controls may be trained; after an interrupt nobody wants to wait for them.
+        Whether networks may be trained; after an interrupt nobody wants to wait for them.
 
     Returns
     -------
     str or None
         Where the report is; None where there is nothing to report.
     """
-    results = load(folder.location)
-    if results.rounds.empty:
+    if load(folder.location).rounds.empty:
         return None
-    report = config.report
-    if report.controls and train:
+    if train:
+        confirm(folder, config, say)
+    if config.report.controls and train:
         _run_controls(folder, config, say)
-        results = load(folder.location)
-    if report.test:
-        networks = reported_networks(results)
-        dense = [(trial_id, 0) for trial_id, _ in networks[:1]]
+    return read_and_write(folder, say)
+
+
+def read_and_write(folder: Folder, say: Say) -> str | None:
+    """Read the test split for the networks that are named, where that was not done, and report."""
+    config = load_config(tomllib.loads(folder.read(STUDY_FILE).decode()))
+    if config.report.test:
         try:
-            read_test(folder, config, [*dense, *networks])
+            read_test(folder, config, networks_to_test(load(folder.location)))
         except UsageError as error:
             say(str(error))
     try:
@@ -58,18 +59,12 @@ def finish(folder: Folder, config: StudyConfig, say: Say, *, train: bool = True)
 
 
 def _run_controls(folder: Folder, config: StudyConfig, say: Say) -> None:
-    """Run networks of the headline again: the first that is not yet, until enough were.
-
-    What one network loses on further seeds may bring another into the headline.
-    """
-    done: set[tuple[str, int]] = set()
-    for _ in range(config.report.controlled_networks):
-        waiting = [each for each in headline_networks(load(folder.location)) if each not in done]
-        if not waiting:
-            return
-        trial_id, round_ = waiting[0]
-        done.add(waiting[0])
-        say(f"running trial {trial_id} up to round {round_} on new seeds, with its controls")
+    """Run the controls of the networks that were named first, on the seeds that confirmed them."""
+    for trial_id, round_ in headline_networks(load(folder.location))[
+        : config.report.controlled_networks
+    ]:
+        say(f"running the controls of trial {trial_id}, round {round_}")
         point = find_point(folder, trial_id, round_)
-        for name in replicate(folder, point, config.report.control_seeds, lambda _: None).failed:
+        seeds = new_seeds(config, config.report.control_seeds)
+        for name in replicate(folder, point, seeds, lambda _: None).failed:
             say(f"{name} failed; see its error.txt")

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from study.commands.confirming import confirm
 from study.configuration.loading import StudyConfig, load_config
 from study.tuning.launching import run_study
 from study.tuning.preparing import prepare
+from study.tuning.ray.ray_session import ray_session
 from study.tuning.trials.outcomes import Listener
 
 
@@ -22,7 +24,9 @@ def run(
     seed: int | None = None,
     listener: Listener | None = None,
 ) -> str:
-    """Run a study and wait for its end.
+    """Run a study, confirm what it found, and wait for the end of both.
+
+    The test split is not read, and no report written: :func:`analysis.write_report` does that.
 
     Parameters
     ----------
@@ -61,7 +65,12 @@ def run(
     }
     own = {key: value for key, value in changes.items() if value is not None}
     merged = {**tables, "study": {**tables.get("study", {}), **own}}
-    return run_study(prepare(load_config(merged)), listener or _quiet).folder.location
+    prepared = prepare(load_config(merged))
+    with ray_session():
+        finished = run_study(prepared, listener or _quiet)
+        if not finished.interrupted:
+            confirm(finished.folder, prepared.config, lambda _: None)
+    return finished.folder.location
 
 
 def _quiet(event: str, trial_id: str, result: dict[str, Any]) -> None:

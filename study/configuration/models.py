@@ -14,6 +14,9 @@ from study.objectives import SIZES, Constraint, Direction, column_of
 from study.plugins import import_string, reference_to
 from study.tasks.training.recipe import Recipe
 
+MANY_NETWORKS = 100
+"""Networks beyond which the best of them may owe its place to the examples that chose it."""
+
 
 class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -255,6 +258,52 @@ class ResourcesTable(_Table):
     )
 
 
+class ConfirmTable(_Table):
+    """How much is spent to find out whether what the search found holds."""
+
+    share: float = Field(
+        default=0.25,
+        ge=0,
+        lt=1,
+        description="of all training examples of a study, and of its time budget if it has one, "
+        "that confirm what the search found: the best descent again on new seeds; 0: nothing is "
+        "confirmed, and nothing named",
+    )
+    tolerances: tuple[float, ...] = Field(
+        default=(0.005, 0.01, 0.02),
+        min_length=1,
+        description="drops against dense for which the smallest network is named: 0.01 is one "
+        "point of a share, 0.01 of a score, 1 % of an amount such as perplexity",
+    )
+    seeds: int | None = Field(
+        default=None,
+        ge=2,
+        description="new seeds that each network needs; unset: 3, or 5 where fewer than 1,000 "
+        "examples judge",
+    )
+    confidence: float = Field(
+        default=0.9,
+        gt=0.5,
+        lt=1,
+        description="of the upper bound of a drop that names a network",
+    )
+    held_back: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="share of the validation examples that the search does not see, by which its "
+        "networks are confirmed; unset: half where it may try more than 100 networks, else none, "
+        "and all examples do both",
+    )
+
+    @field_validator("tolerances")
+    @classmethod
+    def _tolerances_are_drops(cls, tolerances: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(0 <= tolerance < 1 for tolerance in tolerances):
+            raise ValueError(f"{list(tolerances)}: a tolerance is at least 0 and below 1")
+        return tuple(sorted(set(tolerances)))
+
+
 class ReportTable(_Table):
     """What is measured for the report when the search is over."""
 
@@ -287,6 +336,7 @@ class StudyConfig(_Table):
     search: SearchTable = SearchTable()
     sensitivity: SensitivityTable = SensitivityTable()
     resources: ResourcesTable = ResourcesTable()
+    confirm: ConfirmTable = ConfirmTable()
     report: ReportTable = ReportTable()
 
     @field_validator("objectives")
@@ -323,6 +373,21 @@ class StudyConfig(_Table):
                 f"task.epochs is {self.task.epochs}"
             )
         return self
+
+    def with_confirmation(self) -> StudyConfig:
+        """The same study, with the share of examples that is held back decided."""
+        confirm = self.confirm
+        if confirm.held_back is None:
+            rounds = 1 if self.space.function is not None else self.space.max_rounds
+            is_many = self.study.num_samples * rounds > MANY_NETWORKS
+            held_back = 0.5 if is_many and confirm.share > 0 else 0.0
+            confirm = confirm.model_copy(update={"held_back": held_back})
+        return self.model_copy(update={"confirm": confirm})
+
+    def task_arguments(self) -> dict[str, Any]:
+        """What :func:`study.tasks.load_task` takes, once the study is decided."""
+        held_back = {"held_back": self.confirm.held_back} if self.confirm.held_back else {}
+        return {**self.task.load_arguments(), **held_back}
 
     @property
     def objective_columns(self) -> dict[str, Direction]:

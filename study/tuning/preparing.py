@@ -62,7 +62,7 @@ class Prepared:
     @property
     def task_arguments(self) -> dict[str, Any]:
         """What workers load the task with."""
-        return self.config.task.load_arguments()
+        return self.config.task_arguments()
 
 
 def prepare(config: StudyConfig, *, is_new: bool = True) -> Prepared:
@@ -92,7 +92,8 @@ def prepare(config: StudyConfig, *, is_new: bool = True) -> Prepared:
             "remove it."
         )
     check_tracking(config, folder)
-    task = load_task(**config.task.load_arguments())
+    config = config.with_confirmation()
+    task = load_task(**config.task_arguments())
     rehearse_task(task)
     config = _with_objectives(config, task)
     if config.search.early_stopping == "future_dominated":
@@ -107,9 +108,7 @@ def prepare(config: StudyConfig, *, is_new: bool = True) -> Prepared:
     plans = _rehearsed(config, _example(config, layers))
     run_pipeline(plans[0], task)
     rehearse_plans(task, plans)
-    return Prepared(
-        config, folder, task, layers, task_key(config.task.load_arguments(), task), plans
-    )
+    return Prepared(config, folder, task, layers, task_key(config.task_arguments(), task), plans)
 
 
 def refuse_changes(expected: Fingerprint, task: Task, seeds: Seeds, where: str) -> None:

@@ -41,7 +41,11 @@ def collect(study: str, task: Task) -> Provenance:
         gpus=[torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         packages=package_versions(),
         git_commit=_git_commit(),
-        examples={"train": len(task.data.train), "validation": len(task.data.validation)},
+        examples={
+            "train": len(task.data.train),
+            "validation": len(task.data.validation),
+            "confirmation": len(task.data.confirms),
+        },
     )
 
 

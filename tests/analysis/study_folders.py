@@ -15,8 +15,10 @@ import pyarrow.parquet as pq
 from safetensors.numpy import save
 
 from study.records import (
+    CONFIRMATION_FILE,
     EVENTS_FILE,
     LOSS,
+    ORIGIN_FILE,
     OUTCOME_FILE,
     PLAN_FILE,
     PROVENANCE_FILE,
@@ -24,10 +26,14 @@ from study.records import (
     SENSITIVITY_FILE,
     STUDY_FILE,
     TASK_FILE,
+    TEST_FILE,
     TRIALS_DIR,
+    ConfirmationRecord,
     Event,
+    HeldOutRecord,
     LayerRecord,
     MetricRecord,
+    Origin,
     Provenance,
     RoundRecord,
     SensitivityRecord,
@@ -160,6 +166,56 @@ class StudyFolder:
         )
         text = outcome.model_dump_json(indent=2)
         self.folder.write(text, TRIALS_DIR, trial_id, OUTCOME_FILE)
+
+    def replicate(
+        self,
+        of: str,
+        seed: int,
+        drops: Sequence[float],
+        *,
+        dense: float = 0.95,
+        spread: float = 0.004,
+        test_drops: Sequence[float] = (),
+        held_back: bool = True,
+        examples: int = 1000,
+        **plan: Any,
+    ) -> str:
+        """Write a trial on a new seed that was judged: how far below dense each round is.
+
+        ``spread`` is the standard deviation of the parts of the examples, the same in all rounds.
+        """
+        name = f"{of}-round-{len(drops)}-seed-{seed}"
+        self.trial(name, rounds=len(drops), seed=seed, **plan)
+        origin = Origin(of=of, replicate=name, round=len(drops), role="replicate")
+        self.folder.write(origin.model_dump_json(), TRIALS_DIR, name, ORIGIN_FILE)
+        parts = np.random.default_rng(seed).normal(0, spread, 20)
+        parts -= parts.mean()
+        for number, drop in enumerate([0.0, *drops]):
+            figures = dict.fromkeys(["accuracy", "loss"], dense - drop)
+            # The network misses as much more in each part as the part is hard.
+            without = tuple(dense - drop - (drop * parts if number else 0 * parts))
+            record = ConfirmationRecord(
+                trial_id=name,
+                round=number,
+                seed=seed,
+                **{f"confirm_{metric}": value for metric, value in figures.items()},
+                examples=examples,
+                held_back=held_back,
+                without=dict.fromkeys(figures, without),
+            )
+            line = record.to_json()
+            self.folder.append_line(line, TRIALS_DIR, name, CONFIRMATION_FILE)
+        for number, drop in enumerate([0.0, *test_drops] if test_drops else []):
+            figures = dict.fromkeys(["accuracy", "loss"], dense - drop)
+            held_out = HeldOutRecord(
+                trial_id=name,
+                round=number,
+                **{f"test_{metric}": value for metric, value in figures.items()},
+                examples=examples,
+                without={metric: (value,) * 20 for metric, value in figures.items()},
+            )
+            self.folder.append_line(held_out.to_json(), TEST_FILE)
+        return name
 
     def _masks(self, trial_id: str, finished: int, plan: dict[str, Any]) -> None:
         """Weights and masks of each round: nested, by scores that seeds share in part."""

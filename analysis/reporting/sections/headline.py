@@ -1,28 +1,31 @@
-"""How far the network prunes: the smallest one within each tolerance of dense."""
+"""How far the network prunes: the smallest network that was shown to hold, for each tolerance."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from analysis.fronts.choosing import smallest_within
-from analysis.reading.candidates import with_figures
+from analysis.fronts.confirmed import confirmed_networks, named_networks
+from analysis.judging.to_confirm import next_descent
+from analysis.reading.candidates import is_candidate, with_figures
 from analysis.reading.results import Results
 from analysis.reporting.page.document import Card, Section, count
-from analysis.statistics.replicates import networks, searched
-from study.records import TRIALS_DIR, MetricRecord, round_state_file
+from analysis.statistics.replicates import searched
+from study.confirmation import seeds_needed
+from study.records import TRIALS_DIR, round_state_file
 from study.telling import Telling, percent, points, size_text
 
-TOLERANCES = (0.0, 0.01, 0.02)
+MORE = "prune-study confirm DIR"
+"""The command that goes on with what the budget did not reach."""
 
 
 def headline(results: Results) -> Section:
     """The answer that a reader looks for first."""
     rounds, metric = with_figures(results), results.quality
     dense = rounds[rounds["round"] == 0].groupby("seed")[metric.column].first()
-    asked = searched(results).rounds["seed"].unique()
     if (results.rounds["round"] == 0).any() and dense.empty:
         words = (
             "The dense network has no finite figures: training diverged. There is nothing to "
@@ -31,41 +34,174 @@ def headline(results: Results) -> Section:
         return Section("headline", "How far does it prune?", [words])
     if not (results.rounds["round"] > 0).any():
         return Section("headline", "How far does it prune?", missing=[_why_none(results)])
-    rows = smallest_within(results, TOLERANCES)
-    cards = [
-        _card(row, results) if pd.notna(row["trial_id"]) else _none(metric, row["tolerated_drop"])
-        for _, row in rows.iterrows()
-    ]
+    table, rows = confirmed_networks(results), named_networks(results)
+    cards = _cards(rows, table, results) if len(table) else []
+    asked = searched(results).rounds["seed"].unique()
     tell = Telling(metric)
-    loses = "loses" if metric.direction == "max" else "gains"
     sentences = [
+        *_nothing_confirmed(results, table),
         *_diverged_seeds(results, dense),
         *_unmet(results),
         f"The dense network reaches {_reached(dense.mean(), tell)} on the validation split"
-        f"{_of_examples(results)} ({_seeds(dense, asked, tell)}). Each card is the "
-        f"{_SMALLEST.get(results.size, 'smallest network')} that {loses} no more than the stated "
-        f"{tell.name} against the dense network of its own seed.",
-        *_not_confirmed(rows, results),
+        f"{_of_examples(results)} ({_seeds(dense, asked, tell)}).",
+        *([_how(results, table)] if cards else []),
     ]
-    missing = []
-    once = rows[(rows["n"] == 1) & (rows["replicates"] == 0)].drop_duplicates(["trial_id", "round"])
-    if len(once):
-        names = " and ".join(f"--trial {r.trial_id} --round {r.round}" for r in once.itertuples())
-        missing.append(
-            f"{'Networks' if len(once) > 1 else 'A network'} that ran on one seed "
-            f"{'have' if len(once) > 1 else 'has'} no interval, and may owe "
-            f"{'their' if len(once) > 1 else 'its'} place to luck: prune-study replicate DIR "
-            f"--seeds 3 with {names}; or controls = true under [report], and a controlled_networks "
-            "of more than were run."
-        )
-    missing.append("Speedups are of multiply-adds; no latency was measured.")
+    missing = [*_goes_on(results, table), "Speedups are of multiply-adds; no latency was measured."]
     return Section("headline", "How far does it prune?", sentences, cards, missing=missing)
+
+
+def summary(results: Results) -> list[dict[str, Any]]:
+    """The headline as plain data: for each tolerance the network that was confirmed, or nulls."""
+    rows = named_networks(results)
+    return [
+        {str(name): None if pd.isna(value) else _plain(value) for name, value in row.items()}
+        for row in rows.to_dict("records")
+    ]
 
 
 _SMALLEST = {
     "macs": "network of the fewest multiply-adds",
     "train_epochs": "network of the fewest epochs",
 }
+
+
+def _how(results: Results, table: pd.DataFrame) -> str:
+    """How a card came about."""
+    metric, confidence = results.quality, float(table["confidence"].iloc[0])
+    tell = Telling(metric)
+    what = _SMALLEST.get(results.size, "smallest network")
+    unseen = bool(table["held_back"].all())
+    return (
+        f"Each card is the {what} of which {percent(confidence, 0)} confidence says that its "
+        f"{tell.name} is no more than that {tell.side(1.0)} "
+        "the dense network's, over new seeds and "
+        + (
+            "examples that the search did not see."
+            if unseen
+            else "examples, which are those of the search."
+        )
+    )
+
+
+def _nothing_confirmed(results: Results, table: pd.DataFrame) -> list[str]:
+    if len(table):
+        return []
+    if results.config.get("confirm", {}).get("share") == 0:
+        why = "the study's [confirm] share is 0"
+    elif not is_candidate(results)[(results.rounds["round"] > 0).to_numpy()].any():
+        why = "there is no network that could be"
+    else:
+        why = "the budget was too small, or the study ended before"
+    return [
+        f"Nothing is confirmed: no network was run again on new seeds ({why}), so none is named "
+        f"here. {MORE} runs the best descent again."
+    ]
+
+
+def _goes_on(results: Results, table: pd.DataFrame) -> list[str]:
+    """What is still waiting to be confirmed."""
+    if table.empty:
+        return []
+    descent = next_descent(results)
+    if descent is None:
+        return []
+    cost = descent.seeds * descent.samples[descent.last]
+    return [
+        f"Trial {descent.trial_id} waits to be confirmed up to round {descent.last} on "
+        f"{count(descent.seeds, 'new seed')} ({cost:,} training examples, beyond the study's share "
+        f"for it): {MORE}."
+    ]
+
+
+def _cards(rows: pd.DataFrame, table: pd.DataFrame, results: Results) -> list[Card]:
+    """One for each network; the tightest tolerance that it was named for says its place."""
+    cards: list[Card] = []
+    named: set[tuple[str, int]] = set()
+    for _, row in rows.sort_values("tolerated_drop").iterrows():
+        if pd.isna(row["trial_id"]):
+            cards.append(_none(results, table, row["tolerated_drop"]))
+            continue
+        key = (row["trial_id"], row["round"])
+        if key not in named:
+            named.add(key)
+            cards.append(_card(row, results))
+    return cards
+
+
+def _card(row: pd.Series, results: Results) -> Card:
+    metric = results.quality
+    tell = Telling(metric, row[f"dense_{metric.name}"])
+    smaller = f"{row['compression_ratio']:.1f} x smaller"
+    faster = f"{row['theoretical_speedup']:.1f} x fewer multiply-adds"
+    title = {"macs": faster, "train_epochs": size_text("train_epochs", row["train_epochs"])}
+    again = results.confirmation
+    of = again["trial_id"].map(results.trials.set_index("trial_id")["replicate_of"])
+    replicate = again.loc[(of == row["trial_id"]) & (again["round"] == row["round"]), "trial_id"]
+    weights = f"{TRIALS_DIR}/{replicate.iloc[0]}/{round_state_file(int(row['round']))}"
+    notes = [
+        f"the smallest shown to be within {tell.within(row['tolerated_drop'])} of dense",
+        f"keeps {percent(row['density'])} of the prunable weights",
+        f"{tell.named(row[metric.confirm_column])}: {_drop(tell, row[metric.drop_column])} dense "
+        f"({percent(row['confidence'], 0)} interval of the {tell.worse}: "
+        f"{tell.span(row['drop_low'], row['drop_high'])})",
+        *(text for text in (smaller, faster) if text != title.get(results.size, smaller)),
+        *_on_test(row, tell),
+        f"trial {row['trial_id']}, round {row['round']}",
+        f"weights and masks: {weights}, and of the other seeds beside it",
+    ]
+    return Card(title.get(results.size, smaller), bound_label(row, tell), notes)
+
+
+def bound_label(row: pd.Series, tell: Telling) -> str:
+    """What was shown: at most 1.3 points below dense (90 %, 3 seeds, 3,000 examples)."""
+    bound = row["drop_bound"]
+    shown = f"at most {tell.gap(max(bound, 0.0))} {tell.side(1.0)} dense"
+    if bound <= 0:
+        shown = "no worse than dense"
+    return (
+        f"{shown} ({percent(row['confidence'], 0)}, {count(int(row['n']), 'seed')}, "
+        f"{count(int(row['examples']), 'example')})"
+    )
+
+
+def _drop(tell: Telling, drop: float) -> str:
+    return "as" if tell.is_negligible(drop) else tell.drop(drop)
+
+
+def _on_test(row: pd.Series, tell: Telling) -> list[str]:
+    """What the test split, which chose nothing and confirmed nothing, says of the label."""
+    if pd.isna(row["test_drop"]):
+        return []
+    said = (
+        f"{_drop(tell, row['test_drop'])} dense ({tell.span(row['test_low'], row['test_high'])}; "
+        f"{count(int(row['n']), 'seed')}, {count(int(row['test_examples']), 'example')})"
+    )
+    if row["contradicted"]:
+        return [f"CONTRADICTED by the test split: {said}, more than the label allows"]
+    return [f"test split: {said}"]
+
+
+def _none(results: Results, table: pd.DataFrame, tolerance: float) -> Card:
+    """Why no network is named, with how near the nearest came."""
+    metric = results.quality
+    known = table[np.isfinite(table["drop_bound"].astype("float64"))]
+    notes = ["no network was shown to be this good"]
+    fit = known[known["enough"] & known["meets_constraints"]]
+    if len(fit):
+        best = fit.loc[fit["drop_bound"].idxmin()]
+        tell = Telling(metric, best[f"dense_{metric.name}"])
+        examples = int(best["examples"])
+        notes.append(
+            f"the lowest bound is {tell.gap(best['drop_bound'])} (trial {best['trial_id']}, round "
+            f"{best['round']}): {count(int(best['n']), 'seed')} and {count(examples, 'example')} "
+            "tell no better"
+        )
+    elif len(table):
+        needed = seeds_needed(
+            results.config.get("confirm", {}).get("seeds"), int(table["examples"].iloc[0])
+        )
+        notes.append(f"naming needs {count(needed, 'seed')}; {MORE}")
+    return Card("none", f"within {Telling(metric).within(tolerance)} of dense", notes)
 
 
 def _reached(value: float, tell: Telling) -> str:
@@ -84,7 +220,8 @@ def _diverged_seeds(results: Results, dense: pd.Series) -> list[str]:
 
 def _unmet(results: Results) -> list[str]:
     """That no network may be recommended, where the study's constraints leave none."""
-    if not results.constraints or networks(results)["meets_constraints"].any():
+    pruned = (results.rounds["round"] > 0).to_numpy()
+    if not results.constraints or is_candidate(results)[pruned].any():
         return []
     written = " and ".join(str(each).removeprefix("val_") for each in results.constraints)
     return [f"No network meets {written}, so none is recommended."]
@@ -108,26 +245,6 @@ def _seeds(dense: pd.Series, asked: Iterable[int], tell: Telling) -> str:
     return f"{told}; {tell.value(own.mean())} on the seed of the search"
 
 
-def _not_confirmed(rows: pd.DataFrame, results: Results) -> list[str]:
-    """Networks that the search would have named, and that further seeds took the place from."""
-    before = smallest_within(searched(results), TOLERANCES)
-    every = networks(results).set_index(["trial_id", "round"])
-    told: dict[tuple[str, int], str] = {}
-    for (_, then), (_, now) in zip(before.iterrows(), rows.iterrows(), strict=True):
-        key = (then["trial_id"], then["round"])
-        if pd.isna(then["trial_id"]) or key == (now["trial_id"], now["round"]) or key in told:
-            continue
-        again = every.loc[key]
-        told[key] = (
-            f"On the seed of the search, trial {key[0]}, round {key[1]} "
-            f"({percent(then['density'])} of the weights) was the smallest "
-            f"{_label(results.quality, then['tolerated_drop'])}; {_measured_on(again)}, it is "
-            f"{_drop(again, results.quality)}. So it "
-            "is not named below."
-        )
-    return list(told.values())
-
-
 def _why_none(results: Results) -> str:
     failed = int((results.trials["status"] == "errored").sum())
     if failed and failed == len(results.trials):
@@ -135,72 +252,5 @@ def _why_none(results: Results) -> str:
     return "No pruned network was finished yet; the report can be written again later."
 
 
-def summary(results: Results) -> list[dict[str, Any]]:
-    """The headline as plain data."""
-    rows = smallest_within(results, TOLERANCES)
-    return [
-        {str(name): None if pd.isna(value) else _plain(value) for name, value in row.items()}
-        for row in rows.to_dict("records")
-    ]
-
-
 def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
-
-
-def _card(row: pd.Series, results: Results) -> Card:
-    metric = results.quality
-    tell = Telling(metric)
-    smaller = f"{row['compression_ratio']:.1f} x smaller"
-    faster = f"{row['theoretical_speedup']:.1f} x fewer multiply-adds"
-    title = {"macs": faster, "train_epochs": size_text("train_epochs", row["train_epochs"])}
-    notes = [
-        f"keeps {percent(row['density'])} of the prunable weights",
-        f"{tell.named(row[metric.column])}: {_drop(row, metric)}",
-        *(text for text in (smaller, faster) if text != title.get(results.size, smaller)),
-        *_on_test(row, results),
-        f"trial {row['trial_id']}, round {row['round']}, {_measured_on(row)}",
-        f"weights and masks: {TRIALS_DIR}/{row['trial_id']}/{round_state_file(int(row['round']))}",
-    ]
-    return Card(title.get(results.size, smaller), _label(metric, row["tolerated_drop"]), notes)
-
-
-def _measured_on(row: pd.Series) -> str:
-    seeds, new = int(row["n"]), int(row["replicates"])
-    if new:
-        return f"on {count(new, 'new seed')}, which did not choose it"
-    return f"on {seeds} seeds" if seeds > 1 else "on the one seed that chose it"
-
-
-def _drop(row: pd.Series, metric: MetricRecord) -> str:
-    tell, drop = Telling(metric, row[f"dense_{metric.name}"]), row[metric.drop_column]
-    words = "as dense" if tell.is_negligible(drop) else f"{tell.drop(drop)} dense"
-    if pd.notna(row["drop_low"]):
-        words += (
-            f" (95 % interval of the {tell.worse}: {tell.span(row['drop_low'], row['drop_high'])}, "
-            f"{count(int(row['n']), 'seed')})"
-        )
-    return words
-
-
-def _on_test(row: pd.Series, results: Results) -> list[str]:
-    rounds, tell, test = results.rounds, Telling(results.quality), results.quality.test_column
-    own = rounds[(rounds["trial_id"] == row["trial_id"]) & (rounds["round"] == row["round"])]
-    found = own[test].dropna()
-    if found.empty:
-        return []
-    seed = own["seed"].iloc[0]
-    of_seed = rounds[(rounds["round"] == 0) & (rounds["seed"] == seed)]
-    dense = of_seed[test].dropna()
-    beside = f", dense {tell.value(dense.iloc[0])}" if len(dense) else ""
-    return [f"test split: {tell.value(found.iloc[0])}{beside} (seed {seed})"]
-
-
-def _label(metric: MetricRecord, tolerance: float) -> str:
-    if tolerance == 0:
-        return "as good as dense"
-    return f"within {Telling(metric).within(tolerance)} of dense"
-
-
-def _none(metric: MetricRecord, tolerance: float) -> Card:
-    return Card("none", _label(metric, tolerance), ["no network of this study is good enough"])

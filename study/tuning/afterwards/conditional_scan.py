@@ -58,7 +58,7 @@ def scan_round(study: Folder, trial_id: str, round_: int | None = None) -> list[
 
 
 def _scan(config: StudyConfig, plan: PruningPlan, state: bytes) -> list[SensitivityRecord]:
-    task = load_task(**config.task.load_arguments())
+    task = load_task(**config.task_arguments())
     masked = mask_layers(
         build_model(task, plan.seeds.init), plan.include or None, plan.exclude or None
     )

@@ -20,7 +20,7 @@ from study.records import (
     round_state_file,
 )
 from study.storage import Folder
-from study.tasks.judging.evaluation import evaluate
+from study.tasks.judging.confirming import resample
 from study.tasks.loading import load_task
 from study.tuning.afterwards.points import task_record
 from study.tuning.dense_runs.trajectories import stored_trajectory, trajectory_name
@@ -53,7 +53,7 @@ def read_test(
     UsageError
         If the task has no test split, or is no more what it was.
     """
-    task = load_task(**config.task.load_arguments())
+    task = load_task(**config.task_arguments())
     key, split = task_record(study).key, task.data.load_test()
     known = {(record.trial_id, record.round): record for record in _on_record(study)}
     found = []
@@ -74,12 +74,13 @@ def read_test(
             else:
                 masked = mask_layers(model, plan.include or None, plan.exclude or None)
                 load_weights(masked, study.read(TRIALS_DIR, trial_id, round_state_file(round_)))
-            test = evaluate(model, split, task)
+            test = resample(model, split, task)
             record = HeldOutRecord(
                 trial_id=trial_id,
                 round=round_,
                 **test.columns("test"),
                 examples=len(split),
+                without=test.without,
             )
             study.append_line(record.to_json(), TEST_FILE)
             known[trial_id, round_] = record

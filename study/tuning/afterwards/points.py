@@ -76,5 +76,5 @@ def find_point(study: Folder, trial_id: str, round_: int | None = None) -> Point
     if chosen not in finished:
         raise UsageError(f"--round: trial {trial_id} has no round {chosen}; it has {finished}")
     config = load_config(tomllib.loads(study.read(STUDY_FILE).decode()))
-    key, arguments = task_record(study).key, config.task.load_arguments()
+    key, arguments = task_record(study).key, config.task_arguments()
     return Point(config, trial_id, plan, chosen, key, arguments)

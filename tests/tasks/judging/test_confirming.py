@@ -20,7 +20,6 @@ def _task(metrics: list[str]) -> Task:
         validation=0.5,
         metrics=metrics,
         epochs=1,
-        **more,
     )
 
 

@@ -1,0 +1,160 @@
+"""What a search added to the textbook run that it began with, on new seeds."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis.reading.results import Results
+from analysis.statistics.two_way import pseudo_values, two_way
+
+
+@dataclass(frozen=True)
+class Added:
+    """The mean gain in quality of one descent over another, over sizes that both reach.
+
+    Parameters
+    ----------
+    mean, low, high
+        In the unit of the quality, positive where the first is better; low and high are ends of
+        the interval over seeds and examples.
+    confidence
+        Of the interval.
+    largest, smallest
+        Sizes between which it is the mean, evenly on a log scale.
+    seeds, examples
+        That both were judged on.
+    held_back
+        Whether the search did not see these examples.
+    """
+
+    mean: float
+    low: float
+    high: float
+    confidence: float
+    largest: float
+    smallest: float
+    seeds: int
+    examples: int
+    held_back: bool
+
+
+def added_by(results: Results, best: str, textbook: str, confidence: float = 0.9) -> Added | None:
+    """How much better one descent is than another at equal size, on the data that confirm.
+
+    At each size stands the network that the *search's* data would choose among those of the
+    descent that are no larger; its quality is that of the replicates. So nothing is chosen on the
+    data that judge.
+
+    Parameters
+    ----------
+    results
+        Of one study.
+    best, textbook
+        The two trials.
+    confidence
+        Of the interval.
+
+    Returns
+    -------
+    Added or None
+        None where fewer than two seeds ran both again, or a network diverged on one of them.
+    """
+    runs = {each: _runs(results, each) for each in (best, textbook)}
+    seeds = sorted(set(runs[best]["seed"]) & set(runs[textbook]["seed"]))
+    if len(seeds) < 2:
+        return None
+    courses = {each: _course(results, each, runs[each]) for each in runs}
+    largest = max(course["size"].max() for course in courses.values())
+    smallest = max(course["size"].min() for course in courses.values())
+    if not smallest < largest:
+        return None
+    figures = [
+        _weighted(results, runs[each], courses[each], seeds, largest, smallest)
+        for each in (best, textbook)
+    ]
+    sign = 1.0 if results.quality.direction == "max" else -1.0
+    (ours, ours_without), (theirs, theirs_without) = figures
+    table = pseudo_values(sign * (ours - theirs), sign * (ours_without - theirs_without))
+    measured = two_way(table)
+    if not np.isfinite(measured.mean):
+        return None
+    low, high = measured.interval(confidence)
+    judged = pd.concat(list(runs.values()))
+    return Added(
+        measured.mean, low, high, confidence, float(largest), float(smallest), len(seeds),
+        int(judged["examples"].min()), bool(judged["held_back"].all()),
+    )  # fmt: skip
+
+
+def _runs(results: Results, trial_id: str) -> pd.DataFrame:
+    """The rounds of a trial's replicates, a seed once."""
+    found = results.confirmation
+    origin = results.trials.set_index("trial_id")["replicate_of"]
+    own = found[found["trial_id"].map(origin) == trial_id]
+    return own.drop_duplicates(["seed", "round"], keep="last")
+
+
+def _course(results: Results, trial_id: str, runs: pd.DataFrame) -> pd.DataFrame:
+    """Size and quality of a trial's rounds on the search's data, of those that were run again."""
+    reached = runs.groupby("seed")["round"].max().min() if len(runs) else -1
+    rounds = results.rounds[results.rounds["trial_id"] == trial_id]
+    rounds = rounds[(rounds["round"] <= reached) & np.isfinite(rounds[results.quality.column])]
+    return pd.DataFrame(
+        {
+            "round": rounds["round"].to_numpy(),
+            "size": rounds[results.size].to_numpy(dtype=np.float64),
+            "quality": rounds[results.quality.column].to_numpy(dtype=np.float64),
+        }
+    ).sort_values("size", ascending=False, ignore_index=True)
+
+
+def weights_of(
+    sizes: np.ndarray, qualities: np.ndarray, largest: float, smallest: float
+) -> np.ndarray:
+    """Share of the sizes, on a log scale, at which each network is the one to choose.
+
+    At a size it is the one of the best quality among those that are no larger.
+
+    Parameters
+    ----------
+    sizes, qualities
+        Of the networks, shape (n,); of a quality more is better.
+    largest, smallest
+        Ends of the range.
+    """
+    weights = np.zeros(len(sizes))
+    edges = np.unique(np.clip(np.append(sizes, [largest, smallest]), smallest, largest))
+    for low, high in itertools.pairwise(edges):
+        allowed = sizes <= low * (1 + 1e-9)
+        chosen = int(np.where(allowed, qualities, -np.inf).argmax())
+        weights[chosen] += np.log(high / low)
+    total: np.ndarray = weights / np.log(largest / smallest)
+    return total
+
+
+def _weighted(
+    results: Results,
+    runs: pd.DataFrame,
+    course: pd.DataFrame,
+    seeds: list[int],
+    largest: float,
+    smallest: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean quality over the sizes for each seed, and the same without each part of the examples."""
+    quality = results.quality
+    sign = 1.0 if quality.direction == "max" else -1.0
+    weights = weights_of(
+        course["size"].to_numpy(), sign * course["quality"].to_numpy(), largest, smallest
+    )
+    whole, without = [], []
+    for seed in seeds:
+        own = runs[runs["seed"] == seed].set_index("round").loc[course["round"]]
+        values = own[quality.confirm_column].to_numpy(dtype=np.float64)
+        parts = np.array([each[quality.name] for each in own["without"]], dtype=np.float64)
+        whole.append(float(weights @ values))
+        without.append(weights @ parts)
+    return np.array(whole), np.array(without)

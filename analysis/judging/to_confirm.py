@@ -1,0 +1,143 @@
+"""Which descent is to be run again on new seeds, so that something can be named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.fronts.confirmed import confirmed_networks, named_networks, tolerances_of
+from analysis.fronts.study_front import candidates
+from analysis.fronts.volumes import volume_of
+from analysis.reading.candidates import dense_value
+from analysis.reading.metrics import worse_by
+from analysis.reading.objectives import Objectives
+from analysis.reading.results import Results
+from study.confirmation import seeds_needed
+from study.telling import is_tolerable
+
+BEYOND = 2
+"""Rounds past the last that is good enough on the data that chose it: luck may hide a better."""
+
+
+@dataclass(frozen=True)
+class Descent:
+    """A trial whose rounds are to be run again, up to one of them.
+
+    Parameters
+    ----------
+    trial_id
+        The trial.
+    first, last
+        Up to which round it must be run again to be worth it, and up to which it would best be.
+    seeds
+        On how many new seeds.
+    samples
+        Training examples that one seed takes, by the round up to which it is run.
+    """
+
+    trial_id: str
+    first: int
+    last: int
+    seeds: int
+    samples: Mapping[int, int]
+
+    def affordable(self, samples: float) -> int | None:
+        """The round up to which so many examples are enough on all seeds; None: for too few."""
+        rounds = range(self.first, self.last + 1)
+        enough = [each for each in rounds if self.seeds * self.samples[each] <= samples]
+        return max(enough, default=None)
+
+
+def next_descent(results: Results) -> Descent | None:
+    """The descent to confirm next; None where all that the report waits for is confirmed.
+
+    First the one that dominates the most volume by itself (all of its rounds speak for it, not a
+    lucky one), then the textbook run, against which the search is measured, and then whichever
+    holds a network that would take the place of a named one.
+    """
+    rounds = candidates(results)
+    pruned = rounds[rounds["round"] > 0]
+    if pruned.empty or not np.isfinite(dense_value(results)):
+        return None
+    done = _done(results)
+    best = best_descent(results)
+    if best is not None and best not in done:
+        return _descent(results, pruned, best)
+    textbook = textbook_of(results)
+    if textbook is not None and textbook not in done and best is not None:
+        reached = pruned.loc[pruned["trial_id"] == best, results.size].min()
+        return _descent(results, pruned, textbook, down_to=float(reached))
+    named = named_networks(results).set_index("tolerated_drop")[results.size]
+    for tolerance in sorted(tolerances_of(results), reverse=True):
+        good = pruned[_tolerable(results, pruned, tolerance) & ~pruned["trial_id"].isin(done)]
+        smaller = good[~(good[results.size] >= named[tolerance])]
+        if len(smaller):
+            smallest = smaller.sort_values(results.size, kind="stable").iloc[0]
+            return _descent(results, pruned, str(smallest["trial_id"]))
+    return None
+
+
+def best_descent(results: Results) -> str | None:
+    """The trial whose own rounds dominate the most volume on the data of the search."""
+    rounds = candidates(results)
+    axes: Objectives = {results.quality.column: results.quality.direction, results.size: "min"}
+    volume = volume_of(results, axes)
+    volumes = {
+        str(trial_id): volume.of(own[list(axes)].to_numpy(dtype=np.float64))
+        for trial_id, own in rounds[rounds["round"] > 0].groupby("trial_id", sort=True)
+    }
+    best = max(volumes, key=lambda trial_id: volumes[trial_id], default=None)
+    return best if best is not None and volumes[best] > 0 else None
+
+
+def textbook_of(results: Results) -> str | None:
+    """The textbook run of a study, if it finished a round."""
+    trials = results.trials
+    found = trials.loc[trials["is_textbook"] & (trials["rounds_finished"] > 0), "trial_id"]
+    return None if found.empty else str(found.iloc[0])
+
+
+def _done(results: Results) -> set[str]:
+    """Trials that were run again on as many seeds as naming needs, however far."""
+    table = confirmed_networks(results)
+    return {str(trial_id) for trial_id in table.loc[table["enough"].astype(bool), "trial_id"]}
+
+
+def _tolerable(results: Results, rounds: pd.DataFrame, tolerance: float) -> Any:
+    dense = dense_value(results)
+    drop = worse_by(
+        results.quality, pd.Series(dense, index=rounds.index), rounds[results.quality.column]
+    )
+    return is_tolerable(results.quality, drop, dense, tolerance)
+
+
+def _descent(
+    results: Results, pruned: pd.DataFrame, trial_id: str, down_to: float | None = None
+) -> Descent | None:
+    """How far a trial is worth running again: to the rounds that are good enough, and a bit on."""
+    own = pruned[pruned["trial_id"] == trial_id].sort_values("round")
+    levels = tolerances_of(results)
+    ends = [own.loc[_tolerable(results, own, level), "round"].max() for level in levels]
+    known = [int(end) for end in ends if not np.isnan(end)]
+    last = int(own["round"].max())
+    if down_to is not None:
+        far = own.loc[own[results.size] <= down_to, "round"]
+        known = [int(far.min()) if len(far) else last]
+    if not known:
+        known = [
+            1
+        ]  # nothing is good enough here; what its first rounds are worth may still be known
+    examples = (results.provenance.get("examples") or {}).get("confirmation", 0)
+    samples = own.set_index("round")["train_samples"]
+    beyond = 0 if down_to is not None else BEYOND
+    return Descent(
+        trial_id,
+        min(known),
+        min(max(known) + beyond, last),
+        seeds_needed(results.config.get("confirm", {}).get("seeds"), int(examples)),
+        {int(str(each)): int(count) for each, count in samples.items()},
+    )

@@ -1,0 +1,92 @@
+"""What the search added to the textbook run that it began with."""
+
+from __future__ import annotations
+
+from analysis.fronts.added import Added, added_by
+from analysis.judging.to_confirm import best_descent, next_descent, textbook_of
+from analysis.reading.results import Results
+from analysis.reporting.page.document import Section, count
+from analysis.reporting.sections.headline import MORE
+from analysis.spending.spending import round_costs
+from analysis.statistics.replicates import searched
+from study.telling import Telling, percent, size_text
+
+TITLE = "What did the search add?"
+
+
+def added(results: Results) -> Section:
+    """The best descent against one textbook run, on the data that confirm, with an interval."""
+    textbook, best = textbook_of(results), best_descent(searched(results))
+    if textbook is None:
+        return Section(
+            "added",
+            TITLE,
+            missing=[
+                "The study has no textbook run to be measured against: textbook = true under "
+                "[search] makes it the first trial."
+            ],
+        )
+    begun = _begun(results, textbook)
+    if best is None:
+        return Section("added", TITLE, [begun, "No trial dominates any volume yet."])
+    if best == textbook:
+        nothing = (
+            "Nothing yet: no other trial dominates as much on the search's own data as the "
+            "textbook run does."
+        )
+        return Section("added", TITLE, [nothing, begun])
+    measured = added_by(results, best, textbook)
+    if measured is None:
+        return Section("added", TITLE, [begun], missing=[_not_known(results, best, textbook)])
+    return Section("added", TITLE, [_verdict(measured, results, best), begun])
+
+
+def _verdict(measured: Added, results: Results, best: str) -> str:
+    tell = Telling(results.quality)
+    gap = tell.gap(measured.mean)
+    span = tell.span(measured.low, measured.high)
+    if measured.low > 0:
+        said = f"Trial {best}, the best descent, is {gap} better than the textbook run"
+    elif measured.high < 0:
+        said = f"Nothing: trial {best}, the best descent, is {gap} worse than the textbook run"
+    else:
+        said = (
+            f"Nothing that could be shown: trial {best}, the best descent, is {gap} "
+            f"{'better' if measured.mean > 0 else 'worse'} than the textbook run"
+        )
+    unseen = (
+        "that the search did not see" if measured.held_back else "which are those of the search"
+    )
+    return (
+        f"{said} at equal size ({percent(measured.confidence, 0)} interval {span}; mean over "
+        f"{_sizes(measured, results)}, {count(measured.seeds, 'new seed')}, "
+        f"{count(measured.examples, 'example')} {unseen})."
+    )
+
+
+def _sizes(measured: Added, results: Results) -> str:
+    ends = (size_text(results.size, each) for each in (measured.largest, measured.smallest))
+    return f"{' to '.join(ends)} on a log scale"
+
+
+def _begun(results: Results, textbook: str) -> str:
+    """What the textbook run is, and its part of the cost."""
+    own = searched(results)
+    spent = round_costs(own.rounds)["train_samples"]
+    of_textbook = float(spent[own.rounds["trial_id"] == textbook].sum())
+    rounds = int((own.rounds["trial_id"] == textbook).sum()) - 1
+    return (
+        f"The textbook run is trial {textbook}: LAMP, {count(rounds, 'round')} that each cut 20 % "
+        f"of what remains, learning-rate rewinding. It took {of_textbook:,.0f} training examples "
+        f"of the search's {spent.sum():,.0f}."
+    )
+
+
+def _not_known(results: Results, best: str, textbook: str) -> str:
+    descent = next_descent(results)
+    waits = descent is not None and descent.trial_id in (best, textbook)
+    return (
+        f"On the search's own data trial {best} dominates more than the textbook run, which is "
+        "what the best of many does by luck as well. Whether it holds is not known: both must be "
+        "run again on the same new seeds" + (f", {MORE}." if waits else ".")
+    )

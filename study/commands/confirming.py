@@ -1,0 +1,77 @@
+"""Run descents again on new seeds, so that what the report names was shown to hold."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+from analysis import load
+from analysis.judging.to_confirm import Descent, next_descent
+from analysis.spending.cost import cost_summary
+from analysis.statistics.replicates import searched
+from study.configuration.loading import StudyConfig
+from study.storage import Folder
+from study.tuning.afterwards.points import find_point, new_seeds
+from study.tuning.afterwards.replicating import replicate
+
+Say = Callable[[str], None]
+"""Takes a line for the user."""
+
+
+def confirm(folder: Folder, config: StudyConfig, say: Say) -> None:
+    """Confirm what the search found, as far as the study's share of the budget goes.
+
+    The share is of all training examples of the study, the search's and these; of a study with a
+    time budget, no more than can be expected to fit into what is left of it either.
+
+    Parameters
+    ----------
+    folder
+        Of a study whose search is over.
+    config
+        Its configuration.
+    say
+        Told of each step.
+    """
+    if config.confirm.share == 0:
+        return
+    results = load(folder.location)
+    cost = cost_summary(searched(results))
+    spent = cost["spent_train_samples"]
+    left = spent * config.confirm.share / (1.0 - config.confirm.share)
+    rate = spent / cost["elapsed_s"] if cost["elapsed_s"] > 0 else math.inf
+    ends_s = math.inf
+    if config.study.time_budget_s is not None:
+        ends_s = time.monotonic() + config.study.time_budget_s - cost["elapsed_s"]
+    tried: set[str] = set()
+    while (descent := next_descent(results)) is not None and descent.trial_id not in tried:
+        tried.add(descent.trial_id)
+        last = descent.affordable(min(left, rate * max(ends_s - time.monotonic(), 0.0)))
+        if last is None:
+            say(
+                f"confirming trial {descent.trial_id} needs "
+                f"{descent.seeds * descent.samples[descent.first]:,} training examples, and of "
+                f"the budget {left:,.0f} are left; prune-study confirm {folder.location} goes on"
+            )
+            return
+        run_again(folder, descent.trial_id, last, descent.seeds, say)
+        left -= descent.seeds * descent.samples[last]
+        results = load(folder.location)
+
+
+def confirm_next(folder: Folder, say: Say) -> Descent | None:
+    """Confirm the next descent that the report waits for, whatever it costs; None: it waits not."""
+    descent = next_descent(load(folder.location))
+    if descent is not None:
+        run_again(folder, descent.trial_id, descent.last, descent.seeds, say)
+    return descent
+
+
+def run_again(folder: Folder, trial_id: str, last: int, seeds: int, say: Say) -> None:
+    """Run a trial's rounds up to one of them on so many new seeds."""
+    say(f"confirming trial {trial_id} up to round {last} on {seeds} new seeds")
+    point = find_point(folder, trial_id, last)
+    chosen = new_seeds(point.config, seeds)
+    for name in replicate(folder, point, chosen, lambda _: None, controls=False).failed:
+        say(f"{name} failed; see its error.txt")

@@ -1,0 +1,125 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import analysis
+from analysis.fronts.confirmed import confirmed_networks, named_networks
+from study.storage import Folder
+from tests.analysis.study_folders import StudyFolder, new_study
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> StudyFolder:
+    made = new_study(tmp_path)
+    made.trial("0000", sparsity=0.99, rounds=4)
+    return made
+
+
+def _confirm(study: StudyFolder, drops: list[list[float]], **more: object) -> None:
+    for seed, of_seed in enumerate(drops, 1):
+        study.replicate("0000", seed, of_seed, sparsity=0.99, **more)  # type: ignore[arg-type]
+
+
+def test_the_bound_is_students_where_examples_are_all_alike(study: StudyFolder) -> None:
+    drops = [0.010, 0.014, 0.009]
+    _confirm(study, [[each, 0.1] for each in drops], spread=0.0)
+    row = confirmed_networks(analysis.load(study.path)).iloc[0]
+    assert (row["trial_id"], row["round"], row["n"], row["examples"]) == ("0000", 1, 3, 1000)
+    error = np.std(drops, ddof=1) / np.sqrt(3)
+    by_hand = np.mean(drops) + stats.t.ppf(0.9, 2) * error + 0.5 / 1000
+    assert row["accuracy_drop"] == pytest.approx(np.mean(drops))
+    assert row["drop_bound"] == pytest.approx(by_hand)
+    assert row["held_back"]
+
+
+def test_the_smallest_network_whose_bound_is_tolerable_is_named(study: StudyFolder) -> None:
+    _confirm(
+        study, [[0.0, 0.004, 0.012, 0.05], [0.001, 0.003, 0.013, 0.04], [0.0, 0.004, 0.012, 0.06]]
+    )
+    results = analysis.load(study.path)
+    rows = named_networks(results, (0.005, 0.01, 0.02, 0.1)).set_index("tolerated_drop")
+    table = confirmed_networks(results).set_index("round")
+    for tolerance, row in rows.iterrows():
+        good = table[table["drop_bound"] <= tolerance]
+        assert row["round"] == good["density"].idxmin()
+    assert list(rows["round"]) == [1, 2, 3, 4]
+
+
+def test_too_few_seeds_name_nothing(study: StudyFolder) -> None:
+    _confirm(study, [[0.0, 0.0], [0.0, 0.0]])
+    results = analysis.load(study.path)
+    assert not confirmed_networks(results)["enough"].any()
+    assert named_networks(results)["trial_id"].isna().all()
+
+
+def test_few_examples_need_five_seeds(tmp_path: Path) -> None:
+    for seeds, examples, is_named in ((4, 999, False), (5, 999, True), (3, 1000, True)):
+        study = new_study(tmp_path / f"{seeds}-{examples}")
+        study.trial("0000", sparsity=0.9, rounds=1)
+        for seed in range(1, seeds + 1):
+            study.replicate("0000", seed, [0.0], sparsity=0.9, examples=examples)
+        named = named_networks(analysis.load(study.path), [0.02])
+        assert named["trial_id"].notna().all() == is_named
+
+
+def test_a_seed_on_which_a_network_diverged_names_nothing_further(study: StudyFolder) -> None:
+    _confirm(study, [[0.0, 0.0, 0.0], [0.0, float("nan"), float("nan")], [0.0, 0.0, 0.0]])
+    table = confirmed_networks(analysis.load(study.path)).set_index("round")
+    assert np.isfinite(table.loc[1, "drop_bound"])
+    assert np.isinf(table.loc[[2, 3], "drop_bound"]).all()
+    assert named_networks(analysis.load(study.path), [0.02])["round"].tolist() == [1]
+
+
+def test_the_test_split_contradicts_a_label_that_it_lies_beyond(study: StudyFolder) -> None:
+    _confirm(study, [[0.0, 0.004]] * 3, test_drops=[0.0, 0.012])
+    table = confirmed_networks(analysis.load(study.path)).set_index("round")
+    assert table.loc[2, "test_drop"] == pytest.approx(0.012)
+    assert table["contradicted"].tolist() == [False, True]
+
+
+def test_what_the_test_split_was_not_read_for_is_not_contradicted(study: StudyFolder) -> None:
+    _confirm(study, [[0.0, 0.004]] * 3)
+    assert confirmed_networks(analysis.load(study.path))["contradicted"].isna().all()
+
+
+def test_constraints_keep_a_network_from_being_named(tmp_path: Path) -> None:
+    study = new_study(tmp_path, constraints=["accuracy >= 0.94"])
+    study.trial("0000", sparsity=0.9, rounds=2)
+    for seed in (1, 2, 3):
+        study.replicate("0000", seed, [0.004, 0.015], sparsity=0.9)
+    results = analysis.load(tmp_path)
+    assert confirmed_networks(results)["meets_constraints"].tolist() == [True, False]
+    assert named_networks(results, [0.05])["round"].tolist() == [1]
+
+
+def test_of_several_studies_each_has_its_own(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        study = new_study(tmp_path / name, name)
+        study.trial("0000", sparsity=0.9, rounds=1)
+        for seed in (1, 2, 3):
+            study.replicate("0000", seed, [0.001], sparsity=0.9)
+    results = analysis.load([tmp_path / "a", tmp_path / "b"])
+    assert confirmed_networks(results)["trial_id"].tolist() == ["a/0000", "b/0000"]
+    assert set(named_networks(results, [0.01])["study"]) == {"a", "b"}
+
+
+def test_a_study_without_replicates_has_nothing_confirmed(study: StudyFolder) -> None:
+    results = analysis.load(study.path)
+    assert confirmed_networks(results).empty
+    assert named_networks(results)["trial_id"].isna().all()
+
+
+def test_a_damaged_line_is_a_problem_and_the_rest_is_read(study: StudyFolder) -> None:
+    _confirm(study, [[0.001]] * 3)
+    name = "0000-round-1-seed-2"
+    folder = Folder(study.path)
+    text = folder.read("trials", name, "confirmation.jsonl").decode()
+    folder.write(text + "{nonsense}\n", "trials", name, "confirmation.jsonl")
+    results = analysis.load(study.path)
+    with pytest.warns(analysis.ProblemWarning, match="confirmation.jsonl"):
+        table = confirmed_networks(results)
+    assert table["n"].tolist() == [3]
+    assert isinstance(table, pd.DataFrame)
