@@ -11,7 +11,7 @@ from study.errors import NothingToReportError, UsageError
 from study.records import REPORT_FILE
 from study.storage import Folder
 from study.tuning.afterwards.held_out import read_test
-from study.tuning.afterwards.points import find_point
+from study.tuning.afterwards.points import find_point, new_seeds
 from study.tuning.afterwards.replicating import replicate
 
 Say = Callable[[str], None]
@@ -63,6 +63,7 @@ def _run_controls(folder: Folder, config: StudyConfig, say: Say) -> None:
     What one network loses on further seeds may bring another into the headline.
     """
     done: set[tuple[str, int]] = set()
+    seeds = new_seeds(config, config.report.control_seeds)
     for _ in range(config.report.controlled_networks):
         waiting = [each for each in headline_networks(load(folder.location)) if each not in done]
         if not waiting:
@@ -71,5 +72,5 @@ def _run_controls(folder: Folder, config: StudyConfig, say: Say) -> None:
         done.add(waiting[0])
         say(f"running trial {trial_id} up to round {round_} on new seeds, with its controls")
         point = find_point(folder, trial_id, round_)
-        for name in replicate(folder, point, config.report.control_seeds, lambda _: None).failed:
+        for name in replicate(folder, point, seeds, lambda _: None).failed:
             say(f"{name} failed; see its error.txt")
