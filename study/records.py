@@ -218,18 +218,44 @@ REPLICATE = "-seed-"
 """What the names of replicates have in them, and those of other trials have not."""
 
 
+CONTROLS = ("reinit", "reinit_long", "shuffled_initial", "shuffled_reinit", "dense")
+"""Roles of the controls of a network, which all keep as many weights in each layer as it does.
+
+- ``reinit``: its mask on new initial weights, trained as long as the dense network;
+- ``reinit_long``: the same, trained for as many epochs as the network took, dense run included;
+- ``shuffled_initial``: masks drawn within each layer on the initial weights of its dense run,
+  trained as long as the dense network;
+- ``shuffled_reinit``: the same on new initial weights;
+- ``dense``: this one is not pruned, and trains for as many epochs as the network took.
+"""
+
+
 class Origin(Record):
     """Of a run that no search asked for: what it runs again, and as what.
 
-    A ``replicate`` is the same plan on another seed, and a trial like any other. Its controls are
-    kept apart from the trials: ``reinit``, the last mask on new weights; ``shuffled``, as many
-    weights in each layer at random; ``dense``, unpruned.
+    A ``replicate`` is the same plan on another seed, and a trial like any other. Its controls, see
+    :data:`CONTROLS`, are kept apart from the trials. Those that begin with a mask have one round
+    of their own, whatever round of the network they stand beside, and are charged for their own
+    training alone.
     """
 
     of: str = Field(description="the trial")
     replicate: str = Field(description="the trial that is the replicate itself")
     round: int = Field(description="the round of it that is looked at")
-    role: Literal["replicate", "reinit", "shuffled", "dense"]
+    role: Literal[
+        "replicate",
+        "reinit",
+        "reinit_long",
+        "shuffled_initial",
+        "shuffled_reinit",
+        "dense",
+        "shuffled",
+    ] = Field(
+        description="shuffled is of older versions: trained weights, cut at random in each round"
+    )
+    left_out: str | None = Field(
+        default=None, description="why this control was not run; None where it was"
+    )
 
 
 class TrialOutcome(Record):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
 from analysis.reading.files.records import read_records
 from analysis.reading.metrics import Metrics
 from study.records import (
+    CONTROLS,
     CONTROLS_DIR,
     ORIGIN_FILE,
+    OUTCOME_FILE,
     REPLICATE,
     ROUNDS_FILE,
     TEST_FILE,
@@ -22,25 +25,72 @@ from study.storage import Folder
 def read_controls(
     folder: Folder, study: str, metrics: Metrics, problems: dict[str, str]
 ) -> pd.DataFrame:
-    """One row a control: the last round that it was to reach, beside its replicate's name."""
+    """One row a control that reached the last round of its own plan.
+
+    Returns
+    -------
+    DataFrame
+        control, role, of and replicate (the trial, and the one beside which the control stands),
+        seed, round (of the network, whatever number the control's own has), density, each
+        ``val_NAME``, train_epochs and train_samples: of a control that begins anew its own
+        training, of the unpruned one the dense run too.
+    """
     rows = []
-    for name in folder.folders(CONTROLS_DIR):
+    for name, origin in _origins(folder, problems):
+        if origin.get("left_out") is not None:
+            continue
         place = f"{CONTROLS_DIR}/{name}"
-        if not folder.exists(CONTROLS_DIR, name, ORIGIN_FILE):
-            continue  # still being made
-        origin = read_records(folder, problems, CONTROLS_DIR, name, ORIGIN_FILE)
+        if origin.get("role") not in CONTROLS:
+            problems[place] = (
+                "is of an older version, in which this control cut trained weights at random and "
+                "fine-tuned them; it is not read. prune-study replicate runs today's"
+            )
+            continue
+        outcome = read_records(folder, problems, CONTROLS_DIR, name, OUTCOME_FILE)
         rounds = read_records(folder, problems, CONTROLS_DIR, name, ROUNDS_FILE)
-        if origin and rounds and rounds[-1].get("round") == origin[0].get("round"):
-            own = {key: origin[0].get(key) for key in ("role", "of", "replicate")}
-            rows.append({**rounds[-1], **own, "control": name})
-        elif origin and rounds and place not in problems:
-            problems[place] = f"ended before round {origin[0].get('round')}"
+        if not outcome or not rounds:
+            continue  # still being made, or it failed before its first round
+        if rounds[-1].get("round") == outcome[0].get("rounds_planned"):
+            own = {key: origin.get(key) for key in ("role", "of", "replicate", "round")}
+            rows.append(
+                {**rounds[-1], **_own_training(own["role"], rounds), **own, "control": name}
+            )
+        elif place not in problems:
+            problems[place] = f"ended before round {outcome[0].get('rounds_planned')}"
     figures = [metric.column for metric in metrics]
     columns = ["control", "role", "of", "replicate", "seed", "round", "density", *figures]
     frame = pd.DataFrame(rows, columns=[*columns, "train_epochs", "train_samples"])
     frame = frame.astype(dict.fromkeys(["density", *figures], "float64"))
     frame.insert(0, "study", pd.Series(study, index=frame.index, dtype="str"))
     return frame
+
+
+def read_left_out(folder: Folder, study: str, problems: dict[str, str]) -> pd.DataFrame:
+    """One row a control that could not be run: role, of, replicate, round, and left_out (why)."""
+    columns = ["role", "of", "replicate", "round", "left_out"]
+    origins = [origin for _, origin in _origins(folder, problems)]
+    rows = [origin for origin in origins if origin.get("left_out") is not None]
+    frame = pd.DataFrame(rows, columns=columns)
+    frame.insert(0, "study", pd.Series(study, index=frame.index, dtype="str"))
+    return frame
+
+
+def _origins(folder: Folder, problems: dict[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Controls by name, each with what it is."""
+    for name in folder.folders(CONTROLS_DIR):
+        for origin in read_records(folder, problems, CONTROLS_DIR, name, ORIGIN_FILE):
+            yield name, origin
+
+
+def _own_training(role: Any, rounds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the weights of a control were trained for.
+
+    Those of older versions that begin anew were charged for all that led to their mask.
+    """
+    if role == "dense" or len(rounds) == 1:
+        return {}
+    last, before = rounds[-1], rounds[-2]
+    return {each: last[each] - before[each] for each in ("train_epochs", "train_samples")}
 
 
 def replicates_among(folder: Folder, ids: Sequence[str], problems: dict[str, str]) -> pd.Series:

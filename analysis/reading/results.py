@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from analysis.reading.confirmation import read_confirmation
-from analysis.reading.controls import read_controls, read_held_out
+from analysis.reading.controls import read_controls, read_held_out, read_left_out
 from analysis.reading.files.problems import told_problems
 from analysis.reading.layers import read_layers
 from analysis.reading.metrics import CLASSIFIER, Metrics, shared_quality
@@ -105,6 +105,13 @@ class Results:
             return read_confirmation(self.folders[0], self.name, again, self.metrics, self.problems)
 
     @cached_property
+    def left_out(self) -> pd.DataFrame:
+        """One row a control that could not be run, and why: role, of, replicate, round."""
+        if self.parts:
+            return self._joined("left_out")
+        return read_left_out(self.folders[0], self.name, self.problems)
+
+    @cached_property
     def held_out(self) -> pd.DataFrame:
         """One row a network that was read on the test split: trial_id, round, ``test_NAME``."""
         if self.parts:
@@ -190,5 +197,10 @@ def name_study(frame: pd.DataFrame, study: str) -> pd.DataFrame:
         named = named.assign(trial_id=study + "/" + named["trial_id"].astype("str"))
     if "replicate_of" in named:
         named = named.assign(replicate_of=study + "/" + named["replicate_of"])
+    if "replicate" in named:  # of controls
+        pairs = named[["of", "replicate"]].astype("str")
+        named = named.assign(
+            of=study + "/" + pairs["of"], replicate=study + "/" + pairs["replicate"]
+        )
     named.insert(0, "study", pd.Series(study, index=named.index, dtype="str"))
     return named

@@ -30,14 +30,18 @@ def replicate(
 ) -> None:
     """Run a network again on new seeds, beside its controls, and compare them.
 
-    The controls of each seed: its mask on new weights (reinit), random masks of the same size in
-    each layer (shuffled), and no pruning for as many epochs (dense). The study's report shows
-    them once it is written again. Seeds that were run before are not run again.
+    The controls of each seed keep as many weights in each layer as the network does, and train
+    anew as the dense network was trained: its mask on new initial weights (reinit), masks shuffled
+    within each layer on the initial weights of its dense run (shuffled_initial) and on new ones
+    (shuffled_reinit); and its mask on new weights for as many epochs as the network took, dense
+    run included (reinit_long). One is not pruned, and trains for as many epochs (dense). The
+    study's report shows them once it is written again. What was run before is not run again; the
+    seeds are those after the seeds of the search and its sensitivity scan.
     """
     from analysis import load
     from analysis.tables import render_table, select_table
     from study.storage import Folder
-    from study.tuning.afterwards.points import find_point
+    from study.tuning.afterwards.points import find_point, new_seeds
     from study.tuning.afterwards.replicating import replicate as run_again
 
     folder = Folder(directory)
@@ -47,7 +51,7 @@ def replicate(
         if not quiet:
             click.echo(f"finished {name}", err=True)
 
-    failed = run_again(folder, point, seeds, say).failed
+    failed = run_again(folder, point, new_seeds(point.config, seeds), say).failed
     table = select_table(load(directory), "controls")
     own = table[table["network"] == f"trial {point.trial_id}, round {point.round}"]
     sys.stdout.buffer.write(render_table(own, format_))

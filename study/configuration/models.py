@@ -314,7 +314,7 @@ class ReportTable(_Table):
     controls: bool = Field(
         default=False,
         description="run the headline's networks again on new seeds, beside their controls: "
-        "reinit, shuffled masks, and unpruned at equal budget",
+        "their masks on new weights, shuffled masks, and unpruned at equal budget",
     )
     control_seeds: int = Field(default=3, ge=1, description="new seeds of each")
     controlled_networks: int = Field(

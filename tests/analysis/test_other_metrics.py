@@ -331,10 +331,11 @@ def test_controls_and_the_test_split_of_a_metric_of_which_less_is_better(tmp_pat
         plan = {"rounds": 3, "sparsity": 0.9, "retrain": "finetune", "retrain_epochs": 4.0,
                 "seed": seed}  # fmt: skip
         record = study.round("", 3, plan, 0.6 + 0.001 * seed)
-        place = ("controls", f"{name}-shuffled")
-        origin = {"of": "0000", "round": 3, "role": "shuffled", "replicate": name}
+        place = ("controls", f"{name}-shuffled_initial")
+        origin = {"of": "0000", "round": 3, "role": "shuffled_initial", "replicate": name}
         study.folder.write(json.dumps({"schema_version": 1, **origin}), *place, "origin.json")
         study.folder.write(record.to_json() + "\n", *place, "rounds.jsonl")
+        study.folder.write(json.dumps({"rounds_planned": 3}), *place, "outcome.json")
     for round_, perplexity in ((0, 31.0), (3, 50.0)):
         line = {"trial_id": "0000", "round": round_, "test_perplexity": perplexity,
                 "test_loss": 1.0, "examples": 100}  # fmt: skip
@@ -347,7 +348,7 @@ def test_controls_and_the_test_split_of_a_metric_of_which_less_is_better(tmp_pat
     value = results.rounds["val_perplexity"][3]
     assert gaps.loc[3, "gap"] == pytest.approx(50.0 - value)
     text = render_report(results, "md")
-    assert re.search(r"against shuffled .*: \S+ % better", text)
+    assert re.search(r"against shuffled\S+ .*: \S+ % better", text)
     assert "% worse on the test split" in text
     assert "is known to" not in text  # of a mean of losses the examples alone say nothing
     assert "test split: 50, dense 31 (seed 0)" in text or "none" in text

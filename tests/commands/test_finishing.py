@@ -11,6 +11,7 @@ from analysis.judging.reported import headline_networks, reported_networks
 from study.commands.finishing import finish
 from study.configuration.loading import load_config
 from study.pruning import PruningPlan, run_pipeline
+from study.records import CONTROLS
 from study.storage import Folder
 from study.tasks import evaluate, load_task
 from study.tuning.afterwards.held_out import read_test
@@ -76,9 +77,9 @@ def test_controls_are_run_where_the_study_asks_for_them(copied: Path) -> None:
     assert said == [f"running trial {trial} up to round {round_} on new seeds, with its controls"]
     assert not (copied / "test.jsonl").exists()
     assert len([path for path in (copied / "trials").iterdir() if "seed-1" in path.name]) == 1
-    assert len(list((copied / "controls").iterdir())) == 3
+    assert len(list((copied / "controls").iterdir())) == 5
     controls = load(copied).controls
-    assert sorted(controls["role"]) == ["dense", "reinit", "shuffled"]
+    assert sorted(controls["role"]) == sorted(CONTROLS)
     assert set(controls["of"]) == {trial}
     assert set(controls["round"]) == {round_}
     assert set(controls["seed"]) == {1}

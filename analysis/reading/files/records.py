@@ -7,7 +7,7 @@ from typing import Any
 
 from analysis.reading.files.lines import whole_lines
 from analysis.reading.files.problems import refuse_newer
-from study.records import ORIGIN_FILE
+from study.records import ORIGIN_FILE, OUTCOME_FILE
 from study.storage import Folder
 
 
@@ -16,7 +16,8 @@ def read_records(folder: Folder, problems: dict[str, str], *parts: str) -> list[
     if not folder.exists(*parts):
         return []
     text = folder.read(*parts)
-    lines = [text] if parts[-1] == ORIGIN_FILE else whole_lines(text).splitlines()
+    is_document = parts[-1] in (ORIGIN_FILE, OUTCOME_FILE)
+    lines = [text] if is_document else whole_lines(text).splitlines()
     records, bad = [], []
     for number, line in enumerate(lines, 1):
         try:

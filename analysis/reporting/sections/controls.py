@@ -17,9 +17,11 @@ from study.records import MetricRecord
 from study.telling import Telling, percent, points
 
 ROLES = {
-    "reinit": "the same mask on new weights, trained as long as the dense network",
-    "shuffled": "as many weights in each layer, chosen at random in every round",
-    "dense": "no pruning, as many epochs",
+    "reinit": "its mask on new initial weights",
+    "reinit_long": "its mask on new initial weights, trained longer",
+    "shuffled_initial": "masks shuffled within each layer on its initial weights",
+    "shuffled_reinit": "masks shuffled within each layer on new initial weights",
+    "dense": "no pruning",
 }
 
 

@@ -188,7 +188,7 @@ def _none(results: Results, table: pd.DataFrame, tolerance: float) -> Card:
     notes = ["no network was shown to be this good"]
     fit = known[known["enough"] & known["meets_constraints"]]
     if len(fit):
-        best = fit.loc[fit["drop_bound"].idxmin()]
+        best = fit.sort_values("drop_bound", kind="stable").iloc[0]
         tell = Telling(metric, best[f"dense_{metric.name}"])
         examples = int(best["examples"])
         notes.append(

@@ -1,4 +1,4 @@
-"""The network of a trial after one of its rounds, found in a study folder."""
+"""The network of a trial after one of its rounds, found in a study, and seeds it has not seen."""
 
 from __future__ import annotations
 
@@ -78,3 +78,25 @@ def find_point(study: Folder, trial_id: str, round_: int | None = None) -> Point
     config = load_config(tomllib.loads(study.read(STUDY_FILE).decode()))
     key, arguments = task_record(study).key, config.task_arguments()
     return Point(config, trial_id, plan, chosen, key, arguments)
+
+
+def new_seeds(config: StudyConfig, count: int) -> list[int]:
+    """The first so many seeds after all that the search and its sensitivity scan used.
+
+    Parameters
+    ----------
+    config
+        Of the study.
+    count
+        How many.
+
+    Raises
+    ------
+    UsageError
+        If ``count`` is below 1.
+    """
+    if count < 1:
+        raise UsageError(f"--seeds: {count} is not at least 1")
+    is_scanned = config.sensitivity.scan or config.space.awaits_bounds
+    first = config.study.seed + (config.sensitivity.seeds if is_scanned else 1)
+    return list(range(first, first + count))

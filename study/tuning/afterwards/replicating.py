@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from traceback import format_exc
 
 import ray
 
-from study.errors import UsageError
-from study.pruning.masking.masks import MaskedLayers
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
 from study.pruning.states.progress import Progress
 from study.pruning.training.trajectory import Trajectory
 from study.records import (
+    CONTROLS,
     CONTROLS_DIR,
     EVENTS_FILE,
     ORIGIN_FILE,
     OUTCOME_FILE,
     REPLICATE,
+    ROUNDS_FILE,
     TRIALS_DIR,
     Event,
     Origin,
     RoundRecord,
     TrialOutcome,
+    is_finite,
+    round_state_file,
     utc_now,
 )
 from study.storage import Folder
 from study.tasks.task import Task
+from study.tuning.afterwards.controls import start_of, unpruned, untrained, why_left_out
+from study.tuning.afterwards.judging import JudgingWriter
 from study.tuning.afterwards.points import Point
 from study.tuning.dense_runs.on_workers import shared_runs, task_on_worker
 from study.tuning.dense_runs.trajectories import ensure_trajectory, trajectory_name
@@ -49,13 +52,10 @@ class Replicated:
     failed: list[str] = field(default_factory=list)
 
 
-def replicate(study: Folder, point: Point, seeds: int, listener: Done) -> Replicated:
+def replicate(
+    study: Folder, point: Point, seeds: Sequence[int], listener: Done, *, controls: bool = True
+) -> Replicated:
     """Run a point on further seeds as trials of the study, each beside its controls.
-
-    The controls of a seed share its dense run: ``reinit`` keeps the mask of the last round and
-    trains it from new initial weights for as long as the dense network was trained; ``shuffled``
-    keeps in each layer and round as many weights as the plan does, at random; ``dense`` is not
-    pruned and trains for as many epochs.
 
     Parameters
     ----------
@@ -64,24 +64,29 @@ def replicate(study: Folder, point: Point, seeds: int, listener: Done) -> Replic
     point
         What to run again.
     seeds
-        How many: the ones after the plan's own. One that was run before is not run again.
+        On which seeds, see :func:`study.tuning.afterwards.points.new_seeds`. What was run before
+        is not run again, be it a replicate or one of its controls.
     listener
         Told of each trial that ended.
+    controls
+        Whether to run the controls too, see :data:`study.records.CONTROLS`.
 
     Returns
     -------
     Replicated
         The new trials by name; those that failed have their traceback in their folder.
     """
-    if seeds < 1:
-        raise UsageError(f"--seeds: {seeds} is not at least 1")
-    wanted = [point.plan.seed + number for number in range(1, seeds + 1)]
-    missing = [s for s in wanted if not _is_done(study, _name(point, s))]
+    roles = ("replicate", *(CONTROLS if controls else ()))
+    missing = [
+        seed for seed in seeds if not all(_Run(study, point, seed, r).is_done for r in roles)
+    ]
     found = Replicated()
+    if not missing:
+        return found
     with ray_session():
         needs = trial_resources(point.config)
         remote = ray.remote(num_cpus=needs["cpu"], num_gpus=needs["gpu"])(_run_seed)
-        waiting = [remote.remote(study.location, point, seed) for seed in missing]
+        waiting = [remote.remote(study.location, point, seed, controls) for seed in missing]
         while waiting:
             (done, *_), waiting = ray.wait(waiting)
             for trial_id, is_well in ray.get(done):
@@ -93,157 +98,180 @@ def replicate(study: Folder, point: Point, seeds: int, listener: Done) -> Replic
     return Replicated(sorted(found.made), sorted(found.failed))
 
 
-def _is_done(study: Folder, trial_id: str) -> bool:
-    """Whether a replicate ended well; one that failed is run again."""
-    if not study.exists(TRIALS_DIR, trial_id, OUTCOME_FILE):
-        return False
-    text = study.read(TRIALS_DIR, trial_id, OUTCOME_FILE)
-    return TrialOutcome.model_validate_json(text).status != "errored"
+@dataclass(frozen=True)
+class _Run:
+    """A replicate or control, and its place in the study."""
 
+    study: Folder
+    point: Point
+    seed: int
+    role: str
 
-def _name(point: Point, seed: int, role: str = "replicate") -> str:
-    name = f"{point.trial_id}-round-{point.round}{REPLICATE}{seed}"
-    return name if role == "replicate" else f"{name}-{role}"
-
-
-def _directory(role: str) -> str:
-    return TRIALS_DIR if role == "replicate" else CONTROLS_DIR
-
-
-def _run_seed(location: str, point: Point, seed: int) -> list[tuple[str, bool]]:
-    """On a worker: the dense run of a seed, the replicate, and the controls.
-
-    Each with whether it ended well. The first that fails is the last that is run.
-    """
-    runs = _Runs(Folder(location), point, seed)
-    pinned = dict.fromkeys(("init_seed", "data_seed", "mask_seed"))
-    plan = point.plan.model_copy(update={"seed": seed, **pinned})
-    with suppress(_FailedError):
-        runs.replicate(plan)
-        runs.control("shuffled", plan.model_copy(update={"shuffle_masks": True}))
-        runs.control("dense", unpruned(plan))
-    return runs.ended
-
-
-class _FailedError(Exception):
-    """A run failed, and its outcome says how."""
-
-
-def unpruned(plan: PruningPlan) -> PruningPlan:
-    """The control that trains as long as a plan and prunes nothing.
-
-    Where the plan's weights go back or begin anew, an unpruned network would repeat its dense
-    run; it goes on from its weights instead, with the learning rate of the dense run.
-    """
-    retrain = "finetune" if plan.retrain == "finetune" else "lr_rewind"
-    return PruningPlan.model_validate(
-        {
-            **plan.model_dump(),
-            "sparsity": 0.0,
-            "allocation": "global",
-            "threshold": None,
-            "layer_floor": 0.0,
-            "retrain": retrain,
-            "rewind_epoch": plan.rewind_epoch if retrain == "lr_rewind" else None,
+    @cached_property
+    def replicate(self) -> str:
+        """Name of the replicate that it is, or stands beside; one that went further will do."""
+        before, after = f"{self.point.trial_id}-round-", f"{REPLICATE}{self.seed}"
+        further = {
+            int(reached): name
+            for name in self.study.folders(TRIALS_DIR)
+            if name.startswith(before) and name.endswith(after)
+            if (reached := name.removeprefix(before).removesuffix(after)).isdecimal()
+            if int(reached) >= self.point.round
         }
-    )
+        well = [n for _, n in sorted(further.items()) if _ended_well(self.study, TRIALS_DIR, n)]
+        return well[0] if well else f"{before}{self.point.round}{after}"
+
+    @property
+    def name(self) -> str:
+        if self.role == "replicate":
+            return self.replicate
+        own = f"{self.point.trial_id}-round-{self.point.round}{REPLICATE}{self.seed}"
+        return f"{own}-{self.role}"
+
+    @property
+    def directory(self) -> str:
+        return TRIALS_DIR if self.role == "replicate" else CONTROLS_DIR
+
+    @property
+    def folder(self) -> Folder:
+        return self.study.child(self.directory, self.name)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it ended well, or cannot be run; one that failed is run again."""
+        if not self.folder.exists(ORIGIN_FILE):
+            return False
+        origin = Origin.model_validate_json(self.folder.read(ORIGIN_FILE))
+        return origin.left_out is not None or _ended_well(self.study, self.directory, self.name)
+
+    def begin(self, left_out: str | None = None) -> None:
+        """Write what it is, or why it is not run."""
+        origin = Origin.model_validate(
+            {
+                "of": self.point.trial_id,
+                "round": self.point.round,
+                "role": self.role,
+                "replicate": self.replicate,
+                "left_out": left_out,
+            }
+        )
+        self.folder.write(origin.model_dump_json(indent=2), ORIGIN_FILE)
+
+
+def _ended_well(study: Folder, *place: str) -> bool:
+    if not study.exists(*place, OUTCOME_FILE):
+        return False
+    outcome = TrialOutcome.model_validate_json(study.read(*place, OUTCOME_FILE))
+    return outcome.status != "errored"
+
+
+def _run_seed(location: str, point: Point, seed: int, controls: bool) -> list[tuple[str, bool]]:
+    """On a worker: the replicate of a seed, then its controls; each with whether it ended well."""
+    seeds = _Seed(Folder(location), point, seed)
+    seeds.run_replicate()
+    if controls and seeds.of("replicate").is_done:
+        seeds.run_controls()
+    return seeds.ended
 
 
 @dataclass
-class _Runs:
+class _Seed:
     study: Folder
     point: Point
     seed: int
     ended: list[tuple[str, bool]] = field(default_factory=list)
 
-    def replicate(self, plan: PruningPlan) -> None:
-        """The plan itself, and the mask of its last round on new weights."""
-        writer = self._writer("replicate")
-        records = self._run("replicate", plan, writer)
-        if writer.before_last is None or records[-1].round < self.point.round:
-            return  # it diverged, and has no last mask
-        if self._task.recipe.weights is not None or not self._task.recipe.epochs:
-            return  # how long its weights were trained nobody knows, so new ones cannot be as long
-        fields = {"retrain": "reinit", "rewind_epoch": None, "retrain_epochs": None}
-        anew = plan.model_copy(update={**fields, "optimizer_state": "fresh"})
-        control = self._writer("reinit")
-        control.take_over(records[:-1])
-        self._run("reinit", anew, control, writer.before_last)  # makes the last cut again
-
-    def control(self, role: str, plan: PruningPlan) -> None:
-        """Another plan on the same dense run."""
-        self._run(role, plan, self._writer(role))
+    def of(self, role: str) -> _Run:
+        return _Run(self.study, self.point, self.seed, role)
 
     @cached_property
     def _task(self) -> Task:
         return task_on_worker(self.point.config, self.point.task_arguments)
 
+    @cached_property
+    def _plan(self) -> PruningPlan:
+        pinned = dict.fromkeys(("init_seed", "data_seed", "mask_seed"))
+        return self.point.plan.model_copy(update={"seed": self.seed, **pinned})
+
     def _dense_run(self, plan: PruningPlan) -> Trajectory:
         rewind = [] if plan.rewind_epoch is None else [plan.rewind_epoch]
-        config = self.point.config
         name = trajectory_name(self.point.key, plan.seeds)
-        return ensure_trajectory(
-            self.study, name, self._task, plan.seeds, rewind, shared_runs(config)
-        )
+        shared = shared_runs(self.point.config)
+        return ensure_trajectory(self.study, name, self._task, plan.seeds, rewind, shared)
 
-    def _writer(self, role: str) -> _Writer:
-        name = _name(self.point, self.seed, role)
-        return _Writer(self.study, name, self.point.round, _directory(role))
+    def run_replicate(self) -> None:
+        """The plan itself, up to the round that is looked at."""
+        self._run("replicate", self._plan, self.point.round, lambda: self._dense_run(self._plan))
+
+    def run_controls(self) -> None:
+        """Whatever of the controls is missing; one that fails keeps none of the others back."""
+        network = self._network()
+        why = why_left_out(self._plan, network, self._task)
+        if network is None or why is not None:
+            for role in CONTROLS:
+                if role != "dense":
+                    self.of(role).begin(left_out=why)
+        else:
+            for role, plan in untrained(self._plan, network, self._task).items():
+                self._run(role, plan, plan.rounds, partial(self._start_of, role, plan))
+        longer = unpruned(self._plan)
+        self._run("dense", longer, self.point.round, lambda: self._dense_run(longer))
+
+    def _network(self) -> RoundRecord | None:
+        """What the replicate came to; None where it diverged."""
+        lines = self.of("replicate").folder.read(ROUNDS_FILE).decode().splitlines()
+        records = (RoundRecord.model_validate_json(line) for line in lines)
+        found = next((each for each in records if each.round == self.point.round), None)
+        return found if found is not None and is_finite(found.metrics) else None
+
+    def _start_of(self, role: str, plan: PruningPlan) -> Progress:
+        state = self.of("replicate").folder.read(round_state_file(self.point.round))
+        return start_of(role, plan, self._task, self._dense_run(plan), state)
+
+    def _writer(self, run: _Run) -> TrialWriter:
+        if run.role == "replicate":
+            return JudgingWriter(self.study, run.name, self._task, self._is_held_back)
+        return TrialWriter(self.study, run.name, float("inf"), directory=run.directory)
+
+    @property
+    def _is_held_back(self) -> bool:
+        return bool(self.point.config.confirm.held_back)
 
     def _run(
-        self, role: str, plan: PruningPlan, writer: _Writer, start: Progress | None = None
-    ) -> list[RoundRecord]:
-        started_at, last = utc_now(), self.point.round
-        folder = self.study.child(_directory(role), writer.trial_id)
-        origin = Origin(
-            of=self.point.trial_id,
-            round=last,
-            role=role,
-            replicate=_name(self.point, self.seed),
-        )
-        folder.write(origin.model_dump_json(indent=2), ORIGIN_FILE)
+        self,
+        role: str,
+        plan: PruningPlan,
+        last: int,
+        start: Callable[[], Trajectory | Progress],
+    ) -> None:
+        """Run a plan up to its round ``last``, unless that was done before."""
+        run, started_at = self.of(role), utc_now()
+        if run.is_done:
+            return
+        run.begin()
+        writer = self._writer(run)
         writer.begin(plan)
-        records: list[RoundRecord] = []
-        failed: str | None = None
+        finished, failed = 0, None
         try:
-            rounds = run_pipeline(plan, self._task, start or self._dense_run(plan), writer)
-            records += _up_to(last, rounds)
+            for record in _up_to(last, run_pipeline(plan, self._task, start(), writer)):
+                finished = record.round
         except Exception:
             failed = format_exc()
             writer.failed(failed)
         writer.end()
         outcome = TrialOutcome(
-            trial_id=writer.trial_id,
+            trial_id=run.name,
             status="completed" if failed is None else "errored",
             stop_reason=None if failed is None else "error",
             error=None if failed is None else failed.strip().splitlines()[-1],
             traceback=failed,
             rounds_planned=last,
-            rounds_finished=records[-1].round if records else 0,
+            rounds_finished=finished,
             started_at=started_at,
             finished_at=utc_now(),
         )
-        folder.write(outcome.model_dump_json(indent=2), OUTCOME_FILE)
-        self.ended.append((writer.trial_id, failed is None))
-        if failed is not None:
-            raise _FailedError
-        return records
-
-
-class _Writer(TrialWriter):
-    """Writes a trial, and remembers where it stood before the last cut."""
-
-    def __init__(self, study: Folder, trial_id: str, last_round: int, directory: str) -> None:
-        super().__init__(study, trial_id, float("inf"), directory=directory)
-        self._before_last = last_round - 1
-        self.before_last: Progress | None = None
-
-    def round_finished(
-        self, record: RoundRecord, masked: MaskedLayers, progress: Callable[[], Progress]
-    ) -> None:
-        super().round_finished(record, masked, progress)
-        if record.round == self._before_last:
-            self.before_last = progress()
+        run.folder.write(outcome.model_dump_json(indent=2), OUTCOME_FILE)
+        self.ended.append((run.name, failed is None))
 
 
 def _up_to(last: int, records: Iterator[RoundRecord]) -> Iterator[RoundRecord]:

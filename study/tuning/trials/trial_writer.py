@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from study.pruning.masking.masks import MaskedLayers
 from study.pruning.plan import PruningPlan
@@ -74,10 +74,6 @@ class TrialWriter:
             self._lines = self._folder.read(ROUNDS_FILE).decode().splitlines()[:finished]
             self._write_rounds()
         return progress
-
-    def take_over(self, records: Iterable[RoundRecord]) -> None:
-        """Begin with rounds that another trial ran, which this one goes on from."""
-        self._lines = [self._line(record) for record in records]
 
     def checkpoint(self, progress: Callable[[], Progress]) -> None:
         """Keep the state within a round, if the last time is long enough ago."""

@@ -6,23 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
-from analysis import load
 from study import run
 from study.configuration.loading import load_config
 from study.errors import UsageError
 from study.pruning import PruningPlan, run_pipeline
-from study.records import Origin, RoundRecord, TrialOutcome
+from study.records import CONTROLS, Origin, RoundRecord, TrialOutcome
 from study.storage import Folder
 from study.tasks import load_task
-from study.tuning.afterwards.points import find_point
-from study.tuning.afterwards.replicating import _run_seed, replicate, unpruned
+from study.tuning.afterwards.points import find_point, new_seeds
+from study.tuning.afterwards.replicating import _run_seed, replicate
 from tests.conftest import SMALL
 
 
 def folder_of(study: Path, name: str) -> Path:
-    is_control = name.endswith(("reinit", "shuffled", "dense"))
+    is_control = name.endswith(CONTROLS)
     return study / ("controls" if is_control else "trials") / name
 
 
@@ -41,28 +40,29 @@ def replicated(
     study = Folder(str(folder))
     trial = next(t for t in study.folders("trials") if len(rounds_of(folder, t)) > 2)
     told: list[str] = []
-    made = replicate(study, find_point(study, trial, 2), 2, told.append).made
+    made = replicate(study, find_point(study, trial, 2), [1, 2], told.append).made
     assert sorted(told) == made
     return folder, trial, made
 
 
 @pytest.mark.slow
-def test_each_seed_has_a_replicate_and_three_controls(
+def test_each_seed_has_a_replicate_and_its_controls(
     replicated: tuple[Path, str, list[str]],
 ) -> None:
     folder, trial, made = replicated
-    assert len(made) == 8
     roles = []
     for name in made:
         origin = Origin.model_validate_json((folder_of(folder, name) / "origin.json").read_text())
         outcome = TrialOutcome.model_validate_json(
             (folder_of(folder, name) / "outcome.json").read_text()
         )
-        assert (origin.of, origin.round) == (trial, 2)
-        assert (outcome.status, outcome.rounds_finished) == ("completed", 2)
-        assert [record.round for record in rounds_of(folder, name)] == [0, 1, 2]
+        assert (origin.of, origin.round, origin.left_out) == (trial, 2, None)
+        own = [0, 1, 2] if origin.role in ("replicate", "dense") else [1]
+        assert [record.round for record in rounds_of(folder, name)] == own
+        assert (outcome.status, outcome.rounds_finished) == ("completed", own[-1])
+        assert outcome.rounds_planned == own[-1]
         roles.append(origin.role)
-    assert sorted(roles) == sorted(["replicate", "reinit", "shuffled", "dense"] * 2)
+    assert sorted(roles) == sorted(["replicate", *CONTROLS] * 2)
 
 
 @pytest.mark.slow
@@ -81,38 +81,57 @@ def test_controls_differ_from_the_replicate_in_what_they_control(
     replicated: tuple[Path, str, list[str]],
 ) -> None:
     folder, _, made = replicated
-    replicate_, dense, reinit, shuffled = (rounds_of(folder, name)[-1] for name in made[:4])
-    assert reinit.mask_hash == replicate_.mask_hash
-    assert reinit.val_loss != replicate_.val_loss
-    assert shuffled.mask_hash != replicate_.mask_hash
-    kept = [layer.kept for layer in replicate_.layers]
-    assert [layer.kept for layer in shuffled.layers] == kept
-    assert dense.density == 1.0
-    assert dense.train_epochs == pytest.approx(replicate_.train_epochs)
-    assert {r.seed for r in (replicate_, dense, reinit, shuffled)} == {1}
-    one, other = (
-        load_file(str(folder_of(folder, name) / "round_02.safetensors")) for name in made[:3:2]
-    )
-    assert all((one[k] == other[k]).all() for k in one if k.startswith("mask."))
-    assert any((one[k] != other[k]).any() for k in one if k.startswith("model."))
+    network = rounds_of(folder, made[0])[-1]
+    found = {role: rounds_of(folder, f"{made[0]}-{role}")[-1] for role in CONTROLS}
+    kept = [layer.kept for layer in network.layers]
+    for role in CONTROLS[:-1]:
+        assert [layer.kept for layer in found[role].layers] == kept
+        assert (found[role].mask_hash == network.mask_hash) == role.startswith("reinit")
+    assert found["shuffled_initial"].mask_hash == found["shuffled_reinit"].mask_hash
+    assert len({record.val_loss for record in [network, *found.values()]}) == 6
+    assert found["dense"].density == 1.0
+    epochs = {role: record.train_epochs for role, record in found.items()}
+    assert epochs["dense"] == pytest.approx(network.train_epochs)
+    assert epochs["reinit_long"] == pytest.approx(network.train_epochs)
+    assert network.train_epochs > 4
+    for role in ("reinit", "shuffled_initial", "shuffled_reinit"):
+        assert epochs[role] == pytest.approx(4)  # the dense run's
+    assert {record.seed for record in found.values()} == {1}
 
 
 @pytest.mark.slow
-def test_a_seed_that_was_run_is_not_run_again(replicated: tuple[Path, str, list[str]]) -> None:
+def test_what_was_run_is_not_run_again(replicated: tuple[Path, str, list[str]]) -> None:
     folder, trial, _ = replicated
     study = Folder(str(folder))
-    more = replicate(study, find_point(study, trial, 2), 3, lambda _: None).made
-    assert len(more) == 4
-    assert all("seed-3" in name for name in more)
+    point = find_point(study, trial, 2)
+    assert replicate(study, point, [1, 2], lambda _: None).made == []
+    bare = replicate(study, point, [2, 5], lambda _: None, controls=False).made
+    assert bare == [f"{trial}-round-2-seed-5"]
+    more = replicate(study, point, [1, 5], lambda _: None).made
+    assert more == sorted(f"{bare[0]}-{role}" for role in CONTROLS)
 
 
-def test_a_control_that_fails_is_on_record_and_its_seed_is_given_up(
+def test_only_the_control_that_is_missing_is_run(
+    replicated: tuple[Path, str, list[str]], tmp_path: Path
+) -> None:
+    folder, trial, made = replicated
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    name = f"{made[0]}-reinit_long"
+    before = rounds_of(copy, name)
+    shutil.rmtree(folder_of(copy, name))
+    ended = _run_seed(str(copy), find_point(Folder(str(copy)), trial, 2), 1, True)
+    assert ended == [(name, True)]
+    assert [r.val_loss for r in rounds_of(copy, name)] == [r.val_loss for r in before]
+
+
+def test_a_control_that_fails_is_on_record_and_keeps_no_other_back(
     small_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "small"
     shutil.copytree(small_study, folder)
     study = Folder(str(folder))
-    trial = study.folders("trials")[0]
+    point = find_point(study, study.folders("trials")[0], 1)
 
     def fail_when_shuffled(plan: PruningPlan, *rest: Any) -> Iterator[RoundRecord]:
         if plan.shuffle_masks:
@@ -120,32 +139,59 @@ def test_a_control_that_fails_is_on_record_and_its_seed_is_given_up(
         return run_pipeline(plan, *rest)
 
     monkeypatch.setattr("study.tuning.afterwards.replicating.run_pipeline", fail_when_shuffled)
-    ended = _run_seed(str(folder), find_point(study, trial, 1), 7)
-    name = f"{trial}-round-1-seed-7"
-    assert ended == [(name, True), (f"{name}-reinit", True), (f"{name}-shuffled", False)]
-    place = folder_of(folder, f"{name}-shuffled")
-    outcome = TrialOutcome.model_validate_json((place / "outcome.json").read_text())
-    assert (outcome.status, outcome.error) == ("errored", "ValueError: no such luck")
-    assert "fail_when_shuffled" in (place / "error.txt").read_text()
-    assert load(folder).controls["role"].tolist() == ["reinit"]
-
-
-@pytest.mark.parametrize("way", ["finetune", "lr_rewind", "weight_rewind", "reinit"])
-def test_the_unpruned_control_trains_as_long(way: str) -> None:
-    rewind = {"rewind_epoch": 1.0} if "weight" in way else {}
-    plan = PruningPlan.model_validate(
-        {"sparsity": {"*": 0.9}, "rounds": 2, "retrain": way, **rewind}
+    ended = dict(_run_seed(str(folder), point, 7, True))
+    name = f"{point.trial_id}-round-1-seed-7"
+    failed = [f"{name}-shuffled_initial", f"{name}-shuffled_reinit"]
+    assert ended == {
+        name: True, **{f"{name}-{role}": f"{name}-{role}" not in failed for role in CONTROLS}
+    }  # fmt: skip
+    outcome = TrialOutcome.model_validate_json(
+        (folder_of(folder, failed[0]) / "outcome.json").read_text()
     )
-    task = load_task(**load_config(SMALL).task.load_arguments())
-    own, control = list(run_pipeline(plan, task)), list(run_pipeline(unpruned(plan), task))
-    assert [r.train_samples for r in own] == [r.train_samples for r in control]
-    assert control[-1].density == 1.0
+    assert (outcome.status, outcome.error) == ("errored", "ValueError: no such luck")
+    assert "fail_when_shuffled" in (folder_of(folder, failed[0]) / "error.txt").read_text()
+    monkeypatch.undo()
+    assert _run_seed(str(folder), point, 7, True) == [(each, True) for each in failed]
 
 
-def test_no_seeds_are_refused(tmp_path: Path) -> None:
-    study = Folder(str(tmp_path))
+def test_a_replicate_that_fails_has_no_controls(
+    small_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "small"
+    shutil.copytree(small_study, folder)
+    study = Folder(str(folder))
+    point = find_point(study, study.folders("trials")[0], 1)
+
+    def fail(*_: Any) -> Iterator[RoundRecord]:
+        raise ValueError("no such luck")
+
+    monkeypatch.setattr("study.tuning.afterwards.replicating.run_pipeline", fail)
+    name = f"{point.trial_id}-round-1-seed-7"
+    assert _run_seed(str(folder), point, 7, True) == [(name, False)]
+    assert not (folder / "controls").exists()
+
+
+def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no study"):
-        find_point(study, "0000")
+        find_point(Folder(str(tmp_path)), "0000")
+
+
+@pytest.mark.parametrize(
+    ("tables", "first"),
+    [
+        ({}, 11),
+        ({"sensitivity": {"seeds": 3}}, 11),  # no scan is made
+        ({"sensitivity": {"seeds": 3, "scan": True}}, 13),
+        ({"sensitivity": {"seeds": 2}, "space": {"per_layer": {"bounds": "sensitivity"}}}, 12),
+    ],
+)
+def test_new_seeds_come_after_those_of_the_search_and_its_scan(
+    tables: dict[str, Any], first: int
+) -> None:
+    config = load_config({**SMALL, "study": {"name": "small", "seed": 10}, **tables})
+    assert new_seeds(config, 3) == [first, first + 1, first + 2]
+    with pytest.raises(UsageError, match="--seeds: 0 is not at least 1"):
+        new_seeds(config, 0)
 
 
 @pytest.mark.slow
@@ -160,7 +206,14 @@ def test_new_weights_are_no_control_where_a_checkpoint_was_pruned(
         "space": {"rounds": 1, "retrain": "finetune", "retrain_epochs": 1},
     }
     folder = run(tables, storage_path=tmp_path)
-    point = find_point(Folder(folder), Folder(folder).folders("trials")[0], 1)
-    ended = _run_seed(folder, point, 7)
-    assert [name.partition("-seed-7")[2] for name, _ in ended] == ["", "-shuffled", "-dense"]
-    assert all(is_well for _, is_well in ended)
+    study = Folder(folder)
+    point = find_point(study, study.folders("trials")[0], 1)
+    ended = _run_seed(folder, point, 7, True)
+    name = f"{point.trial_id}-round-1-seed-7"
+    assert ended == [(name, True), (f"{name}-dense", True)]
+    for role in CONTROLS[:-1]:
+        origin = folder_of(Path(folder), f"{name}-{role}") / "origin.json"
+        why = Origin.model_validate_json(origin.read_text()).left_out
+        assert why is not None
+        assert why.startswith("task.weights is set")
+    assert replicate(study, point, [7], lambda _: None).made == []

@@ -1,0 +1,52 @@
+"""What a replicate writes beside a trial's files: how it does on the examples that confirm."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from study.pruning.masking.masks import MaskedLayers
+from study.pruning.states.progress import Progress
+from study.records import CONFIRMATION_FILE, TRIALS_DIR, ConfirmationRecord, RoundRecord
+from study.storage import Folder
+from study.tasks.judging.confirming import resample
+from study.tasks.task import Task
+from study.tuning.trials.trial_writer import TrialWriter
+
+
+class JudgingWriter(TrialWriter):
+    """Writes a replicate, and judges each of its rounds on the examples that confirm.
+
+    Parameters
+    ----------
+    study, trial_id
+        As of :class:`TrialWriter`; a replicate is run in one go, and keeps no checkpoints.
+    task
+        By whose metrics it is judged, on whose examples.
+    is_held_back
+        Whether the search did not see these.
+    """
+
+    def __init__(self, study: Folder, trial_id: str, task: Task, is_held_back: bool) -> None:
+        super().__init__(study, trial_id, math.inf)
+        self._place = study.child(TRIALS_DIR, trial_id)
+        self._task, self._is_held_back = task, is_held_back
+        self._judged: list[str] = []
+
+    def round_finished(
+        self, record: RoundRecord, masked: MaskedLayers, progress: Callable[[], Progress]
+    ) -> None:
+        """Keep a round: first how it was judged, then its weights and its record."""
+        found = resample(masked.model, self._task.data.confirms, self._task)
+        judged = ConfirmationRecord(
+            trial_id=self.trial_id,
+            round=record.round,
+            seed=record.seed,
+            **found.columns("confirm"),
+            examples=found.examples,
+            held_back=self._is_held_back,
+            without=found.without,
+        )
+        self._judged.append(judged.to_json())
+        self._place.write("".join(f"{line}\n" for line in self._judged), CONFIRMATION_FILE)
+        super().round_finished(record, masked, progress)
