@@ -8,20 +8,19 @@ import pandas as pd
 
 from analysis.comparing.comparison import compare, plot_comparison
 from analysis.comparing.hypervolume_comparison import compare_hypervolumes
-from analysis.fronts.choosing import smallest_within
+from analysis.fronts.confirmed import named_networks
 from analysis.fronts.search_progress import plot_hypervolume
 from analysis.reading.candidates import dense_value
 from analysis.reading.results import Results
 from analysis.reporting.page.document import Report, Section, as_table, count
 from analysis.reporting.page.drawing import figure
 from analysis.reporting.page.rendering import to_html, to_markdown
-from analysis.reporting.sections.headline import TOLERANCES
 from analysis.spending.cost import cost_summary
 from analysis.statistics.replicates import searched
 from analysis.statistics.scoring import DENSITIES
 from study.errors import NothingToReportError, UsageError
 from study.storage import Folder
-from study.telling import Telling, percent, tolerance_text
+from study.telling import Telling, percent
 
 
 def write_comparison(
@@ -136,15 +135,22 @@ def _volume(results: Results, by: str) -> Section:
 
 
 def _choices(results: Results) -> Section:
-    frame, quality = smallest_within(results, TOLERANCES), results.quality
+    frame, quality = named_networks(results), results.quality
     columns = ["study", "tolerated_drop", "compression_ratio", "theoretical_speedup", "density",
-               quality.column, quality.drop_column, "n", "trial_id", "round"]  # fmt: skip
-    shown = frame[[name for name in columns if name in frame]]
-    within = tolerance_text(quality, *TOLERANCES)
+               quality.confirm_column, quality.drop_column, "drop_bound", "n", "examples",
+               "trial_id", "round"]  # fmt: skip
+    missing = []
+    if frame["trial_id"].isna().any():
+        missing.append(
+            "A row without a trial: no network of the study was confirmed to be this good. "
+            "prune-study confirm DIR runs its best descent again on new seeds."
+        )
     return Section(
         "choices",
         "The smallest networks of each",
-        tables=[as_table(f"Smallest within {within} of dense", shown)],
+        ["Confirmed on new seeds: drop_bound is how far below dense they are at most."],
+        tables=[as_table("Smallest within each tolerance of dense", frame[columns])],
+        missing=missing,
     )
 
 

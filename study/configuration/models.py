@@ -384,6 +384,12 @@ class StudyConfig(_Table):
             confirm = confirm.model_copy(update={"held_back": held_back})
         return self.model_copy(update={"confirm": confirm})
 
+    @property
+    def search_time_s(self) -> float | None:
+        """Seconds after which no trial of the search goes on: what is left is to confirm."""
+        budget_s = self.study.time_budget_s
+        return None if budget_s is None else budget_s * (1.0 - self.confirm.share)
+
     def task_arguments(self) -> dict[str, Any]:
         """What :func:`study.tasks.load_task` takes, once the study is decided."""
         held_back = {"held_back": self.confirm.held_back} if self.confirm.held_back else {}

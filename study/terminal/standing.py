@@ -47,7 +47,7 @@ class Standing:
         self._constraints = config.search.parsed_constraints
         self._front: list[Mapping[str, Any]] = []
         self._name, self._trials = config.study.name, config.study.num_samples
-        self._time_budget_s = config.study.time_budget_s or math.inf
+        self._time_budget_s = config.search_time_s or math.inf
         self._workers = 0
         self._ended: set[str] = set()
         self._failed: set[str] = set()
@@ -112,7 +112,7 @@ class Standing:
             reached = compact(self.quality, self._best.quality)
             name = "" if self.quality.name == "accuracy" else f"{self.quality.name} "
             best = size_text(self.size, self._best.size)
-            found.append(f"within {within} of dense: {best} at {name}{reached}")
+            found.append(f"unconfirmed, within {within} of dense: {best} at {name}{reached}")
         told = (" · ".join(parts) for parts in (doing, counts, found) if parts)
         first, *others = told
         return [f"{self._name}: {first}", *others]

@@ -145,7 +145,7 @@ def _tuner(prepared: Prepared, recorder: OutcomeRecorder, study: optuna.Study) -
             scheduler=recorder.early_stopping or WaitingFirst(workers),
             num_samples=-1,  # the searcher says when it is enough: an extension is no new trial
             max_concurrent_trials=MOST_PENDING,
-            time_budget_s=config.study.time_budget_s,
+            time_budget_s=config.search_time_s,
             reuse_actors=True,
             trial_name_creator=_title,
             trial_dirname_creator=_name,
