@@ -123,9 +123,10 @@ def layers(folder: Path) -> dict[str, float]:
 
 
 def naive(folder: Path) -> dict[str, float]:
-    import moocore
     import numpy as np
     import pandas as pd
+
+    from study.volume import Axis, Volume
 
     clock = _Clock()
     rows = [
@@ -139,13 +140,18 @@ def naive(folder: Path) -> dict[str, float]:
     best = ordered["val_accuracy"].cummax()
     front = ordered[ordered["val_accuracy"] > best.shift(fill_value=-np.inf)]
     clock.lap("front")
-    points = rounds.sort_values("finished_at")[["density", "val_accuracy"]].to_numpy(float) * [
-        1,
-        -1,
-    ]
+    dense = float(rounds.loc[rounds["round"] == 0, "val_accuracy"].mean())
+    box = Volume(
+        (
+            Axis("val_accuracy", dense - min(0.1, 5 * (1 - dense)), 1.0, False),
+            Axis("density", 1.0, 0.01, True),
+        )
+    )
+    columns = ["val_accuracy", "density"]
+    points = rounds.sort_values("finished_at", kind="stable")[columns].to_numpy(float)
     volume = 0.0
     for end in range(1000, len(points) + 1, 1000):
-        volume = moocore.hypervolume(points[:end], ref=[1.0, 0.0])
+        volume = box.of(points[:end])
     clock.lap("history")
     return clock.laps | {"rounds": len(rounds), "on front": len(front), "hypervolume": volume}
 

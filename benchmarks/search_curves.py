@@ -5,30 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import moocore
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from analysis.fronts.staircase import area_history
+from study.volume import Axis, Volume
+
 Study = list[dict[str, float]]
 Studies = Mapping[str, Mapping[int, Study]]
 
-LEAST_ACCURACY, LEAST_DENSITY = 0.5, 0.01
-"""The reference point is (accuracy 0.5, density 1). Density counts on a log scale down to 0.01, as
-is usual for compression, and the volume of the whole rectangle is one."""
+VOLUME = Volume((Axis("accuracy", 0.5, 1.0, False), Axis("density", 1.0, 0.01, True)))
+"""From accuracy 0.5 and density 1. Density counts by its ratio down to 0.01, as is usual for
+compression, and the volume of the whole rectangle is one."""
 
 
 def volumes(study: Study, cost: str) -> tuple[np.ndarray, np.ndarray]:
     """Cost so far and hypervolume after each point, in the order in which they were found."""
     rows = sorted(study, key=lambda point: point[cost])
-    values = np.array([_scaled(point["accuracy"], point["density"]) for point in rows])
-    found, so_far, best = np.empty(len(rows)), np.empty((0, 2)), 0.0
-    for number, value in enumerate(values):
-        if (value < 1).all():
-            front = np.vstack([so_far, value])
-            so_far = front[moocore.is_nondominated(front)]
-            best = float(moocore.hypervolume(so_far, ref=[1.0, 1.0]))
-        found[number] = best
+    values = np.array([[point["accuracy"], point["density"]] for point in rows])
+    grown, areas = area_history(VOLUME.costs(values), np.ones(2))
+    found = np.append(0.0, areas)[np.searchsorted(grown, np.arange(len(rows)), side="right")]
     return np.array([point[cost] for point in rows]), found
 
 
@@ -113,11 +110,3 @@ def draw(studies: Studies, path: Path, task: str) -> None:
 def _at(grid: np.ndarray, costs: np.ndarray, found: np.ndarray) -> np.ndarray:
     places = np.searchsorted(costs, grid, side="right") - 1
     return np.where(places >= 0, found[np.maximum(places, 0)], 0.0)
-
-
-def _scaled(accuracy: float, density: float) -> tuple[float, float]:
-    """Both objectives as costs between 0 (ideal) and 1 (reference)."""
-    return (
-        (1.0 - accuracy) / (1.0 - LEAST_ACCURACY),
-        1.0 + np.log(max(density, LEAST_DENSITY)) / -np.log(LEAST_DENSITY),
-    )

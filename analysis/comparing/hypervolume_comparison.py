@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.fronts.hypervolumes import check_reference, hypervolume, reference_of
+from analysis.fronts.hypervolumes import costs_of
+from analysis.fronts.volumes import volume_of
 from analysis.reading.candidates import is_candidate
 from analysis.reading.objectives import Objectives
 from analysis.reading.results import Results
@@ -17,6 +18,7 @@ from analysis.statistics.differences import paired_table
 from analysis.statistics.intervals import CONFIDENCE
 from analysis.statistics.levels import checked_levels
 from analysis.statistics.scoring import groups_of, runs_of
+from study.volume import dominated
 
 
 def hypervolume_scores(
@@ -60,12 +62,11 @@ def hypervolume_scores(
     """
     need_one_task(results, "a comparison of hypervolumes", "Compare each task by itself.")
     limits = dict.fromkeys(checked_levels("budgets", budgets) if budgets is not None else [np.inf])
-    objectives = results.objectives if objectives is None else objectives
-    if reference is not None:
-        check_reference(objectives, reference)
-    corner = dict(reference_of(results, objectives) if reference is None else reference)
+    volume = volume_of(results, objectives, reference)
+    costs = costs_of(results.rounds, volume)
+    costs[~is_candidate(results)] = np.nan
     groups = groups_of(results, results.rounds, by)
-    rounds = results.rounds.assign(group=groups, _counts=is_candidate(results))
+    rounds = results.rounds.assign(group=groups, _place=np.arange(len(costs)))
     rows = []
     for (group, study, seed), run in rounds.groupby(["group", "study", "seed"], sort=True):
         run = run.sort_values("finished_at", kind="stable")
@@ -78,7 +79,7 @@ def hypervolume_scores(
                     "study": study,
                     "seed": seed,
                     "budget": budget,
-                    "hypervolume": _volume(within[within["_counts"]], objectives, corner),
+                    "hypervolume": dominated(costs[within["_place"]]),
                     "networks": int((within["round"] > 0).sum()),
                     "spent_train_epochs": float(spent[len(within) - 1]) if len(within) else 0.0,
                 }
@@ -87,12 +88,8 @@ def hypervolume_scores(
         "group", "study", "seed", "budget", "hypervolume", "networks", "spent_train_epochs",
     ]  # fmt: skip
     table = pd.DataFrame(rows, columns=columns)
-    table.attrs["reference"] = corner
+    table.attrs["reference"] = volume.reference
     return table
-
-
-def _volume(networks: pd.DataFrame, objectives: Objectives, corner: Mapping[str, float]) -> float:
-    return hypervolume(networks, objectives, corner) if len(networks) else 0.0
 
 
 def compare_hypervolumes(

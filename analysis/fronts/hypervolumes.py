@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Real
 
 import moocore
 import numpy as np
 import pandas as pd
 
 from analysis.fronts.staircase import area_history
-from analysis.reading.candidates import has_figures, is_candidate
-from analysis.reading.objectives import DEFAULT_OBJECTIVES, Objectives, costs
+from analysis.fronts.volumes import volume_of, volume_of_points
+from analysis.reading.candidates import is_candidate
+from analysis.reading.objectives import DEFAULT_OBJECTIVES, Objectives, numbers_of
 from analysis.reading.results import Results
 from analysis.spending.cost import elapsed_s
 from analysis.spending.spending import AMOUNTS, round_costs
-from study.errors import UsageError
-
-WORST = {
-    "val_accuracy": 0.0,
-    "test_accuracy": 0.0,
-    "density": 1.0,
-    "sparsity": 0.0,
-    "compression_ratio": 1.0,
-    "theoretical_speedup": 1.0,
-}
-"""References that are the same for every study; of other columns the worst value seen is taken."""
+from study.volume import FLOOR_DENSITY, Volume, dominated
 
 
 def reference_point(
@@ -33,27 +23,25 @@ def reference_point(
 ) -> dict[str, float]:
     """The corner from which hypervolume is measured, in the units of the columns.
 
-    Bounded columns have their bound (accuracy 0, density 1, compression 1), so that studies can
-    be compared. Of others it is the worst finite value in ``points``, and NaN where there is
-    none; to compare studies, give the same reference to all.
+    Sizes count from the dense network's: density and ratios from 1. Where ``points`` hold dense
+    networks (``round`` 0), accuracy counts from below their mean by five times its error, but by
+    1 to 10 points, and a loss from half above it. Without them accuracy counts from 0, and anything
+    else from the worst finite value in ``points``: to compare, give the same reference to all.
     """
-    values = costs(points, objectives)
-    reference = {}
-    for column, (name, way) in zip(values.T, objectives.items(), strict=True):
-        finite = column[np.isfinite(column)]
-        sign = -1.0 if way == "max" else 1.0
-        seen = sign * float(finite.max()) if len(finite) else np.nan
-        natural = {"max": (0.0, 1.0), "min": (1.0,)}[way]
-        reference[name] = WORST[name] if WORST.get(name) in natural else seen
-    return reference
+    return volume_of_points(points, objectives).reference
 
 
 def hypervolume(
     points: pd.DataFrame,
     objectives: Objectives = DEFAULT_OBJECTIVES,
     reference: Mapping[str, float] | None = None,
+    *,
+    floor: float = FLOOR_DENSITY,
 ) -> float:
-    """Volume that the points dominate, up to the reference.
+    """Share of the box from the reference to the ideal that the points dominate, in [0, 1].
+
+    Quality counts linearly up to its bound: accuracy up to 1, a loss down to 0. Sizes count by
+    their ratio, so that each halving of the density is worth as much as the one before.
 
     Parameters
     ----------
@@ -62,20 +50,29 @@ def hypervolume(
     objectives
         Columns and their directions.
     reference
-        A value for each objective; unset: :func:`reference_point`. State it with the figure.
+        A value for each objective; unset: :func:`analysis.reference_point`. State it with the
+        figure.
+    floor
+        Networks of which less than this share is left count as if this share were left.
 
     Raises
     ------
     UsageError
-        If the reference lacks an objective or is not finite, or a column does not exist or holds
-        no numbers.
+        If the reference lacks an objective, is not finite or leaves nothing better, a column does
+        not exist or holds no numbers, or the floor is not between 0 and 1.
+
+    References
+    ----------
+    Zitzler & Thiele 1998, "Multiobjective optimization using evolutionary algorithms".
     """
-    values = costs(points, objectives)
-    corner = _corner(points, objectives, reference)
-    usable = values[np.isfinite(values).all(axis=1) & (values < corner).all(axis=1)]
-    if not len(usable):
-        return 0.0
-    return float(moocore.hypervolume(usable, ref=corner))
+    volume = volume_of_points(points, objectives, reference, floor)
+    return dominated(costs_of(points, volume))
+
+
+def costs_of(points: pd.DataFrame, volume: Volume) -> np.ndarray:
+    """The columns of a volume, each scaled to 0 at its ideal and 1 at its reference."""
+    columns = [numbers_of(points, "objective", column) for column in volume.columns]
+    return volume.costs(np.column_stack(columns))
 
 
 def hypervolume_history(
@@ -95,8 +92,10 @@ def hypervolume_history(
     objectives
         Columns of ``results.rounds`` and their directions; unset: those of the study.
     reference
-        A value for each objective; unset: a bound of each column, or for an amount such as
-        perplexity what is worse than dense by its own value, or than half of the networks.
+        A value for each objective; unset: somewhat worse than the mean dense network. A share
+        counts from five times the dense error below dense, but from 1 to 10 points below; an
+        amount such as perplexity from half above it; sizes from those of the dense network, down
+        to the smallest that the space holds. It is the same for all studies.
 
     Returns
     -------
@@ -104,60 +103,32 @@ def hypervolume_history(
         A row for each round that made the hypervolume larger, and the last round of the study:
         study, trial_id, round, networks (pruned networks evaluated so far), train_epochs,
         train_samples and wall_s (spent so far, wall summed over trials), elapsed_s (since the
-        study began), hypervolume. ``attrs["reference"]`` has the reference.
+        study began), hypervolume (in [0, 1]). ``attrs["reference"]`` has the reference,
+        ``attrs["ideal"]`` the other corner of the box.
 
     Raises
     ------
     UsageError
         As :func:`analysis.hypervolume`.
     """
+    volume = volume_of(results, objectives, reference)
+    return history_in(results, volume)
+
+
+def history_in(results: Results, volume: Volume) -> pd.DataFrame:
+    """The same in a given volume."""
     rounds = results.rounds
-    objectives = results.objectives if objectives is None else objectives
-    values = costs(rounds, objectives)
-    values[~is_candidate(results)] = np.nan
-    if reference is None:
-        reference = reference_of(results, objectives)
-    else:
-        check_reference(objectives, reference)
-    signs = np.array([-1.0 if way == "max" else 1.0 for way in objectives.values()])
-    corner = signs * np.array([reference[name] for name in objectives])
+    costs = costs_of(rounds, volume)
+    costs[~is_candidate(results)] = np.nan
     spent = round_costs(rounds)
     parts = [
-        _history(rounds, values, spent, results.parts.get(study, results), rows, corner)
+        _history(rounds, costs, spent, results.parts.get(study, results), rows)
         for study, rows in _rows_by_study(rounds)
     ]
     columns = ["study", "trial_id", "round", "networks", *AMOUNTS, "elapsed_s", "hypervolume"]
     table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
-    table.attrs["reference"] = dict(zip(objectives, (corner * signs).tolist(), strict=True))
+    table.attrs["reference"], table.attrs["ideal"] = volume.reference, volume.ideal
     return table
-
-
-def reference_of(results: Results, objectives: Objectives) -> dict[str, float]:
-    """The corner from which the hypervolumes of studies are measured.
-
-    As :func:`reference_point`, but 0 for any share or score of which more is better, 1 for a share
-    of which less is, and for an amount, which has no bound, what is worse by the dense network's
-    own value, or what half of the pruned networks do better than if that is worse still: one
-    network that has nearly diverged would make all others look the same.
-    """
-    rounds = results.rounds[has_figures(results)]
-    reference = reference_point(rounds, objectives)
-    for metric in results.metrics:
-        if metric.column not in objectives:
-            continue
-        upwards = metric.direction == "max"
-        if metric.unit != "amount":
-            natural = 0.0 if upwards else 1.0
-            bounded = upwards or metric.unit == "share"
-            reference[metric.column] = natural if bounded else reference[metric.column]
-            continue
-        values, is_dense = rounds[metric.column], rounds["round"] == 0
-        dense, middle = values[is_dense].mean(), values[~is_dense].median()
-        corners = [dense - abs(dense) if upwards else dense + abs(dense), middle]
-        known = [float(each) for each in corners if np.isfinite(each)]
-        if known:
-            reference[metric.column] = min(known) if upwards else max(known)
-    return reference
 
 
 def _rows_by_study(rounds: pd.DataFrame) -> list[tuple[str, np.ndarray]]:
@@ -167,19 +138,17 @@ def _rows_by_study(rounds: pd.DataFrame) -> list[tuple[str, np.ndarray]]:
 
 def _history(
     rounds: pd.DataFrame,
-    values: np.ndarray,
+    costs: np.ndarray,
     spent: pd.DataFrame,
     results: Results,
     rows: np.ndarray,
-    corner: np.ndarray,
 ) -> pd.DataFrame:
     """The history of one study, whose rounds these rows are."""
     moments = rounds["finished_at"].dt.tz_convert(None).to_numpy()[rows]
     rows = rows[np.argsort(moments, kind="stable")]
-    if values.shape[1] == 2:
-        grown, volumes = area_history(values[rows], corner)
-    else:
-        grown, volumes = _volume_history(values[rows], corner)
+    corner = np.ones(costs.shape[1])
+    history = area_history if costs.shape[1] == 2 else _volume_history
+    grown, volumes = history(costs[rows], corner)
     if not len(grown) or grown[-1] != len(rows) - 1:
         grown = np.append(grown, len(rows) - 1)
         volumes = np.append(volumes, volumes[-1] if len(volumes) else 0.0)
@@ -213,32 +182,3 @@ def _volume_history(values: np.ndarray, corner: np.ndarray) -> tuple[np.ndarray,
             grown.append(int(position))
             volumes.append(float(moocore.hypervolume(front, ref=corner)))
     return np.array(grown, dtype=np.int64), np.array(volumes)
-
-
-def _corner(
-    points: pd.DataFrame, objectives: Objectives, reference: Mapping[str, float] | None
-) -> np.ndarray:
-    if reference is not None:
-        check_reference(objectives, reference)
-    given = reference_point(points, objectives) if reference is None else reference
-    signs = [-1.0 if way == "max" else 1.0 for way in objectives.values()]
-    return np.array([sign * given[name] for sign, name in zip(signs, objectives, strict=True)])
-
-
-def check_reference(objectives: Objectives, reference: Mapping[str, float]) -> None:
-    """Refuse a reference that is not a finite number for each objective.
-
-    Raises
-    ------
-    UsageError
-        It names what is missing or wrong.
-    """
-    if not isinstance(reference, Mapping):
-        raise UsageError(f"reference: {reference!r} is not a mapping of objectives to numbers")
-    missing = [name for name in objectives if name not in reference]
-    if missing:
-        raise UsageError(f"reference: no value for {', '.join(missing)}")
-    for name in objectives:
-        value = reference[name]
-        if not (isinstance(value, Real) and np.isfinite(value)):
-            raise UsageError(f"reference: {name} is {value!r}; a finite number is allowed")

@@ -7,7 +7,8 @@ from typing import Literal
 
 from matplotlib.axes import Axes
 
-from analysis.fronts.hypervolumes import hypervolume_history
+from analysis.fronts.hypervolumes import history_in
+from analysis.fronts.volumes import span_text, volume_of
 from analysis.reading.objectives import Objectives
 from analysis.reading.results import Results
 from analysis.style import MANY, axes_or_new, counted, entitle, label, legend, looks, say, tidy
@@ -23,7 +24,7 @@ def plot_hypervolume(
     reference: Mapping[str, float] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the hypervolume of all networks found so far; the title states the reference.
+    """Draw the hypervolume of all networks found so far; the title states its box.
 
     Parameters
     ----------
@@ -45,10 +46,11 @@ def plot_hypervolume(
     """
     if x not in BUDGETS:
         raise unknown_name("x", str(x), BUDGETS)
-    history = hypervolume_history(results, objectives, reference)
+    volume = volume_of(results, objectives, reference)
+    history = history_in(results, volume)
     ax = axes_or_new(ax)
     if history.empty or history["hypervolume"].max() == 0:
-        return say(ax, "no network is better than the reference")
+        return say(ax, f"no network counts\n{span_text(volume, results)}")
     tidy(ax)
     styles = looks(history["study"].unique())
     for name, line in history.groupby("study", sort=False):
@@ -64,8 +66,7 @@ def plot_hypervolume(
         "wall_s": "time, summed over trials (s)",
         "train_epochs": "epochs trained by the study",
     }
-    ax.set(xlabel=names.get(x, label(x)), ylabel="hypervolume")
-    corner = ", ".join(f"{name} {value:g}" for name, value in history.attrs["reference"].items())
-    entitle(ax, f"reference: {corner}")
+    ax.set(xlabel=names.get(x, label(x)), ylabel="hypervolume (share of the whole)")
+    entitle(ax, span_text(volume, results))
     legend(ax)
     return ax

@@ -259,7 +259,7 @@ def _optuna_study(config: StudyConfig, storage: JournalStorage) -> optuna.Study:
 
 def _extensions(prepared: Prepared) -> Extensions:
     yardstick = make_yardstick(prepared.config, "search.extend")
-    return Extensions(yardstick, prepared.config.space, prepared.layers)
+    return Extensions(yardstick, prepared.config.space, prepared.layers, prepared.task.metrics)
 
 
 def _title(trial: Any) -> str:

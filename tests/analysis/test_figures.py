@@ -161,9 +161,11 @@ def test_the_heat_map_of_the_front_has_its_layers_densities(results: analysis.Re
     assert list(table.index) == ["fc1", "fc2", "head"]
 
 
-def test_the_hypervolume_figure_states_its_reference(results: analysis.Results) -> None:
+def test_the_hypervolume_figure_states_its_reference_and_floor(results: analysis.Results) -> None:
     ax = analysis.plot_hypervolume(results, x="networks")
-    assert "val_accuracy 0, density 1" in ax.get_title(loc="left")
+    dense = results.rounds[results.rounds["round"] == 0].drop_duplicates("seed")["val_accuracy"]
+    title = ax.get_title(loc="left")
+    assert title == f"from {100 * dense.mean() - 10:.1f} % accuracy and density 1 to density 0.01"
     history = analysis.hypervolume_history(results)
     line = ax.get_lines()[0]
     assert np.asarray(line.get_ydata()).tolist() == history["hypervolume"].tolist()
@@ -261,7 +263,7 @@ def test_the_course_of_different_tasks_is_told_apart_by_study(tmp_path: Path) ->
 
 
 def test_the_hypervolume_of_a_single_network_is_seen(tmp_path: Path) -> None:
-    new_study(tmp_path).trial("a", rounds=1)
+    new_study(tmp_path).trial("a", rounds=1, accuracy=0.95)
     line = analysis.plot_hypervolume(analysis.load(tmp_path)).get_lines()[0]
     assert line.get_marker() not in ("", "None", None)
 

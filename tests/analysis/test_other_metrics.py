@@ -144,11 +144,18 @@ def test_the_hypervolume_is_the_area_that_a_count_of_cells_gives(
     if len(results.objectives) != 2:
         pytest.skip("cells are counted in two objectives")
     history = analysis.hypervolume_history(results)
-    reference = history.attrs["reference"]
+    reference, ideal = history.attrs["reference"], history.attrs["ideal"]
     counts = [_counts(row, results) for row in results.rounds.itertuples()]
-    signs = [-1.0 if way == "max" else 1.0 for way in results.objectives.values()]
-    points = results.rounds.loc[counts, list(results.objectives)].to_numpy() * signs
-    corner = np.array([reference[name] for name in results.objectives]) * signs
+    networks = results.rounds.loc[counts]
+    scaled = []
+    for name in results.objectives:
+        values, start, end = networks[name].to_numpy(), reference[name], ideal[name]
+        if name in ("density", "macs", "nonzero_parameters"):
+            assert start == pytest.approx(results.rounds[name].max())
+            assert end == pytest.approx(0.01 * start)
+            values, start, end = np.log(values), math.log(start), math.log(end)
+        scaled.append(np.maximum((values - end) / (start - end), 0.0))
+    points, corner = np.column_stack(scaled), np.ones(2)
     inside = points[(points < corner).all(axis=1)]
     xs = np.unique(np.append(inside[:, 0], corner[0]))
     area = 0.0

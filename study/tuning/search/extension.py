@@ -12,9 +12,12 @@ import moocore
 import numpy as np
 
 from search_spaces import Layer, SearchSpace
+from study.objectives import Direction
 from study.pruning.plan import PruningPlan
+from study.records import MetricRecord
 from study.tuning.early_stopping.foresight import coming_costs
 from study.tuning.early_stopping.history import History, Yardstick
+from study.volume import FLOOR_DENSITY, Volume, volume_for
 
 RECENT_TRIALS = 8
 """Trials whose gain says what a new one may bring."""
@@ -34,7 +37,8 @@ class Extensions:
 
     Both are rated by hypervolume gained for each example trained on. A new trial is expected to
     gain what the last few did. A further round is expected to cost in quality what rounds of
-    front trials did before it (the median), at the density that its plan would have.
+    front trials did before it (the median), at the density that its plan would have. The
+    hypervolume is that of :func:`study.volume.volume_for`, from the first dense run on.
 
     Parameters
     ----------
@@ -44,16 +48,29 @@ class Extensions:
         An extended plan must be one of the space's own.
     layers
         The network's prunable layers.
+    metrics
+        Of the task.
+    floor_density
+        The smallest density that the space holds.
     """
 
-    def __init__(self, yardstick: Yardstick, space: SearchSpace, layers: Sequence[Layer]) -> None:
+    def __init__(
+        self,
+        yardstick: Yardstick,
+        space: SearchSpace,
+        layers: Sequence[Layer],
+        metrics: Sequence[MetricRecord],
+        floor_density: float = FLOOR_DENSITY,
+    ) -> None:
         self._history = History(yardstick)
+        self._metrics = tuple(metrics)
+        self._floor_density = floor_density
+        self._volume: Volume | None = None  # before a dense run has ended
         self._space = space
         self._layers = list(layers)
         self._ended: dict[str, PruningPlan] = {}
         self._rates: list[float] = []
-        self._front: list[list[float]] = []
-        self._reference: Any = None  # the worst of each axis so far
+        self._front: list[list[float]] = []  # in the columns of the yardstick
 
     def trial_ended(
         self, trial_id: str, plan: PruningPlan, results: Sequence[Mapping[str, Any]]
@@ -67,19 +84,31 @@ class Extensions:
         samples = results[-1]["train_samples"] - results[0]["train_samples"]
         for result in results:
             self._history.add(trial_id, result)
+        if self._volume is None and results[0]["round"] == 0:
+            self._volume = self._volume_from(results[0])
         counting = [r for r in results if self._history.yardstick.counts(r)]
-        points = np.array([*self._front, *map(self._point, counting)])
-        gained = self._advance(points) if len(points) else 0.0
+        gained = self._advance([self._point(result) for result in counting])
         if results[0]["round"] == 0 and samples > 0:
             self._rates.append(gained / samples)
         self._ended[trial_id] = plan
 
-    def _advance(self, points: Any) -> float:
-        """Move the front on to these points, and give the hypervolume gained."""
-        worst = points.max(axis=0)
-        self._reference = worst if self._reference is None else np.maximum(self._reference, worst)
+    def _volume_from(self, dense: Mapping[str, Any]) -> Volume | None:
+        """What is gained is measured from this dense network; None if it has no figures."""
+        yardstick = self._history.yardstick
+        if not np.isfinite(self._point(dense)).all():
+            return None
+        ways: dict[str, Direction] = {yardstick.quality: "max" if yardstick.maximise else "min"}
+        ways |= dict.fromkeys(yardstick.costs, "min")
+        return volume_for(ways, self._metrics, dense, self._floor_density)
+
+    def _advance(self, points: list[list[float]]) -> float:
+        """Move the front on to these points too, and give the hypervolume gained."""
         before = self._hypervolume(self._front)
-        self._front = points[moocore.is_nondominated(points)].tolist()
+        self._front = [*self._front, *points]
+        if self._volume is not None and self._front:
+            costs = self._volume.costs(np.array(self._front))
+            kept = np.flatnonzero(moocore.is_nondominated(costs))
+            self._front = [self._front[place] for place in kept]
         return self._hypervolume(self._front) - before
 
     def take(self) -> Candidate | None:
@@ -119,7 +148,9 @@ class Extensions:
         if costs is None or samples <= 0:
             return None
         worth = self._history.yardstick.worth(last) - self._usual_loss()
-        point = [-worth, *(costs[column] for column in self._history.yardstick.costs)]
+        yardstick = self._history.yardstick
+        quality = worth if yardstick.maximise else -worth
+        point = [quality, *(costs[column] for column in yardstick.costs)]
         gained = self._hypervolume([*self._front, point]) - self._hypervolume(self._front)
         return Candidate(trial_id, longer, gained / samples)
 
@@ -140,9 +171,7 @@ class Extensions:
 
     def _point(self, result: Mapping[str, Any]) -> list[float]:
         yardstick = self._history.yardstick
-        return [-yardstick.worth(result), *yardstick.price(result)]
+        return [float(result[yardstick.quality]), *yardstick.price(result)]
 
     def _hypervolume(self, points: list[list[float]]) -> float:
-        if not points:
-            return 0.0
-        return float(moocore.hypervolume(np.array(points), ref=self._reference))
+        return self._volume.of(np.array(points)) if self._volume is not None and points else 0.0

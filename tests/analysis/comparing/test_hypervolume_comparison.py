@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,12 @@ def test_hypervolumes_of_studies_are_paired_by_seed(tmp_path: Path) -> None:
     both = _studies(tmp_path)
     row = analysis.compare_hypervolumes(both).iloc[0]
     rounds = both.rounds
+    corner = analysis.hypervolume_history(both).attrs["reference"]
     volumes = {
         name: [
-            analysis.hypervolume(rounds[(rounds["study"] == name) & (rounds["seed"] == seed)])
+            analysis.hypervolume(
+                rounds[(rounds["study"] == name) & (rounds["seed"] == seed)], reference=corner
+            )
             for seed in range(6)
         ]
         for name in ("one", "two")
@@ -53,8 +57,11 @@ def test_within_a_budget_counts_what_was_found_by_then(tmp_path: Path) -> None:
     study.trial("a", rounds=1, sparsity=0.5, retrain_epochs=4.0, accuracy=0.8)
     study.trial("b", rounds=1, sparsity=0.9, retrain_epochs=4.0, accuracy=0.8)
     budgets = [DENSE_EPOCHS - 1, DENSE_EPOCHS + 4, DENSE_EPOCHS + 8]
-    table = analysis.hypervolume_scores(analysis.load(tmp_path), budgets=budgets)
-    assert table["hypervolume"].tolist() == pytest.approx([0.0, 0.8 * 0.5, 0.8 * 0.9], abs=1e-3)
+    table = analysis.hypervolume_scores(
+        analysis.load(tmp_path), budgets=budgets, reference={"val_accuracy": 0, "density": 1}
+    )
+    first = 0.8 * math.log10(2) / 2  # density counts by its ratio, from 1 to 0.01
+    assert table["hypervolume"].tolist() == pytest.approx([0.0, first, 0.8 * 0.5], abs=1e-3)
     assert table["networks"].tolist() == [0, 1, 2]
     assert table["spent_train_epochs"].tolist() == [0.0, budgets[1], budgets[2]]
 
