@@ -1,6 +1,6 @@
 """All benchmarks, as one table of ratios and times.
 
-    python -m benchmarks                       everything, about fifteen minutes
+    python -m benchmarks                       everything, about twenty minutes
     python -m benchmarks masked_step growth    some
     python -m benchmarks --quick               fewer repeats, for a look
 
@@ -32,6 +32,7 @@ BENCHMARKS = {
     "skipped_work": "steps that leave pruned weights out, against whole ones",
     "sparse_products": "sparse matrices against dense ones with zeros",
     "trajectory_savings": "what sharing dense runs saves",
+    "early_stopping": "what stopping hopeless trials saves",
     "sensitivity_scan": "evaluating only what comes after a layer",
     "resume_time": "how long going on takes",
     "trial_overhead": "what Ray, Optuna and the records add to a trial",

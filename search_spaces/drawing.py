@@ -18,9 +18,10 @@ from optuna.distributions import (
 )
 from optuna.trial import BaseTrial
 
+from search_spaces.cuts import check_reach, cut_of, rounds_of, total_of
 from search_spaces.layers import Layer
 from search_spaces.per_layer import draw_levels, read_levels
-from search_spaces.projection import draw_projected, read_projected
+from search_spaces.projection import draw_projected, draw_shares, reach, read_projected
 from search_spaces.table import SpaceTable
 from search_spaces.values import Choose, draw
 
@@ -35,11 +36,15 @@ def draw_plan(space: SpaceTable, choose: Choose, layers: Sequence[Layer]) -> dic
     """
     if space.function is not None:
         raise ValueError(f"space.function {space.function!r} draws plans; call it instead")
-    plan = _draw_sparsity(space, choose, layers)
+    if space.cut is None:
+        plan = _draw_sparsity(space, choose, layers)
+    else:
+        plan = _draw_descent(space, choose, layers)
     plan["saliency"] = draw(choose, "saliency", space.saliency)
     plan["schedule"] = draw(choose, "schedule", space.schedule)
-    one_shot = plan["schedule"] == "one_shot"
-    plan["rounds"] = 1 if one_shot else draw(choose, "rounds", space.rounds)
+    if space.cut is None:
+        one_shot = plan["schedule"] == "one_shot"
+        plan["rounds"] = 1 if one_shot else draw(choose, "rounds", space.rounds)
     plan["retrain"] = draw(choose, "retrain", space.retrain)
     if plan["retrain"] == "weight_rewind":
         plan["rewind_epoch"] = draw(choose, "rewind_epoch", space.rewind_epoch)
@@ -88,6 +93,8 @@ def read_plan(
         point = {"density": kept / sum(layer.total for layer in layers)}
     else:
         point = {"density": 1.0 - (plan["sparsity"] or 0.0)}
+    if space.cut is not None and point["density"] > 0:
+        point["cut"] = cut_of(point["density"], plan["rounds"])
     return {**plan, "lr_rewind_epoch": plan["rewind_epoch"], **point}
 
 
@@ -112,6 +119,24 @@ def lowest(_: str, distribution: BaseDistribution) -> Any:
         return distribution.choices[0]
     assert isinstance(distribution, (IntDistribution, FloatDistribution))
     return distribution.low
+
+
+def _draw_descent(space: SpaceTable, choose: Choose, layers: Sequence[Layer]) -> dict[str, Any]:
+    """Sparsity and rounds of a space that is given by cuts."""
+    assert space.cut is not None
+    assert space.floor is not None
+    if space.form == "global":
+        allocation = draw(choose, "allocation", space.allocation)
+        cut = draw(choose, "cut", space.cut)
+        sparsity: Any = 1.0 - total_of(cut, space.floor)
+    else:
+        allocation = "per_layer"
+        groups = space.per_layer.groups(layers)
+        check_reach(space.cut, space.floor, *reach(groups))
+        cut = draw(choose, "cut", space.cut)
+        sparsity = draw_shares(choose, groups, total_of(cut, space.floor))
+    rounds = rounds_of(cut, space.floor)
+    return {"allocation": allocation, "sparsity": sparsity, "rounds": rounds}
 
 
 def _draw_sparsity(space: SpaceTable, choose: Choose, layers: Sequence[Layer]) -> dict[str, Any]:

@@ -44,10 +44,12 @@ def draw_projected(choose: Choose, groups: Sequence[Group], density: Numbers) ->
     ValueError
         If the bounds of the layers leave no room for the total.
     """
+    return draw_shares(choose, groups, draw(choose, "density", within_reach(density, groups)))
+
+
+def draw_shares(choose: Choose, groups: Sequence[Group], total: float) -> dict[str, float]:
+    """Choose the share of each group but the largest, of a total density within reach."""
     free = free_groups(groups)
-    if not free:
-        raise ValueError("space.per_layer.bounds leave no layer a choice of sparsity")
-    total = draw(choose, "density", within_reach(density, groups))
     log_shares = [0.0] + [
         math.log(choose(f"share.{group.name}", FloatDistribution(*SHARES, log=True)))
         for group in free[1:]
@@ -119,9 +121,7 @@ def within_reach(density: Numbers, groups: Sequence[Group]) -> Numbers:
     ValueError
         If none does, or one of several that were named does not.
     """
-    least = sum((1.0 - group.high) * group.total for group in groups) / _weights(groups)
-    most = sum((1.0 - group.low) * group.total for group in groups) / _weights(groups)
-    low, high = least + MARGIN * (most - least), most - MARGIN * (most - least)
+    low, high = reach(groups)
     if isinstance(density, Range) and density.step is None:
         inside = replace(density, low=max(density.low, low), high=min(density.high, high))
         if inside.low < inside.high:
@@ -132,6 +132,26 @@ def within_reach(density: Numbers, groups: Sequence[Group]) -> Numbers:
         f"space.density {options(density)}: the bounds of the layers allow a total density from "
         f"{low:.4g} to {high:.4g}"
     )
+
+
+def reach(groups: Sequence[Group]) -> tuple[float, float]:
+    """The least and most total density at which the shares of the layers are of an effect.
+
+    Raises
+    ------
+    ValueError
+        If no layer has a choice.
+    """
+    if not free_groups(groups):
+        raise ValueError("space.per_layer.bounds leave no layer a choice of sparsity")
+    least = least_density(groups)
+    most = sum((1.0 - group.low) * group.total for group in groups) / _weights(groups)
+    return least + MARGIN * (most - least), most - MARGIN * (most - least)
+
+
+def least_density(groups: Sequence[Group]) -> float:
+    """Total density where each group is as sparse as its bounds allow."""
+    return sum((1.0 - group.high) * group.total for group in groups) / _weights(groups)
 
 
 def _weights(groups: Sequence[Group]) -> int:

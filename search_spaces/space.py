@@ -8,11 +8,16 @@ from typing import Any, Self
 from optuna.distributions import BaseDistribution
 from optuna.trial import BaseTrial
 
+from search_spaces.cuts import rounds_of
 from search_spaces.drawing import asked_of, draw_plan, lowest, read_plan
 from search_spaces.layers import Layer
 from search_spaces.plan_fields import resolved, same_plan
+from search_spaces.projection import least_density, within_reach
 from search_spaces.table import SpaceTable
 from search_spaces.values import nearest, options
+
+UNKNOWN_FLOOR = 0.01
+"""Total density to go down to where a space does not say."""
 
 
 class SearchSpace(SpaceTable):
@@ -25,7 +30,7 @@ class SearchSpace(SpaceTable):
     weights do not go back, rounds under one_shot) is not drawn for it.
 
     Names of parameters: ``sparsity.<group>``, or ``density.<group>`` on a log scale; ``density``
-    and ``share.<group>``; and those of the fields.
+    and ``share.<group>``; and those of the fields, of which ``cut`` stands for rounds and density.
 
     Examples
     --------
@@ -157,7 +162,45 @@ class SearchSpace(SpaceTable):
         """Rounds of the longest plan."""
         if self.function is not None:
             raise ValueError(f"space.function {self.function!r} does not say how many rounds")
+        if self.cut is not None:
+            assert self.floor is not None
+            return rounds_of(min(options(self.cut)), self.floor)
         return 1 if self.schedule == "one_shot" else max(options(self.rounds))
+
+    def floor_density(self, layers: Sequence[Layer]) -> float:
+        """The smallest total density that the space goes down to.
+
+        Parameters
+        ----------
+        layers
+            As for :meth:`suggest`.
+
+        Returns
+        -------
+        float
+            The floor of a space by cuts, the lowest ``density``, or what is left where each layer
+            is as sparse as its bounds allow; 0.01 where the space does not say (a function, or
+            thresholds alone). At least one weight of all.
+
+        Raises
+        ------
+        ValueError
+            If the bounds wait for a scan, or do not fit the layers.
+        """
+        return max(self._least_density(layers), 1.0 / sum(layer.total for layer in layers))
+
+    def _least_density(self, layers: Sequence[Layer]) -> float:
+        if self.floor is not None:
+            return self.floor
+        if self.function is not None or (self.form == "global" and self.density is None):
+            return UNKNOWN_FLOOR
+        if self.form == "per_layer":
+            return least_density(self.per_layer.groups(layers))
+        assert self.density is not None
+        if self.form == "density_projected":
+            reached = within_reach(self.density, self.per_layer.groups(layers))
+            return float(min(options(reached)))
+        return float(min(options(self.density)))
 
     def rewind_epochs(self, epochs: float) -> list[float]:
         """Every epoch of a dense run that a plan may go back to, ascending.

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from search_spaces.cuts import check_cuts, fill_in
 from search_spaces.per_layer import PerLayer
 from search_spaces.values import (
     Integers,
@@ -64,9 +65,21 @@ class SpaceTable(BaseModel):
     schedule: Annotated[Names, names()] = Field(
         default="geometric", description="course of the sparsity over the rounds"
     )
-    rounds: Annotated[Integers, numbers(least=1, whole=True)] = Field(
+    rounds: Annotated[Integers | None, numbers(least=1, whole=True)] = Field(
         default=Range(1, 5),
         description="how many times to prune and retrain; under one_shot it is 1",
+    )
+    cut: Annotated[Numbers | None, numbers(above=0, below=1)] = Field(
+        default=None,
+        description="instead of rounds, with form density_projected (then the default) or global: "
+        "share of what remains that each round removes, for as many rounds as it takes down to "
+        "the floor",
+    )
+    floor: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="with cut: total density at or below which a plan ends; unset: 0.01",
     )
     retrain: Annotated[Names, names("finetune", "lr_rewind", "weight_rewind", "reinit")] = Field(
         default=("finetune", "lr_rewind", "weight_rewind"),
@@ -119,12 +132,15 @@ class SpaceTable(BaseModel):
     def _fill_in_what_the_form_needs(cls, values: Any) -> Any:
         if not isinstance(values, Mapping) or values.get("function") is not None:
             return values
-        filled = dict(values)
+        by_cut = values.get("cut") is not None
+        filled = fill_in(values) if by_cut else dict(values)
+        if not by_cut and filled.get("rounds", ...) is None:
+            del filled["rounds"]
         if values.get("form") == "global" and values.get("allocation") is None:
             filled["allocation"] = DEFAULT_ALLOCATION
         only_threshold = filled.get("allocation") in ("threshold", ["threshold"], ("threshold",))
         has_total = values.get("form") in ("density_projected", "global") and not only_threshold
-        if has_total and values.get("density") is None:
+        if has_total and not by_cut and values.get("density") is None:
             filled["density"] = DEFAULT_DENSITY
         return filled
 
@@ -138,6 +154,10 @@ class SpaceTable(BaseModel):
                     "out"
                 )
             return self
+        if self.cut is not None:
+            check_cuts(dict(self))
+        elif self.floor is not None:
+            raise ValueError("floor has no meaning without cut")
         meaningless = {
             "per_layer": ("density", "allocation", "threshold"),
             "density_projected": ("allocation", "threshold"),

@@ -37,6 +37,9 @@ RESUME_DIR = "resume"
 PROGRESS_FILE = "progress.safetensors"
 TRAJECTORY_FILE = "trajectory.safetensors"
 
+FIRST_TRIAL = "0000"
+"""Name of the first trial: the textbook run, unless ``search.textbook`` is off."""
+
 
 def round_state_file(round_: int) -> str:
     """Name of the file that holds the weights and masks after a round."""
@@ -266,7 +269,7 @@ class TrialOutcome(Record):
     stop_reason: str | None = None
     stop_detail: dict[str, Any] | None = Field(
         default=None,
-        description="what early stopping found: the bound that a stop rests on, and of a trial "
+        description="what early stopping found: what a stop rests on, and of a trial "
         "that ran on all the same (audited), whether it reached the front",
     )
     error: str | None = Field(default=None, description="last line of the traceback")

@@ -23,8 +23,9 @@ SMALL: dict[str, Any] = {
         "batch_size": 64,
     },
     "space": {"rounds": [1, 3], "retrain_epochs": [1, 2], "rewind_epoch": [0, 1]},
+    "search": {"textbook": False},
 }
-"""A study file that is done in seconds."""
+"""A study file that is done in seconds; all of its trials are drawn from the space."""
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from analysis.reading.candidates import is_candidate
 from analysis.reading.objectives import DEFAULT_OBJECTIVES, Objectives, numbers_of
 from analysis.reading.results import Results
 from analysis.spending.cost import elapsed_s
-from analysis.spending.spending import AMOUNTS, round_costs
+from analysis.spending.spending import AMOUNTS, round_costs, scan_train_samples
 from study.volume import FLOOR_DENSITY, Volume, dominated
 
 
@@ -157,6 +157,7 @@ def _history(
     table["networks"] = np.cumsum(rounds["round"].to_numpy()[rows] > 0)[grown]
     for name in AMOUNTS:
         table[name] = np.cumsum(spent[name].to_numpy()[rows])[grown]
+    table["train_samples"] += scan_train_samples(results)  # before the first trial
     finished = rounds["finished_at"].iloc[rows[grown]].reset_index(drop=True)
     table["elapsed_s"] = elapsed_s(results, finished)
     table["hypervolume"] = volumes

@@ -21,7 +21,7 @@ from analysis.reading.files.trial_lines import read_rounds
 from analysis.reading.metrics import Metrics, read_metrics
 from analysis.reading.names import distinct_names
 from analysis.reading.results import Results, name_study
-from analysis.reading.trials import last_rows, trials_frame
+from analysis.reading.trials import is_textbook, last_rows, trials_frame
 from study.errors import UsageError
 from study.records import (
     OUTCOME_FILE,
@@ -135,6 +135,7 @@ def _load_one(folder: Folder, cache: bool | None) -> Results:
     events = read_events(folder, problems)
     trials = trials_frame(ids, plans, outcomes, table, metrics, is_over(events))
     trials["replicate_of"] = replicates_among(folder, ids, problems)
+    trials["is_textbook"] = is_textbook(trials, config)
     reached = np.where(trials["density"].notna(), trials["rounds_finished"], -1)
     compare_with_outcomes(ids, plans, outcomes, reached, problems)
     trials.insert(0, "study", pd.Series(name, index=trials.index, dtype="str"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from analysis.reading.files.documents import Document
-from study.records import MetricRecord
+from study.records import FIRST_TRIAL, MetricRecord
 
 PLAN_COLUMNS = {
     "sparsity": "float64",
@@ -79,6 +79,12 @@ def trials_frame(
         figures[has] = rounds[name].to_numpy()[last]
         frame[name] = figures
     return frame
+
+
+def is_textbook(trials: pd.DataFrame, config: Mapping[str, Any]) -> pd.Series:
+    """Whether each trial is the textbook run: the first of a study that begins with one."""
+    begins = config.get("search", {}).get("textbook") is True  # older studies do not
+    return (trials["trial_id"] == FIRST_TRIAL) & begins
 
 
 def last_rows(rounds: pa.Table, trials: int) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.reading.results import Results
-from analysis.spending.spending import AMOUNTS, round_costs
+from analysis.spending.spending import AMOUNTS, round_costs, scan_train_samples
 from analysis.style import COLOURS, axes_or_new, counted, entitle, legend, say, tidy
 
 CUT_OFF = ("time_budget", "interrupted")
@@ -81,7 +81,9 @@ def cost_summary(results: Results) -> dict[str, float]:
         ``trials``, ``networks`` (pruned, one a finished round), ``elapsed_s`` (from the study's
         start to its last record), and, each with train_epochs, train_samples and wall_s (summed
         over trials) for ``*``: ``spent_*``, ``charged_*`` (as if every trial had trained its own
-        dense network), ``saved_by_sharing_*`` and ``saved_by_stopping_*``.
+        dense network), ``saved_by_sharing_*`` and ``saved_by_stopping_*``; and
+        ``scan_train_samples`` (:func:`~analysis.spending.spending.scan_train_samples`), which the
+        spent and the charged examples count.
     """
     costs = trial_costs(results)
     summary = {
@@ -95,6 +97,9 @@ def cost_summary(results: Results) -> dict[str, float]:
         summary[f"charged_{name}"] = charged
         summary[f"saved_by_sharing_{name}"] = charged - spent
         summary[f"saved_by_stopping_{name}"] = float(costs[f"spared_{name}"].sum())
+    summary["scan_train_samples"] = scan_train_samples(results)
+    summary["spent_train_samples"] += summary["scan_train_samples"]
+    summary["charged_train_samples"] += summary["scan_train_samples"]
     return summary
 
 

@@ -5,7 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from analysis.reading.results import Results
+
 AMOUNTS = ("train_epochs", "train_samples", "wall_s")
+
+
+def scan_train_samples(results: Results) -> float:
+    """What the sensitivity scan before the search cost, in training examples.
+
+    Its recovery training in full, the dense runs of its further seeds, and of each example that it
+    evaluated a third. 0 without a scan, and of studies that did not write it down.
+    """
+    if results.events.empty:
+        return 0.0
+    scans = results.events.loc[results.events["event"] == "sensitivity_scanned", "detail"]
+    return float(sum(detail.get("train_samples", 0) for detail in scans))
 
 
 def round_costs(rounds: pd.DataFrame) -> pd.DataFrame:

@@ -1,10 +1,13 @@
-"""How many early stops were wrong, judged by the trials that were let run on."""
+"""How likely an early stop is wrong, judged by the trials that were let run on."""
 
 from __future__ import annotations
 
 from scipy.special import betaincinv
 
 from analysis.reading.results import Results
+
+LEAST_AUDITS = 5
+"""Audited trials below which nothing is said of the chance that a stop is wrong."""
 
 
 def stopping_audit(results: Results) -> dict[str, float]:
@@ -15,8 +18,10 @@ def stopping_audit(results: Results) -> dict[str, float]:
     dict
         ``stopped`` (trials that early stopping ended), ``audited`` (trials that were to be
         stopped and ran on to their end), ``reached_front`` (of these, how many joined the front
-        after all), ``wrong_share`` (their share; NaN without audited ones), with ``low`` and
-        ``high``, the 95 % Clopper-Pearson interval.
+        after all), ``wrong_share`` (their share: the estimate of P(wrong | stopped), as audited
+        trials are a random sample of those to be stopped), and ``wrong_bound`` (the one-sided 95 %
+        Clopper-Pearson upper bound of that chance). The last two are NaN below
+        :data:`LEAST_AUDITS` audited trials: then it is not known.
 
     References
     ----------
@@ -26,13 +31,12 @@ def stopping_audit(results: Results) -> dict[str, float]:
     stopped = int(trials["stop_reason"].isin(["future_dominated", "mo_asha"]).sum())
     ended = trials[trials["audited"].fillna(False) & trials["reached_front"].notna()]
     n, wrong = len(ended), int(ended["reached_front"].sum())
-    low = float(betaincinv(wrong, n - wrong + 1, 0.025)) if wrong else 0.0
-    high = float(betaincinv(wrong + 1, n - wrong, 0.975)) if wrong < n else 1.0
+    known = n >= LEAST_AUDITS
+    bound = float(betaincinv(wrong + 1, n - wrong, 0.95)) if wrong < n else 1.0
     return {
         "stopped": stopped,
         "audited": n,
         "reached_front": wrong,
-        "wrong_share": wrong / n if n else float("nan"),
-        "low": low if n else float("nan"),
-        "high": high if n else float("nan"),
+        "wrong_share": wrong / n if known else float("nan"),
+        "wrong_bound": bound if known else float("nan"),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from study.configuration.loading import StudyConfig, to_toml
+from study.configuration.loading import to_toml
 from study.pruning.training.fingerprint import fingerprint
 from study.tasks import load_task
 from study.tuning.preparing import Prepared, refuse_changes
@@ -36,23 +36,33 @@ def describe(prepared: Prepared) -> str:
             for layer in layers
         ),
         f"# {examples:,} training and {len(prepared.task.data.validation):,} validation examples",
-        *_most_epochs(config, prepared.task.recipe.epochs),
+        *_most_epochs(prepared),
         f"# would be written to {prepared.folder.location}"
         + ("" if prepared.folder.is_empty() else ", which exists already: choose another --name"),
     ]
     return "\n".join(lines)
 
 
-def _most_epochs(config: StudyConfig, dense: int) -> list[str]:
+def _most_epochs(prepared: Prepared) -> list[str]:
     """The most that training may take, charged and shared."""
+    config, dense, textbook = prepared.config, prepared.task.recipe.epochs, prepared.textbook
     space, trials = config.space, config.study.num_samples
+    lines, first = [], 0.0
+    if textbook is not None and textbook.retrain_epochs is not None:
+        first = textbook.rounds * textbook.retrain_epochs
+        lines = [
+            f"# the first trial is the textbook run: {dense} epochs dense, up to "
+            f"{textbook.rounds} rounds of {textbook.retrain_epochs:g}"
+        ]
     if space.function is not None:
-        return [f"# {dense} epochs dense; what {space.function} adds, only it knows"]
+        return [*lines, f"# {dense} epochs dense; what {space.function} adds, only it knows"]
     longest = space.worst_case_epochs(dense)
     a_round = (longest - dense) / space.max_rounds
-    shared = dense + trials * (longest - dense)
+    drawn = trials - (textbook is not None)
+    shared = dense + first + drawn * (longest - dense)
     return [
-        f"# at most {longest:g} epochs charged to a trial: {dense} dense, "
+        *lines,
+        f"# at most {longest:g} epochs charged to a trial of the space: {dense} dense, "
         f"{space.max_rounds} rounds of up to {a_round:g}",
         f"# at most {shared:,g} epochs trained by {trials} trials, the dense run shared",
     ]

@@ -17,6 +17,9 @@ from study.tasks.training.recipe import Recipe
 MANY_NETWORKS = 100
 """Networks beyond which the best of them may owe its place to the examples that chose it."""
 
+SHORT_STUDY = 100
+"""Trials below which a tenth of the stops are too few to say how many are wrong."""
+
 
 class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -128,17 +131,24 @@ class SearchTable(_Table):
         description="tell the sampler of every round as the plan that it is the end of, where the "
         "schedule makes it one (geometric, constant)",
     )
+    textbook: bool = Field(
+        default=True,
+        description="begin with a textbook run, as the first of the trials: iterative magnitude "
+        "pruning by LAMP, a fifth of what remains a round, learning-rate rewinding for a fifth of "
+        "the dense epochs, down to the lowest density of the space",
+    )
     warm_start: tuple[
         Literal["uniform", "uniform_plus", "global", "erk", "lamp", "sensitivity"], ...
     ] = Field(
         default=("global", "lamp", "erk", "uniform", "sensitivity"),
         description="known allocations to try first, as points of the space, in at most half of "
-        "the trials; sensitivity is the one with the least summed drop of the scan, where there "
-        "is a scan",
+        "the trials, crossed with ways and lengths of retraining; sensitivity is the one with the "
+        "least summed drop of the scan, where there is a scan",
     )
     warm_start_densities: tuple[float, ...] = Field(
         default=(0.01, 0.1),
-        description="total densities that they go down to, over as many rounds as there may be",
+        description="total densities that they go down to, about a third of what remains a round; "
+        "of no effect where the space is given by cuts",
     )
     exploration: float = Field(
         default=0.2,
@@ -158,14 +168,18 @@ class SearchTable(_Table):
         "objectives, else none is the default), or when others outrank it (mo_asha)",
     )
     stopping_confidence: float = Field(
-        default=0.9, gt=0, lt=1, description="chance that the bound of future_dominated holds"
+        default=0.9,
+        gt=0,
+        lt=1,
+        description="share of the trials that are behind whose later gain the bound of "
+        "future_dominated covers; not the chance that a stop is right, which the audit tells",
     )
-    stopping_audit: float = Field(
-        default=0.1,
+    stopping_audit: float | None = Field(
+        default=None,
         ge=0,
         le=1,
         description="share of the trials that future_dominated would stop that run on all the "
-        "same, to count wrong stops",
+        "same, to count wrong stops; unset: 0.3 in studies of fewer than 100 trials, else 0.1",
     )
     extend: bool = Field(
         default=False,
@@ -394,6 +408,13 @@ class StudyConfig(_Table):
         """What :func:`study.tasks.load_task` takes, once the study is decided."""
         held_back = {"held_back": self.confirm.held_back} if self.confirm.held_back else {}
         return {**self.task.load_arguments(), **held_back}
+
+    @property
+    def stopping_audit(self) -> float:
+        """Share of the trials to be stopped that run on; short studies need more of them."""
+        if self.search.stopping_audit is not None:
+            return self.search.stopping_audit
+        return 0.3 if self.study.num_samples < SHORT_STUDY else 0.1
 
     @property
     def objective_columns(self) -> dict[str, Direction]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -14,7 +14,7 @@ from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.seeds import Seeds
 from study.pruning.selection.allocation import Request, allocate
 from study.pruning.selection.saliency import SaliencyInputs, score
-from study.pruning.training.steps import Segment, TrainState, load_model, train
+from study.pruning.training.steps import Segment, TrainState, load_model, samples_in, train
 from study.pruning.training.trajectory import build_model, dense_steps
 from study.records import MetricRecord, SensitivityRecord
 from study.tasks.data.splits import Split
@@ -26,7 +26,27 @@ from study.tasks.training.optimizers import build_optimizer
 from study.tasks.training.recipe import steps_per_epoch
 from study.telling import scale
 
+FORWARD_SHARE = 1 / 3
+"""What a forward example costs, as a share of a training example: the backward pass costs two."""
+
 DEFAULT_LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.975, 0.99)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a scan found and what it cost.
+
+    Parameters
+    ----------
+    records
+        By layer, then by level; none of a network whose figures are not finite.
+    train_samples
+        Examples of training that it is worth: those of recovery, and of each example that was
+        evaluated a third, which is the share of a forward pass in a training step.
+    """
+
+    records: tuple[SensitivityRecord, ...]
+    train_samples: int
 
 
 def scan(
@@ -42,7 +62,7 @@ def scan(
     seed: int = 0,
     quality: MetricRecord | None = None,
     suffix_only: bool = True,
-) -> list[SensitivityRecord]:
+) -> Scan:
     """Scan the layers of a network on the validation split.
 
     Every level starts from a fresh copy of the state. With masks in the state the scan is
@@ -75,8 +95,9 @@ def scan(
 
     Returns
     -------
-    list of SensitivityRecord
-        By layer, then by level; none of a network whose figures are not finite.
+    Scan
+        The records, and what they cost. An evaluation of what comes after a layer is charged as
+        one of the whole network, and so is the making of its inputs.
 
     References
     ----------
@@ -91,8 +112,9 @@ def scan(
     load_model(model, state)
     quality = quality or task.quality
     dense = evaluate(model, task.data.validation, task).value(quality)
+    examples, evaluated, trained = len(task.data.validation), 1, 0
     if not math.isfinite(dense):
-        return []
+        return Scan((), round(FORWARD_SHARE * examples))
     scores = score(
         saliency,
         SaliencyInputs(
@@ -107,6 +129,7 @@ def scan(
     for layer in masked.names:
         tail = _suffix(masked, layer) if suffix_only and can_cache else None
         inputs = None if tail is None else _inputs_of(tail[0], task)
+        evaluated += inputs is not None
         for level in levels:
             copied = build_model(task, seeds.init)
             fresh = mask_layers(copied, include, exclude)
@@ -114,8 +137,9 @@ def scan(
             cut = allocate("per_layer", Request(scores, fresh.masks, {layer: level}))
             fresh.cut(cut.masks, optimizer=None)
             if recovery_epochs:
-                _recover(task, fresh, seeds, recovery_epochs)
+                trained += _recover(task, fresh, seeds, recovery_epochs)
             found = _evaluate(task, fresh, layer, inputs)
+            evaluated += 1
             records.append(
                 SensitivityRecord(
                     layer=layer,
@@ -126,7 +150,7 @@ def scan(
                     recovery_epochs=recovery_epochs,
                 )
             )
-    return records
+    return Scan(tuple(records), trained + round(FORWARD_SHARE * evaluated * examples))
 
 
 def sparsity_thresholds(
@@ -163,11 +187,13 @@ def sparsity_thresholds(
     return highest
 
 
-def _recover(task: Task, masked: MaskedLayers, seeds: Seeds, epochs: float) -> None:
+def _recover(task: Task, masked: MaskedLayers, seeds: Seeds, epochs: float) -> int:
+    """Fine-tune; how many examples were seen."""
     last = dense_steps(task)
     steps = round(epochs * steps_per_epoch(task.recipe, len(task.data.train)))
     segment = Segment(steps, max(last - 1, 0), lr_moves=False, data_step=last)
     train(masked.model, build_optimizer(task.recipe, masked.model), task, segment, seeds.data)
+    return samples_in(task, segment)
 
 
 def _evaluate(task: Task, masked: MaskedLayers, layer: str, inputs: Split | None) -> Evaluation:

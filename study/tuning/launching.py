@@ -18,6 +18,7 @@ from ray import tune
 
 from study.configuration.loading import StudyConfig, to_toml
 from study.objectives import quality_of
+from study.pruning.plan import PruningPlan
 from study.pruning.sensitivity import sparsity_thresholds
 from study.records import (
     JOURNAL_FILE,
@@ -47,6 +48,7 @@ from study.tuning.ray.ray_session import (
 from study.tuning.ray.worker_order import WaitingFirst
 from study.tuning.search.extension import Extensions
 from study.tuning.search.searcher import PlanSearcher, close_open_trials, make_sampler
+from study.tuning.search.textbook import textbook_plan
 from study.tuning.search.warm_start import warm_start_points
 from study.tuning.tracking import TensorBoardWriter, ray_callbacks
 from study.tuning.trials.outcomes import Listener, OutcomeRecorder
@@ -97,7 +99,9 @@ def run_study(prepared: Prepared, listener: Listener) -> Finished:
                     prepared, records = _scan(prepared, recorder)
                 search = _optuna_study(config, journal)
                 _enqueue_known_allocations(prepared, search, name, records)
-                recorder.note("search_started", {"workers": worker_count(config)})
+                floor = prepared.config.space.floor_density(prepared.layers)
+                detail = {"workers": worker_count(config), "floor_density": floor}
+                recorder.note("search_started", detail)
                 try:
                     _tuner(prepared, recorder, search).fit()
                 finally:
@@ -137,6 +141,7 @@ def _tuner(prepared: Prepared, recorder: OutcomeRecorder, study: optuna.Study) -
         constraints=search.parsed_constraints,
         room=lambda: room_for_trials(workers(), resources.max_concurrent),
         extensions=_extensions(prepared) if search.extend else None,
+        first=_textbook(prepared),
     )
     return tune.Tuner(
         tune.with_resources(PipelineTrainable, trial_resources(config)),
@@ -200,12 +205,14 @@ def _scan(
     """Scan the layers; where the space waits for bounds, they are what the scan tolerates."""
     config = prepared.config
     recorder.note("scanning_layers", {})
-    records = scan_layers(prepared, trial_resources(config))
+    found = scan_layers(prepared, trial_resources(config))
+    records = list(found.records)
     quality = quality_of(prepared.task.metrics, config.objectives)
     highest = sparsity_thresholds(records, config.sensitivity.tolerated_drop, quality)
     if not records:  # the dense network diverged: trials will end with it, whatever their bounds
         highest = dict.fromkeys((layer.name for layer in prepared.layers), 0.5)
-    recorder.note("sensitivity_scanned", {"thresholds": highest})
+    detail = {"thresholds": highest, "train_samples": found.train_samples}
+    recorder.note("sensitivity_scanned", detail)
     if not config.space.awaits_bounds:
         return prepared, records
     headroom = config.sensitivity.headroom
@@ -230,6 +237,8 @@ def _enqueue_known_allocations(
     config, dense = prepared.config, stored_trajectory(prepared.folder, trajectory)
     if config.space.function is not None or dense is None:
         return
+    # Half of the trials, the textbook run among them; the rest is for the search.
+    most = (config.study.num_samples + 1) // 2 - config.search.textbook
     points = warm_start_points(
         config.space,
         prepared.layers,
@@ -238,8 +247,9 @@ def _enqueue_known_allocations(
         records,
         config.search.warm_start,
         config.search.warm_start_densities,
+        most,
     )
-    for point in points[: (config.study.num_samples + 1) // 2]:  # the rest is for the search
+    for point in points:
         study.enqueue_trial(point)
 
 
@@ -255,6 +265,13 @@ def _optuna_study(config: StudyConfig, storage: JournalStorage) -> optuna.Study:
         warnings.simplefilter("ignore", ExperimentalWarning)  # of metric names
         study.set_metric_names(list(config.objectives))
     return study
+
+
+def _textbook(prepared: Prepared) -> PruningPlan | None:
+    config = prepared.config
+    if not config.search.textbook:
+        return None
+    return textbook_plan(config.space, prepared.layers, prepared.task, config.study.seed)
 
 
 def _extensions(prepared: Prepared) -> Extensions:

@@ -33,6 +33,7 @@ from study.tasks.training.recipe import COURSES
 from study.tuning.early_stopping.history import make_yardstick
 from study.tuning.identity.keys import task_key
 from study.tuning.search.searcher import draw_plan
+from study.tuning.search.textbook import textbook_plan
 from study.tuning.tracking import check_tracking
 
 KINDS = {
@@ -58,6 +59,11 @@ class Prepared:
     layers: tuple[Layer, ...]
     key: str
     plans: tuple[PruningPlan, ...]
+
+    @property
+    def textbook(self) -> PruningPlan | None:
+        """The textbook run that the study begins with; None where it is switched off."""
+        return self.plans[-1] if self.config.search.textbook else None
 
     @property
     def task_arguments(self) -> dict[str, Any]:
@@ -106,7 +112,10 @@ def prepare(config: StudyConfig, *, is_new: bool = True) -> Prepared:
             step_of_epoch(task, epoch)
     layers = prunable_layers(task, config.space.include, config.space.exclude)
     plans = _rehearsed(config, _example(config, layers))
-    run_pipeline(plans[0], task)
+    if config.search.textbook:
+        plans = (*plans, _textbook(config, layers, task))
+    for plan in plans:
+        run_pipeline(plan, task)
     rehearse_plans(task, plans)
     return Prepared(config, folder, task, layers, task_key(config.task_arguments(), task), plans)
 
@@ -159,6 +168,18 @@ def _example(config: StudyConfig, layers: Sequence[Layer]) -> PruningPlan:
         if space.awaits_bounds:
             space = space.with_bounds(dict.fromkeys((layer.name for layer in layers), 0.5))
         return PruningPlan(**space.example(layers), seed=config.study.seed)
+    except ValueError as error:
+        raise UsageError(f"space: {error}") from error
+
+
+def _textbook(config: StudyConfig, layers: Sequence[Layer], task: Task) -> PruningPlan:
+    """The textbook run; where the space waits for a scan, down to the most that one can allow."""
+    space = config.space
+    if space.function is None and space.awaits_bounds:
+        most = 1.0 - (1.0 - max(config.sensitivity.levels)) / config.sensitivity.headroom
+        space = space.with_bounds(dict.fromkeys((layer.name for layer in layers), most))
+    try:
+        return textbook_plan(space, layers, task, config.study.seed)
     except ValueError as error:
         raise UsageError(f"space: {error}") from error
 

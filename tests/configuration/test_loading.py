@@ -118,3 +118,18 @@ def test_a_misspelt_table_is_told_of_alone() -> None:
 def test_a_missing_table_is_named_without_all_the_others() -> None:
     with pytest.raises(UsageError, match=r"^task: is missing\.$"):
         load_config({"study": {"name": "x"}})
+
+
+@pytest.mark.parametrize(
+    ("search", "trials", "share"),
+    [
+        ({}, 99, 0.3),
+        ({}, 100, 0.1),
+        ({"stopping_audit": 0.2}, 24, 0.2),
+        ({"stopping_audit": 0.0}, 500, 0.0),
+    ],
+)
+def test_short_studies_audit_more_of_their_stops(
+    search: dict[str, Any], trials: int, share: float
+) -> None:
+    assert load_config(with_(search=search, study={"num_samples": trials})).stopping_audit == share

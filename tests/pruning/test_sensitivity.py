@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -51,7 +52,7 @@ def by_hand(task: Task, state: TrainState, layer: str, level: float) -> float:
 def test_each_level_of_each_layer_is_what_pruning_it_alone_gives(make: type[Task]) -> None:
     task = make()
     state = dense_state(task)
-    for record in scan(task, state, SEEDS, levels=LEVELS):
+    for record in scan(task, state, SEEDS, levels=LEVELS).records:
         expected = by_hand(task, state, record.layer, record.sparsity)
         assert record.val_accuracy == pytest.approx(expected)
         if record.sparsity == 0:
@@ -61,8 +62,8 @@ def test_each_level_of_each_layer_is_what_pruning_it_alone_gives(make: type[Task
 def test_evaluating_the_suffix_alone_gives_the_same_to_the_last_bit() -> None:
     task = chain_task()
     state = dense_state(task)
-    quick = scan(task, state, SEEDS, levels=LEVELS)
-    plain = scan(task, state, SEEDS, levels=LEVELS, suffix_only=False)
+    quick = scan(task, state, SEEDS, levels=LEVELS).records
+    plain = scan(task, state, SEEDS, levels=LEVELS, suffix_only=False).records
     assert quick == plain
     assert [record.layer for record in quick[::3]] == ["0", "4", "8"]
 
@@ -78,11 +79,43 @@ def test_the_state_that_is_scanned_is_left_as_it_was() -> None:
 def test_a_short_recovery_starts_anew_at_each_level_and_helps() -> None:
     task = tiny_task()
     state = dense_state(task)
-    together = scan(task, state, SEEDS, levels=(0.5, 0.9), recovery_epochs=1)
-    alone = scan(task, state, SEEDS, levels=(0.9,), recovery_epochs=1)
-    assert [r for r in together if r.sparsity == 0.9] == alone
-    plain = scan(task, state, SEEDS, levels=(0.9,))
+    together = scan(task, state, SEEDS, levels=(0.5, 0.9), recovery_epochs=1).records
+    alone = scan(task, state, SEEDS, levels=(0.9,), recovery_epochs=1).records
+    assert tuple(r for r in together if r.sparsity == 0.9) == alone
+    plain = scan(task, state, SEEDS, levels=(0.9,)).records
     assert sum(r.val_loss for r in alone) < sum(r.val_loss for r in plain)
+
+
+def counted(task: Task) -> tuple[Task, list[int]]:
+    """The task, with the size of every batch that goes through its model noted."""
+    seen: list[int] = []
+
+    def forward(model: nn.Module, inputs: Tensor) -> Tensor:
+        seen.append(len(inputs))
+        outputs: Tensor = model(inputs)
+        return outputs
+
+    return replace(task, own_forward=forward), seen
+
+
+def test_every_example_that_is_evaluated_is_charged_as_a_third_of_one_of_training() -> None:
+    task, seen = counted(tiny_task())
+    state = dense_state(task)
+    seen.clear()
+    assert scan(task, state, SEEDS, levels=LEVELS).train_samples == round(sum(seen) / 3)
+    assert sum(seen) == 30 * (1 + 2 * len(LEVELS))
+    seen.clear()
+    found = scan(task, state, SEEDS, levels=(0.5,), recovery_epochs=1.5)
+    evaluated = 30 * (1 + 2)
+    assert found.train_samples == (sum(seen) - evaluated) + round(evaluated / 3)
+
+
+def test_a_network_that_diverged_is_charged_for_the_look_at_it() -> None:
+    task = tiny_task()
+    state = dense_state(task)
+    broken = TrainState({k: v * torch.nan for k, v in state.model.items()}, {})
+    found = scan(task, broken, SEEDS, levels=LEVELS)
+    assert (found.records, found.train_samples) == ((), 10)
 
 
 def test_a_scan_can_start_from_masks() -> None:
@@ -94,7 +127,7 @@ def test_a_scan_can_start_from_masks() -> None:
     masked.cut(half, optimizer=None)
     state = TrainState({k: v.clone() for k, v in model.state_dict().items()}, {})
     base = evaluate(model, task.data.validation, task)
-    for record in scan(task, state, SEEDS, levels=(0.0, 0.5)):
+    for record in scan(task, state, SEEDS, levels=(0.0, 0.5)).records:
         if record.layer == "fc" or record.sparsity == 0:
             assert record.accuracy_drop == 0  # fc is past that level already
         assert record.val_accuracy + record.accuracy_drop == pytest.approx(base.metrics["accuracy"])

@@ -38,9 +38,17 @@ _OTHER_AXES: dict[str, Any] = {
     "optimizer_state": ["fresh", "keep"],
     "layer_floor": [0.0, 0.001],
 }
+BY_CUTS: dict[str, Any] = {"rounds": None, "schedule": "geometric", "cut": [0.2, 0.5]}
 FORMS: dict[str, SearchSpace] = {
     name: SearchSpace.model_validate({**_OTHER_AXES, **form})
     for name, form in {
+        "projected, by cuts": {**BY_CUTS, "floor": 0.02},
+        "projected, by one cut, grouped": {
+            **BY_CUTS,
+            "cut": 0.3,
+            "per_layer": {"group_by": "block", "bounds": [0, 0.999]},
+        },
+        "global, by three cuts": {**BY_CUTS, "form": "global", "cut": [0.2, 0.36, 0.5]},
         "per layer": {},
         "per block": {"per_layer": {"group_by": "block"}},
         "per kind, log density": {"per_layer": {"group_by": "kind", "scale": "log_density"}},

@@ -26,6 +26,20 @@ from search_spaces import Range, SearchSpace
         ({"rewind_epoch": {"low": 1, "high": 4, "log": True}}, "rewind_epoch needs a step"),
         ({"retrain": "reinit", "optimizer_state": "keep"}, "no meaning with retrain reinit"),
         ({"rounds": 0}, "must be at least 1"),
+        ({"cut": 0.2, "rounds": 3}, "cut and rounds: take one of them out"),
+        ({"floor": 0.01}, "floor has no meaning without cut"),
+        ({"cut": 0.2, "form": "per_layer"}, "forms with cut are density_projected and global"),
+        ({"cut": 0.2, "schedule": "cubic"}, "'cubic' has no meaning with cut.*geometric"),
+        ({"cut": 0.2, "form": "global", "density": 0.1}, "density has no meaning with cut"),
+        ({"cut": 0.2, "density": 0.1}, "density has no meaning with cut"),
+        (
+            {"cut": 0.2, "form": "global", "allocation": "threshold", "threshold": 1.0},
+            "threshold has no meaning with cut",
+        ),
+        ({"cut": 0.2, "per_layer": {"bounds": "sensitivity"}}, "'sensitivity' has no meaning"),
+        ({"cut": [0.0, 0.5]}, "above 0"),
+        ({"cut": 1.0}, "below 1"),
+        ({"cut": 0.2, "floor": 1.0}, "less than 1"),
     ],
 )
 def test_fields_that_do_not_agree_are_refused(table: dict[str, Any], message: str) -> None:
@@ -48,3 +62,16 @@ def test_every_field_says_in_one_sentence_what_it_is() -> None:
     for field in SearchSpace.model_fields.values():
         assert field.description
         assert ". " not in field.description
+
+
+def test_a_space_by_cuts_is_filled_in_and_reads_itself_back() -> None:
+    space = SearchSpace.model_validate({"cut": [0.2, 0.5]})
+    assert (space.form, space.floor, space.rounds) == ("density_projected", 0.01, None)
+    assert (space.density, space.schedule) == (None, "geometric")
+    assert space.per_layer.bounds == (0.0, 0.999)
+    again = SearchSpace.model_validate(space.model_dump(mode="json", exclude_none=True))
+    assert again == space
+    whole = SearchSpace.model_validate({"cut": 0.2, "form": "global"})
+    assert whole.density is None
+    assert whole.allocation == ("global", "uniform", "uniform_plus", "erk", "lamp")
+    assert SearchSpace.model_validate({"rounds": None}).rounds == Range(1, 5)

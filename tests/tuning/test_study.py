@@ -13,6 +13,7 @@ from optuna.storages.journal import JournalFileBackend
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+import analysis
 import study
 from study.configuration.loading import load_config
 from study.pruning import PruningPlan, run_pipeline
@@ -126,6 +127,53 @@ def test_optuna_is_told_of_every_round_that_is_a_plan_of_its_own(small_study: Pa
     }
     assert told == expected
     assert told
+
+
+@pytest.mark.parametrize("num_samples", [1, 3])
+def test_the_first_trial_of_a_study_is_the_textbook_run(
+    ray_cluster: None, tmp_path: Path, num_samples: int
+) -> None:
+    tables = {key: table for key, table in SMALL.items() if key != "search"}
+    space = {**SMALL["space"], "per_layer": {"bounds": [0.0, 0.6]}}
+    folder = Path(
+        study.run({**tables, "space": space}, storage_path=tmp_path, num_samples=num_samples)
+    )
+    trials = trials_of(folder)
+    assert [trial.name for trial in trials] == [f"{number:04d}" for number in range(num_samples)]
+    plan, records = plan_of(trials[0]), rounds_of(trials[0])
+    assert (plan.allocation, plan.retrain, plan.retrain_epochs) == ("lamp", "lr_rewind", 0.8)
+    densities = [1.0, 0.8, 0.64, 0.512, 0.4096, 0.32768]
+    assert [record.density for record in records] == pytest.approx(densities, abs=1e-3)
+    for trial in trials[1:]:
+        assert plan_of(trial).allocation == "per_layer"
+    assert len(asked_for(folder)) == num_samples - 1
+    results = analysis.load(folder)
+    assert results.trials["is_textbook"].tolist() == [True, False, False][:num_samples]
+    began = results.events[results.events["event"] == "search_started"]
+    assert began["detail"].iloc[0]["floor_density"] == pytest.approx(0.4)
+
+
+def test_the_textbook_run_goes_before_a_function_of_ones_own(
+    ray_cluster: None, tmp_path: Path
+) -> None:
+    folder = Path(
+        study.run(
+            {
+                **SMALL,
+                "study": {"name": "own", "num_samples": 2},
+                "space": {"function": "tests.tuning.test_study:halves"},
+                "search": {"extend": True, "constraints": ["accuracy >= 0.1"]},
+            },
+            storage_path=tmp_path,
+        )
+    )
+    first, second = trials_of(folder)
+    assert plan_of(first).rounds == 21
+    assert plan_of(second) == PruningPlan(sparsity=0.5, rounds=2, retrain_epochs=0.1)
+
+
+def halves(trial: optuna.Trial, layers: Any) -> dict[str, Any]:
+    return {"sparsity": 0.5, "rounds": 2, "retrain_epochs": 0.1}
 
 
 def broken(inputs: SaliencyInputs) -> dict[str, Tensor]:

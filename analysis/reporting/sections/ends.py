@@ -9,7 +9,7 @@ from analysis.reading.results import Results
 from analysis.reporting.page.document import Section, as_table, count
 from analysis.reporting.page.drawing import figure
 from analysis.spending.cost import cost_data, cost_summary, plot_cost
-from analysis.spending.stopping import stopping_audit
+from analysis.spending.stopping import LEAST_AUDITS, stopping_audit
 from analysis.statistics.replicates import searched
 from study.telling import percent
 
@@ -71,10 +71,16 @@ def _audit(results: Results) -> list[str]:
     audit = stopping_audit(results)
     if not audit["stopped"] and not audit["audited"]:
         return []
-    if not audit["audited"]:
-        return ["None of the trials to be stopped was let run on, so wrong stops were not counted."]
+    begin = f"Early stopping ended {count(int(audit['stopped']), 'trial')}. "
+    ran_on = f"{count(int(audit['audited']), 'audit')}"
+    if audit["audited"] < LEAST_AUDITS:
+        return [
+            f"{begin}How likely a stop is wrong is not known: {ran_on} (of trials to be stopped "
+            f"that ran on all the same), and {LEAST_AUDITS} are needed."
+        ]
     return [
-        f"{audit['audited']:.0f} of the trials to be stopped ran on all the same, and "
-        f"{audit['reached_front']:.0f} of these reached the front: {percent(audit['wrong_share'])} "
-        f"of stops are wrong (95 % interval {percent(audit['low'])} to {percent(audit['high'])})."
+        f"{begin}Of those to be stopped {audit['audited']:.0f} ran on all the same, and "
+        f"{audit['reached_front']:.0f} of these reached the front: the chance that a stop is wrong "
+        f"is estimated at {percent(audit['wrong_share'])}, and is at most "
+        f"{percent(audit['wrong_bound'])} (95 % upper bound, Clopper-Pearson)."
     ]

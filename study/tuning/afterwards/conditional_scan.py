@@ -57,7 +57,7 @@ def scan_round(study: Folder, trial_id: str, round_: int | None = None) -> list[
     return found
 
 
-def _scan(config: StudyConfig, plan: PruningPlan, state: bytes) -> list[SensitivityRecord]:
+def _scan(config: StudyConfig, plan: PruningPlan, state: bytes) -> tuple[SensitivityRecord, ...]:
     task = load_task(**config.task_arguments())
     masked = mask_layers(
         build_model(task, plan.seeds.init), plan.include or None, plan.exclude or None
@@ -73,4 +73,4 @@ def _scan(config: StudyConfig, plan: PruningPlan, state: bytes) -> list[Sensitiv
         exclude=plan.exclude or None,
         seed=plan.seed,
         quality=quality_of(task.metrics, config.objectives),
-    )
+    ).records

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +15,8 @@ from study.configuration.loading import StudyConfig
 from study.objectives import quality_of
 from study.pruning.plan import PruningPlan
 from study.pruning.seeds import Seeds
-from study.pruning.sensitivity import scan
+from study.pruning.sensitivity import Scan, scan
+from study.pruning.training.steps import Segment, samples_in
 from study.pruning.training.trajectory import dense_steps
 from study.records import SENSITIVITY_FILE, SensitivityRecord
 from study.storage import Folder
@@ -46,21 +48,25 @@ def train_dense_run(prepared: Prepared, needs: dict[str, float]) -> tuple[str, f
     return found
 
 
-def scan_layers(prepared: Prepared, needs: dict[str, float]) -> list[SensitivityRecord]:
+def scan_layers(prepared: Prepared, needs: dict[str, float]) -> Scan:
     """Scan the layers of one dense network for each seed, and keep what was found.
 
-    The first is the network that all trials start from.
+    The first is the network that all trials start from. The dense runs of the others are for the
+    scan alone, and charged to it.
     """
     config = prepared.config
     key, arguments = prepared.key, prepared.task_arguments
 
-    def work(location: str) -> list[SensitivityRecord]:
-        task, records = task_on_worker(config, arguments), []
+    def work(location: str) -> Scan:
+        task = task_on_worker(config, arguments)
+        records: list[SensitivityRecord] = []
+        spent = 0
+        whole = Segment(dense_steps(task), lr_step=0, lr_moves=True, data_step=0)
         for seed in range(config.study.seed, config.study.seed + config.sensitivity.seeds):
             seeds = seeds_of(seed)
             name = trajectory_name(key, seeds)
             dense = ensure_trajectory(Folder(location), name, task, seeds, [], shared_runs(config))
-            records += scan(
+            found = scan(
                 task,
                 dense.states[dense_steps(task)],
                 seeds,
@@ -71,12 +77,16 @@ def scan_layers(prepared: Prepared, needs: dict[str, float]) -> list[Sensitivity
                 seed=seed,
                 quality=quality_of(task.metrics, config.objectives),
             )
-        return records
+            records += found.records
+            spent += found.train_samples
+            if seed != config.study.seed:
+                spent += samples_in(task, whole)
+        return Scan(tuple(records), spent)
 
-    records: list[SensitivityRecord] = _on_a_worker(work, needs, prepared.folder.location)
-    if records:
-        prepared.folder.write(to_parquet(records), SENSITIVITY_FILE)
-    return records
+    found: Scan = _on_a_worker(work, needs, prepared.folder.location)
+    if found.records:
+        prepared.folder.write(to_parquet(found.records), SENSITIVITY_FILE)
+    return found
 
 
 def shared_runs(config: StudyConfig) -> SharedRuns | None:
@@ -106,7 +116,7 @@ def task_on_worker(config: StudyConfig, arguments: dict[str, Any]) -> Task:
     return load_task(**arguments)
 
 
-def to_parquet(records: list[SensitivityRecord]) -> bytes:
+def to_parquet(records: Sequence[SensitivityRecord]) -> bytes:
     """A scan as a table; columns that no record fills are left out."""
     rows = [record.model_dump(exclude_none=True) for record in records]
     buffer = io.BytesIO()

@@ -39,15 +39,17 @@ class FutureDominated:
     """Says when no coming round of a trial can still join the front.
 
     A round is compared with the best of all other trials that cost no more (at equal density or
-    less): it is so much behind. Among ended trials that were behind at the same round (or the
-    nearest earlier one), the ``confidence`` quantile of what they made good later bounds what
-    this one will, in the manner of split conformal prediction: with n of them, it is their
-    ceil((n + 1) confidence)-th smallest gain, and without enough of them there is no bound and
-    no stop. The plan says what each coming round costs. Where the others' best there, less what
-    is behind now, plus the bound stays below the others' best in every coming round, the trial
-    is future-dominated.
+    less): it is so much behind, its shortfall. Among ended trials that were behind at the same
+    round (or the nearest earlier one), the ``confidence`` quantile of what they made good later
+    bounds what this one will, in the manner of split conformal prediction: with n of them, it is
+    their ceil((n + 1) confidence)-th smallest gain, and without enough of them there is no bound
+    and no stop. A trial is future-dominated where the bound is below its shortfall, and others have
+    been at the cost of each of its coming rounds, which the plan says: what it could show nobody
+    has seen, it is let show.
 
-    Of the trials that would be stopped a sample is let run on; with them, wrong stops are
+    The confidence is that of the bound, over all trials that are behind, and not the chance that a
+    stop is right: those that are stopped are no random ones of them. That chance only an audit
+    tells: of the trials that would be stopped a sample is let run on; with them, wrong stops are
     counted, and the gains of what is usually stopped stay known.
 
     Parameters
@@ -57,7 +59,8 @@ class FutureDominated:
     layers
         The network's prunable layers.
     confidence
-        Chance, over trials that are behind, that a bound holds.
+        Share of the gains of trials that are behind, one yet unknown among them, that a bound
+        covers.
     audit_share
         Share of the trials to be stopped that run on.
     seed
@@ -93,9 +96,9 @@ class FutureDominated:
         Returns
         -------
         dict or None
-            ``shortfall`` now, the ``gain_bound``, its ``confidence`` and how many trials it was
-            ``observed`` on, and ``coming``: round, costs, bound and the others' best of each.
-            ``audited`` is true where the trial is to run on all the same.
+            ``shortfall`` now, the ``gain_bound`` below it, its ``confidence`` and how many trials
+            it was ``observed`` on, and ``coming``: round and costs of each, which others have
+            reached. ``audited`` is true where the trial is to run on all the same.
         """
         self.history.add(trial_id, result)
         if trial_id in self._audited or not 0 < result["round"] < plan.rounds:
@@ -169,11 +172,10 @@ class FutureDominated:
             )
             if costs is None:
                 return None
-            price = [costs[column] for column in self.history.yardstick.costs]
-            best = self.history.best(price, without=trial_id)
-            if best == -math.inf:
+            price = {column: costs[column] for column in self.history.yardstick.costs}
+            if self.history.best(list(price.values()), without=trial_id) == -math.inf:
                 return None  # nobody was there yet
-            coming.append(self._coming(round_, price, best, best - shortfall + bound))
+            coming.append({"round": round_, **price})
         return {
             "round": result["round"],
             "shortfall": _finite(shortfall),
@@ -181,16 +183,6 @@ class FutureDominated:
             "confidence": self._confidence,
             "observed": observed,
             "coming": coming,
-        }
-
-    def _coming(self, round_: int, price: list[float], best: float, bound: float) -> dict[str, Any]:
-        yardstick = self.history.yardstick
-        sign = 1.0 if yardstick.maximise else -1.0
-        return {
-            "round": round_,
-            **dict(zip(yardstick.costs, price, strict=True)),
-            f"{yardstick.quality}_bound": _finite(sign * bound),
-            f"{yardstick.quality}_front": sign * best,
         }
 
     def _is_sampled(self, trial_id: str) -> bool:

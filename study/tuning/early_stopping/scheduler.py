@@ -93,7 +93,7 @@ def make_scheduler(
         make_yardstick(config, "search.early_stopping: future_dominated"),
         layers,
         confidence=search.stopping_confidence,
-        audit_share=search.stopping_audit,
+        audit_share=config.stopping_audit,
         seed=config.study.seed,
     )
     return RoundScheduler(workers, "future_dominated", rule)

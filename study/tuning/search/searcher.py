@@ -19,6 +19,7 @@ from search_spaces import Layer, SearchSpace
 from study.objectives import Constraint
 from study.plugins import import_string
 from study.pruning.plan import PruningPlan
+from study.pruning.seeds import derive_seed
 from study.records import is_finite
 from study.tuning.search.extension import Extensions
 
@@ -26,7 +27,7 @@ from study.tuning.search.extension import Extensions
 class Asked(BaseModel):
     """A plan that is being run."""
 
-    number: int | None = Field(description="of the Optuna trial; an extension has none")
+    number: int | None = Field(description="of the Optuna trial; what it did not ask for has none")
     name: str = Field(description="of the trial in the study folder")
     plan: PruningPlan
     told: int = Field(default=0, description="last round that Optuna was told of")
@@ -61,7 +62,7 @@ class PlanSearcher(Searcher):
         Whether each finished round is told to Optuna as the plan that it is the end of: under a
         geometric or constant schedule, the first k rounds of a plan are the plan of k rounds.
     exploration
-        Share of the plans that are drawn at random.
+        Share of the plans that are drawn at random; which these are, the seed decides.
     num_samples
         Plans to draw; None for no end.
     constraints
@@ -71,6 +72,9 @@ class PlanSearcher(Searcher):
         next trial waits for one that gets free; it is drawn with what was known before.
     extensions
         Proposes further rounds of ended trials; None for never.
+    first
+        A plan that is run before any is drawn, as one of the ``num_samples``; None for none. The
+        sampler is told of it where it is one of the space's own.
     """
 
     def __init__(
@@ -88,6 +92,7 @@ class PlanSearcher(Searcher):
         constraints: Sequence[Constraint] = (),
         room: Callable[[], float] = lambda: math.inf,
         extensions: Extensions | None = None,
+        first: PruningPlan | None = None,
     ) -> None:
         super().__init__()
         self._study = study
@@ -103,6 +108,7 @@ class PlanSearcher(Searcher):
         self._constraints = list(constraints)
         self._room = room
         self._extensions = extensions
+        self._first = first
         self._results: dict[str, list[dict[str, Any]]] = {}
         self._order = itertools.count()
         self._state = SearcherState()
@@ -124,18 +130,23 @@ class PlanSearcher(Searcher):
             return self._run(trial_id, asked)
         if self._state.asked == self._num_samples:
             return str(Searcher.FINISHED)
-        share, drawn = self._exploration, self._state.asked
-        explores = int((drawn + 1) * share) > int(drawn * share)
-        self._study.sampler = self._samplers[explores]
+        number = self._state.asked
+        name = f"{number:04d}"
+        self._state.asked += 1
+        if number == 0 and self._first is not None:
+            return self._run(trial_id, Asked(number=None, name=name, plan=self._first))
+        self._study.sampler = self._samplers[explores(number, self._exploration, self._seed)]
         trial = self._study.ask()
         plan = draw_plan(self._space, trial, self._layers, self._seed)
-        name = f"{self._state.asked:04d}"
         trial.set_user_attr("trial_id", name)
-        self._state.asked += 1
         return self._run(trial_id, Asked(number=trial.number, name=name, plan=plan))
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Tell Optuna of a round as the plan that it is the end of, if the space has that plan."""
+        """Tell Optuna of a round as the plan that it is the end of, if the space has that plan.
+
+        Where the space is given by cuts, a plan ends at the floor, and its rounds belong to it:
+        each is told with the parameters of the whole descent, which do not say how dense it is.
+        """
         asked = self._state.running.get(trial_id)
         if asked is None:
             return
@@ -144,9 +155,10 @@ class PlanSearcher(Searcher):
         if not self._every_round or not asked.told < round_ < asked.plan.rounds:
             return
         asked.told = round_  # a round that was run again after a crash is not told twice
-        prefix = asked.plan.prefix(round_)
-        if prefix is not None:
-            self._add(asked, prefix, result)
+        whole = self._space.cut is not None
+        plan = asked.plan if whole else asked.plan.prefix(round_)
+        if plan is not None:
+            self._add(asked, plan, result)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -188,7 +200,7 @@ class PlanSearcher(Searcher):
     def _add(self, asked: Asked, plan: PruningPlan, result: Mapping[str, Any]) -> None:
         """Tell Optuna of a plan that it did not ask for, if it is one of the space."""
         values = self._values(result)
-        if values is None:
+        if values is None or self._space.function is not None:
             return
         parameters = self._space.parameters_of(plan.model_dump(), self._layers)
         if parameters is None:
@@ -198,7 +210,7 @@ class PlanSearcher(Searcher):
                 params=parameters,
                 distributions=self._space.distributions(parameters, self._layers),
                 values=values,
-                user_attrs={"trial_id": asked.name, "round": plan.rounds},
+                user_attrs={"trial_id": asked.name, "round": result["round"]},
                 system_attrs=self._generation(asked),
                 constraints={str(c): c.violation(result) for c in self._constraints} or None,
             )
@@ -242,6 +254,19 @@ def draw_plan(
     drawn = import_string("space.function", space.function)(trial, layers)
     fields = drawn.model_dump() if isinstance(drawn, PruningPlan) else dict(drawn)
     return PruningPlan.model_validate({**fields, "seed": seed})
+
+
+def explores(number: int, share: float, seed: int) -> bool:
+    """Whether the trial of this number is drawn at random.
+
+    Of every ``1 / share`` trials in a row exactly one is, at a place that the seed decides: at
+    equal distances, it could always meet the same level of whatever else takes turns.
+    """
+    if share == 0:
+        return False
+    block = math.floor(number * share + 1e-9)
+    begin, end = (math.ceil(each / share - 1e-9) for each in (block, block + 1))
+    return number == begin + derive_seed(seed, "exploration", block) % (end - begin)
 
 
 def close_open_trials(study: optuna.Study) -> None:

@@ -274,3 +274,23 @@ def test_frames_can_be_changed_like_any_other(tmp_path: Path) -> None:
         for name in frame.columns:
             frame.loc[0, name] = frame.loc[1, name]
         frame.loc[frame.index > 1, "new"] = 1.0
+
+
+def test_the_textbook_run_is_the_first_trial_of_a_study_that_begins_with_one(
+    tmp_path: Path,
+) -> None:
+    searched_study(tmp_path / "old", trials=3)
+    assert not analysis.load(tmp_path / "old").trials["is_textbook"].any()
+    for value, expected in (("true", ["0000"]), ("false", [])):
+        path = tmp_path / value
+        searched_study(path, trials=3)
+        written = (path / "study.toml").read_text()
+        (path / "study.toml").write_text(
+            written.replace("[search]\n", f"[search]\ntextbook = {value}\n")
+        )
+        trials = analysis.load(path).trials
+        assert trials["is_textbook"].dtype == bool
+        assert trials.loc[trials["is_textbook"], "trial_id"].tolist() == expected
+    both = analysis.load([tmp_path / "true", tmp_path / "old"]).trials
+    names = dict(zip(both["trial_id"], both["is_textbook"], strict=True))
+    assert [name for name, first in names.items() if first] == ["true/0000"]

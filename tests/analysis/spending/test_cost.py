@@ -96,6 +96,33 @@ def test_the_bars_are_the_totals(tmp_path: Path) -> None:
     assert summary["elapsed_s"] > 0
 
 
+def test_the_scan_before_the_search_is_charged_in_examples(tmp_path: Path) -> None:
+    plain = new_study(tmp_path / "plain")
+    plain.trial("a", rounds=3)
+    scanned = new_study(tmp_path / "scanned")
+    scanned.event("sensitivity_scanned", thresholds={"fc1": 0.9}, train_samples=12_345)
+    scanned.trial("a", rounds=3)
+    without, found = (analysis.load(tmp_path / name) for name in ("plain", "scanned"))
+    assert analysis.cost_summary(without)["scan_train_samples"] == 0
+    summary = analysis.cost_summary(found)
+    assert summary["scan_train_samples"] == 12_345
+    for name in ("spent_train_samples", "charged_train_samples"):
+        assert summary[name] == analysis.cost_summary(without)[name] + 12_345
+    assert summary["spent_train_epochs"] == analysis.cost_summary(without)["spent_train_epochs"]
+    courses = [analysis.hypervolume_history(each) for each in (without, found)]
+    assert (courses[1]["train_samples"] - courses[0]["train_samples"]).tolist() == [12_345] * len(
+        courses[0]
+    )
+    assert courses[1]["train_samples"].iloc[-1] == summary["spent_train_samples"]
+
+
+def test_a_scan_of_an_older_study_is_not_known_to_have_cost_anything(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    study.event("sensitivity_scanned", thresholds={})
+    study.trial("a", rounds=2)
+    assert analysis.cost_summary(analysis.load(tmp_path))["scan_train_samples"] == 0
+
+
 def test_an_empty_study_cost_nothing(tmp_path: Path) -> None:
     new_study(tmp_path)
     summary = analysis.cost_summary(analysis.load(tmp_path))

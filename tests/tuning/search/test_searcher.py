@@ -10,7 +10,12 @@ import pytest
 from search_spaces import Layer, SearchSpace
 from study.objectives import Constraint
 from study.pruning import PruningPlan
-from study.tuning.search.searcher import PlanSearcher, close_open_trials, make_sampler
+from study.tuning.search.searcher import (
+    PlanSearcher,
+    close_open_trials,
+    explores,
+    make_sampler,
+)
 
 LAYERS = (Layer("fc1", 100, "linear"), Layer("fc2", 50, "linear"))
 NAN = float("nan")
@@ -24,13 +29,16 @@ def searcher(
     constraints: tuple[str, ...] = (),
     exploration: float = 0.0,
     room: float = math.inf,
+    first: PruningPlan | None = None,
     **space: Any,
 ) -> tuple[PlanSearcher, optuna.Study]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(
         sampler=make_sampler(sampler, 0), directions=["maximize", "minimize"]
     )
-    fields = {"rounds": 4, "retrain": "finetune", "retrain_epochs": [1, 3], **space}
+    length = {} if {"cut", "function"} & space.keys() else {"rounds": 4}
+    fields = {**length, "retrain": "finetune", "retrain_epochs": [1, 3], **space}
+    fields = fields if "function" not in space else space
     made = SearchSpace.model_validate(fields)
     objectives = ["val_accuracy", "density"]
     own = PlanSearcher(
@@ -45,6 +53,7 @@ def searcher(
         num_samples=num_samples,
         constraints=[Constraint.parse(text) for text in constraints],
         room=lambda: room,
+        first=first,
     )
     return own, study
 
@@ -225,6 +234,85 @@ def test_a_share_of_the_plans_is_drawn_at_random(share: float, expected: int) ->
         run_trial(own, str(number))
         random += isinstance(study.sampler, optuna.samplers.RandomSampler)
     assert random == expected
+
+
+def test_which_plans_are_drawn_at_random_the_seed_decides() -> None:
+    for share in (0.1, 0.2, 0.25, 0.3, 0.7):
+        places = [[n for n in range(300) if explores(n, share, seed)] for seed in range(20)]
+        assert {len(each) for each in places} == {round(300 * share)}
+        assert len({tuple(each) for each in places}) == 20
+        for each in places:
+            for block in range(round(300 * share)):
+                begin, end = block / share, (block + 1) / share
+                assert sum(begin - 1e-6 <= n < end - 1e-6 for n in each) == 1
+    assert [n for n in range(300) if explores(n, 0.2, 3)] == [
+        n for n in range(300) if explores(n, 0.2, 3)
+    ]
+    assert len({n % 5 for n in range(300) if explores(n, 0.2, 0)}) == 5  # no rhythm
+
+
+def test_every_round_of_a_descent_is_told_with_the_parameters_of_the_descent() -> None:
+    own, study = searcher(cut=[0.2, 0.5], form="global", floor=0.1)
+    plans = [run_trial(own, str(number)) for number in range(6)]
+    for number, plan in enumerate(plans):
+        told = [t for t in study.trials if t.user_attrs["trial_id"] == f"{number:04d}"]
+        assert len(told) == plan.rounds
+        assert sorted(t.user_attrs.get("round", plan.rounds) for t in told) == [
+            *range(1, plan.rounds + 1)
+        ]
+        for trial in told:
+            assert trial.params == pytest.approx(told[0].params, abs=1e-12)
+            assert not {"rounds", "density"} & trial.params.keys()
+            level = 1 - plan.sparsity if isinstance(plan.sparsity, float) else math.nan
+            assert trial.params["cut"] == pytest.approx(1 - level ** (1 / plan.rounds))
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "gp", "random"])
+def test_samplers_take_several_results_of_one_descent(sampler: str) -> None:
+    own, study = searcher(sampler=sampler, cut=[0.2, 0.36, 0.5], floor=0.1)
+    for number in range(14):
+        run_trial(own, str(number))
+    assert len({str(trial.params) for trial in study.trials}) > 5
+
+
+TEXTBOOK = PruningPlan(sparsity=1 - 0.8**4, allocation="lamp", rounds=4, retrain="lr_rewind")
+
+
+def test_a_first_plan_counts_as_a_trial_and_is_not_asked_for() -> None:
+    own, study = searcher(first=TEXTBOOK, num_samples=2)
+    assert run_trial(own, "a") == TEXTBOOK
+    assert study.trials == []  # it is none of the space's own
+    config = own.suggest("b")
+    assert isinstance(config, dict)
+    assert config["id"] == "0001"
+    assert own.suggest("c") == "FINISHED"
+
+
+@pytest.mark.parametrize(
+    ("space", "told"),
+    [
+        ({"density": [0.1, 1.0], "rounds": [1, 5]}, [1, 2, 3, 4]),
+        ({"density": [0.5, 1.0], "rounds": [1, 5]}, [1, 2, 3]),
+        ({"cut": [0.1, 0.2], "rounds": None, "floor": 0.41}, [1, 2, 3, 4]),
+        ({"cut": [0.3, 0.5], "rounds": None, "floor": 0.41}, []),
+    ],
+)
+def test_of_a_first_plan_the_rounds_that_are_plans_of_the_space_are_told(
+    space: dict[str, Any], told: list[int]
+) -> None:
+    fields = {"form": "global", "retrain": ["finetune", "lr_rewind"], "retrain_epochs": None}
+    own, study = searcher(first=TEXTBOOK, constraints=("density <= 0.5",), **fields, **space)
+    run_trial(own, "a")
+    assert told_rounds(study) == told
+    for trial in study.trials:
+        assert trial.params["allocation"] == "lamp"
+        assert trial.constraints == {"density <= 0.5": pytest.approx(trial.values[1] - 0.5)}
+
+
+def test_a_first_plan_runs_before_those_of_a_function_and_teaches_nothing() -> None:
+    own, study = searcher(first=TEXTBOOK, function="tests.own:no_such_function")
+    run_trial(own, "a")
+    assert study.trials == []
 
 
 def test_nothing_is_left_open_when_a_study_ends_early() -> None:

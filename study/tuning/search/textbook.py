@@ -1,0 +1,91 @@
+"""The run that a textbook would make: what every study is compared with, and begins with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from search_spaces import Layer, SearchSpace
+from search_spaces.cuts import rounds_of
+from search_spaces.values import options
+from study.pruning.plan import PruningPlan
+from study.tasks.task import Task
+from study.tasks.training.recipe import steps_per_epoch
+
+TEXTBOOK_CUT = 0.2
+"""Share of what remains that each round removes."""
+
+SHARE_OF_DENSE = 0.2
+"""Epochs of retraining after each cut, as a share of the dense run's."""
+
+
+def textbook_plan(
+    space: SearchSpace, layers: Sequence[Layer], task: Task, seed: int
+) -> PruningPlan:
+    """Iterative magnitude pruning as the literature has it, down to where the space ends.
+
+    A fifth of what remains goes each round, the lowest LAMP scores of all layers first; after each
+    cut the network retrains for a fifth of the dense schedule, whose learning rates it goes through
+    to their end. Nothing of it is searched, so what a search adds can be told beside it.
+
+    Parameters
+    ----------
+    space
+        Says how far to go down, which layers are pruned, and how long to retrain where there is no
+        dense run. A ``layer_floor`` counts where it is fixed.
+    layers
+        The network's prunable layers.
+    task
+        Says how long the dense run is.
+    seed
+        Of the study's plans.
+
+    Returns
+    -------
+    PruningPlan
+        It need not be one of the space's own.
+
+    Raises
+    ------
+    ValueError
+        If the bounds of the space wait for a scan.
+
+    References
+    ----------
+    Han et al. 2015, "Learning both Weights and Connections for Efficient Neural Networks": prune
+    by magnitude, retrain, and again. Frankle and Carbin 2019, "The Lottery Ticket Hypothesis": a
+    fifth of what remains each round. Renda et al. 2020, "Comparing Rewinding and Fine-tuning in
+    Neural Network Pruning": learning-rate rewinding. Lee et al. 2021, "Layer-adaptive Sparsity for
+    the Magnitude-based Pruning": LAMP.
+    """
+    layer_floor = space.layer_floor if isinstance(space.layer_floor, (int, float)) else 0.0
+    total = sum(layer.total for layer in layers)
+    least = sum(math.ceil(layer_floor * layer.total) for layer in layers)
+    floor = space.floor_density(layers)
+    rounds = 1 if floor >= 1 - TEXTBOOK_CUT else rounds_of(TEXTBOOK_CUT, floor)
+    while rounds > 1 and (1 - TEXTBOOK_CUT) ** rounds * total < max(least, 1):
+        rounds -= 1  # a round more would leave less than must stay
+    return PruningPlan(
+        allocation="lamp",
+        sparsity=1.0 - (1.0 - TEXTBOOK_CUT) ** rounds,
+        saliency="magnitude",
+        schedule="geometric",
+        rounds=rounds,
+        retrain="lr_rewind",
+        retrain_epochs=_retrain_epochs(space, task),
+        layer_floor=layer_floor,
+        include=space.include,
+        exclude=space.exclude,
+        seed=seed,
+    )
+
+
+def _retrain_epochs(space: SearchSpace, task: Task) -> float:
+    if task.recipe.epochs:
+        step = 1.0 / steps_per_epoch(task.recipe, len(task.data.train))
+        return max(SHARE_OF_DENSE * task.recipe.epochs, step)
+    if space.function is not None or space.retrain_epochs is None:
+        return 1.0
+    lengths: list[Any] = sorted(options(space.retrain_epochs))
+    return float(lengths[0] + lengths[-1]) / 2

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from search_spaces import Layer, SearchSpace
+from study.pruning.pipeline import run_pipeline
+from study.pruning.plan import PruningPlan
+from study.pruning.training.trajectory import dense_steps
+from study.tasks.task import Task
+from study.tuning.preparing import prunable_layers
+from study.tuning.search.textbook import textbook_plan
+from tests.pruning.tiny import tiny_task
+from tests.search_spaces.networks import LENET300
+
+TASK = tiny_task()
+
+
+def plan_of(
+    table: dict[str, Any], layers: list[Layer] = LENET300, task: Task = TASK
+) -> PruningPlan:
+    return textbook_plan(SearchSpace.model_validate(table), layers, task, 3)
+
+
+def with_epochs(epochs: int) -> Task:
+    return replace(TASK, recipe=TASK.recipe.model_copy(update={"epochs": epochs}))
+
+
+def test_a_fifth_of_what_remains_goes_each_round_down_to_the_floor() -> None:
+    plan = plan_of({"per_layer": {"bounds": [0.0, 0.99]}})
+    assert (plan.allocation, plan.saliency, plan.schedule) == ("lamp", "magnitude", "geometric")
+    assert (plan.retrain, plan.rounds, plan.seed) == ("lr_rewind", 21, 3)
+    densities = [1 - plan.sparsity_at(n) for n in range(1, 22)]  # type: ignore[operator]
+    assert densities[:3] == pytest.approx([0.8, 0.64, 0.512])
+    assert densities[-1] == pytest.approx(0.8**21)
+    assert densities[-1] <= 0.01 < densities[-2]
+
+
+def test_it_retrains_for_a_fifth_of_the_dense_run_but_for_a_step_at_least() -> None:
+    assert plan_of({}, task=with_epochs(15)).retrain_epochs == pytest.approx(3.0)
+    short = plan_of({}, task=with_epochs(1)).retrain_epochs
+    assert short is not None
+    steps = dense_steps(with_epochs(1))
+    assert short == pytest.approx(max(0.2, 1 / steps))
+    assert round(short * steps) >= 1
+
+
+@pytest.mark.parametrize(
+    ("table", "epochs"),
+    [
+        ({"retrain_epochs": [1, 6]}, 3.5),
+        ({"retrain_epochs": 2}, 2),
+        ({}, 1),
+        ({"function": "a:b"}, 1),
+    ],
+)
+def test_without_a_dense_run_the_space_says_how_long(table: dict[str, Any], epochs: float) -> None:
+    assert plan_of(table, task=with_epochs(0)).retrain_epochs == epochs
+
+
+def test_what_the_space_fixes_for_every_plan_counts() -> None:
+    plan = plan_of({"layer_floor": 0.05, "include": "fc*", "exclude": ["fc3"]})
+    assert (plan.layer_floor, plan.include, plan.exclude) == (0.05, ("fc*",), ("fc3",))
+    assert plan.rounds == 13  # 0.8 ** 14 is less than every layer must keep
+    assert plan_of({"layer_floor": [0.0, 0.05]}).layer_floor == 0.0
+
+
+@pytest.mark.parametrize(
+    ("table", "rounds"),
+    [
+        ({"cut": [0.2, 0.5], "floor": 0.1}, 11),
+        ({"form": "global", "density": [0.5, 0.9]}, 4),
+        ({"per_layer": {"bounds": [0.0, 0.1]}}, 1),
+        ({"per_layer": {"bounds": [0.0, 0.0]}}, 1),
+        ({"function": "a:b"}, 21),
+    ],
+)
+def test_it_goes_as_far_down_as_the_space(table: dict[str, Any], rounds: int) -> None:
+    assert plan_of(table).rounds == rounds
+
+
+def test_a_tiny_network_keeps_a_weight_and_the_pipeline_takes_the_plan() -> None:
+    layers = list(prunable_layers(TASK))
+    total = sum(layer.total for layer in layers)
+    plan = plan_of({"form": "global", "density": 1e-6}, layers)
+    assert 0.8**plan.rounds * total >= 1
+    records = list(run_pipeline(plan.model_copy(update={"retrain_epochs": 0.1}), TASK))
+    assert [record.density for record in records] == pytest.approx(
+        [0.8**n for n in range(plan.rounds + 1)], abs=0.51 / total
+    )
+    assert records[-1].nonzero_parameters > 0
