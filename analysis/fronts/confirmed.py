@@ -74,7 +74,9 @@ def named_networks(results: Results, tolerances: Sequence[float] | None = None) 
             {"tolerated_drop": level, "study": name, **_smallest(part, table, level)}
             for level in checked_levels("tolerances", levels, low_is_allowed=True)
         ]
-    return pd.DataFrame(rows, columns=["tolerated_drop", *_columns(results.quality)])
+    table = pd.DataFrame(rows, columns=["tolerated_drop", *_columns(results.quality)])
+    whole = ["round", "n", "examples", "test_examples"]
+    return table.astype(dict.fromkeys(whole, "Int64"))
 
 
 def tolerances_of(results: Results) -> tuple[float, ...]:

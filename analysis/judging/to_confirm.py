@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,37 +53,53 @@ class Descent:
         return max(enough, default=None)
 
 
-def next_descent(results: Results) -> Descent | None:
+def next_descent(results: Results, samples: float = math.inf) -> Descent | None:
     """The descent to confirm next; None where all that the report waits for is confirmed.
 
     First the one that dominates the most volume by itself (all of its rounds speak for it, not a
     lucky one), then the textbook run, against which the search is measured, and then whichever
     holds a network that would take the place of a named one.
+
+    Parameters
+    ----------
+    results
+        Of one study.
+    samples
+        Training examples that there are for it: what is dearer is passed over.
     """
     rounds = candidates(results)
     pruned = rounds[rounds["round"] > 0]
     if pruned.empty or not np.isfinite(dense_value(results)):
         return None
-    done = _done(results)
-    best = best_descent(results)
-    if best is not None and best not in done:
-        return _descent(results, pruned, best)
+    waiting = (_descent(results, pruned, *each) for each in _waiting(results, pruned))
+    return next((each for each in waiting if each.affordable(samples) is not None), None)
+
+
+def _waiting(results: Results, pruned: pd.DataFrame) -> Iterator[tuple[str, float | None]]:
+    """Trials worth running again, the one that is worth most first, and down to which size."""
+    done, ranked = _done(results), ranked_descents(results)
+    if not done & set(ranked[:1]):
+        yield from ((each, None) for each in ranked if each not in done)
     textbook = textbook_of(results)
-    if textbook is not None and textbook not in done and best is not None:
-        reached = pruned.loc[pruned["trial_id"] == best, results.size].min()
-        return _descent(results, pruned, textbook, down_to=float(reached))
+    again = [each for each in ranked if each in done and each != textbook]
+    if textbook is not None and textbook not in done and again:
+        reached = pruned.loc[pruned["trial_id"] == again[0], results.size].min()
+        yield textbook, float(reached)
     named = named_networks(results).set_index("tolerated_drop")[results.size]
     for tolerance in sorted(tolerances_of(results), reverse=True):
         good = pruned[_tolerable(results, pruned, tolerance) & ~pruned["trial_id"].isin(done)]
         smaller = good[~(good[results.size] >= named[tolerance])]
-        if len(smaller):
-            smallest = smaller.sort_values(results.size, kind="stable").iloc[0]
-            return _descent(results, pruned, str(smallest["trial_id"]))
-    return None
+        for trial_id in smaller.sort_values(results.size, kind="stable")["trial_id"].unique():
+            yield str(trial_id), None
 
 
 def best_descent(results: Results) -> str | None:
     """The trial whose own rounds dominate the most volume on the data of the search."""
+    return next(iter(ranked_descents(results)), None)
+
+
+def ranked_descents(results: Results) -> list[str]:
+    """Trials whose own rounds dominate any volume on the data of the search, the most first."""
     rounds = candidates(results)
     axes: Objectives = {results.quality.column: results.quality.direction, results.size: "min"}
     volume = volume_of(results, axes)
@@ -90,8 +107,7 @@ def best_descent(results: Results) -> str | None:
         str(trial_id): volume.of(own[list(axes)].to_numpy(dtype=np.float64))
         for trial_id, own in rounds[rounds["round"] > 0].groupby("trial_id", sort=True)
     }
-    best = max(volumes, key=lambda trial_id: volumes[trial_id], default=None)
-    return best if best is not None and volumes[best] > 0 else None
+    return sorted((each for each in volumes if volumes[each] > 0), key=lambda each: -volumes[each])
 
 
 def textbook_of(results: Results) -> str | None:
@@ -117,7 +133,7 @@ def _tolerable(results: Results, rounds: pd.DataFrame, tolerance: float) -> Any:
 
 def _descent(
     results: Results, pruned: pd.DataFrame, trial_id: str, down_to: float | None = None
-) -> Descent | None:
+) -> Descent:
     """How far a trial is worth running again: to the rounds that are good enough, and a bit on."""
     own = pruned[pruned["trial_id"] == trial_id].sort_values("round")
     levels = tolerances_of(results)

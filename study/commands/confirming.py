@@ -45,16 +45,14 @@ def confirm(folder: Folder, config: StudyConfig, say: Say) -> None:
     if config.study.time_budget_s is not None:
         ends_s = time.monotonic() + config.study.time_budget_s - cost["elapsed_s"]
     tried: set[str] = set()
-    while (descent := next_descent(results)) is not None and descent.trial_id not in tried:
-        tried.add(descent.trial_id)
-        last = descent.affordable(min(left, rate * max(ends_s - time.monotonic(), 0.0)))
-        if last is None:
-            say(
-                f"confirming trial {descent.trial_id} needs "
-                f"{descent.seeds * descent.samples[descent.first]:,} training examples, and of "
-                f"the budget {left:,.0f} are left; prune-study confirm {folder.location} goes on"
-            )
+    while True:
+        affordable = min(left, rate * max(ends_s - time.monotonic(), 0.0))
+        descent = next_descent(results, affordable)
+        if descent is None or descent.trial_id in tried:
             return
+        tried.add(descent.trial_id)
+        last = descent.affordable(affordable)
+        assert last is not None
         run_again(folder, descent.trial_id, last, descent.seeds, say)
         left -= descent.seeds * descent.samples[last]
         results = load(folder.location)
