@@ -77,14 +77,15 @@ def next_descent(results: Results, samples: float = math.inf) -> Descent | None:
 
 def _waiting(results: Results, pruned: pd.DataFrame) -> Iterator[tuple[str, float | None]]:
     """Trials worth running again, the one that is worth most first, and down to which size."""
-    done, ranked = _done(results), ranked_descents(results)
-    if not done & set(ranked[:1]):
-        yield from ((each, None) for each in ranked if each not in done)
-    textbook = textbook_of(results)
-    again = [each for each in ranked if each in done and each != textbook]
-    if textbook is not None and textbook not in done and again:
+    done, ranked, textbook = _done(results), ranked_descents(results), textbook_of(results)
+    again = [each for each in ranked if each in done]
+    if not again:
+        yield from ((each, None) for each in ranked)
+    elif textbook is not None and textbook not in done:
         reached = pruned.loc[pruned["trial_id"] == again[0], results.size].min()
         yield textbook, float(reached)
+    if ranked and ranked[0] not in done:
+        yield ranked[0], None
     named = named_networks(results).set_index("tolerated_drop")[results.size]
     for tolerance in sorted(tolerances_of(results), reverse=True):
         good = pruned[_tolerable(results, pruned, tolerance) & ~pruned["trial_id"].isin(done)]

@@ -15,6 +15,9 @@ FOLDS = 5
 LEAST_GROUPS = 10
 """Trials below which nothing is fitted."""
 
+KNOWS_TOO_LITTLE = 0.2
+"""R² on unseen trials below which nothing is said of single settings."""
+
 
 @dataclass(frozen=True)
 class Surrogate:
@@ -73,7 +76,7 @@ def fit_surrogate(
 
 def trust(r2: float) -> str:
     """In words, how far a surrogate with this R² on unseen trials can be relied on."""
-    return "" if r2 >= 0.5 else " (not to be trusted)" if r2 < 0.2 else " (rough)"
+    return "" if r2 >= 0.5 else " (rough)" if r2 >= KNOWS_TOO_LITTLE else " (not to be trusted)"
 
 
 def as_numbers(table: pd.DataFrame) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.fronts.choosing import knee_point, operating_points
+from analysis.fronts.forecast import LEAST_TRIALS, UPPER, Forecast, forecast_gain
 from analysis.fronts.hypervolumes import hypervolume_history
 from analysis.fronts.search_progress import plot_hypervolume
 from analysis.fronts.study_front import candidates
@@ -75,7 +76,7 @@ def budget(results: Results) -> Section:
         "What finding it cost",
         figures=[
             figure(
-                _when(history),
+                _when(history, forecast_gain(results)),
                 plot_hypervolume(results),
                 history[["train_epochs", "networks", "hypervolume", "trial_id", "round"]],
             )
@@ -83,8 +84,12 @@ def budget(results: Results) -> Section:
     )
 
 
-def _when(history: pd.DataFrame) -> str:
-    """By when the front had nearly its final size."""
+HARDLY = 0.01
+"""Share of the volume below which further trials hardly add."""
+
+
+def _when(history: pd.DataFrame, forecast: Forecast | None) -> str:
+    """By when the front had nearly its final size, and what more trials would add."""
     final, spent = history["hypervolume"].iloc[-1], history["train_epochs"].iloc[-1]
     if final <= 0:
         return "No network is better than the reference."
@@ -92,13 +97,27 @@ def _when(history: pd.DataFrame) -> str:
         share: history.loc[history["hypervolume"] >= share * final, "train_epochs"].iloc[0]
         for share in (0.95, 0.99)
     }
-    outlook = "it still grows"
-    if reached[0.99] < spent / 2:
-        outlook = "more trials like these would hardly add to it"
     return (
         f"Of the volume that the front dominates at the end, 95 % was reached after "
-        f"{reached[0.95]:,.0f} of {spent:,.0f} epochs and 99 % after {reached[0.99]:,.0f}: "
-        f"{outlook}."
+        f"{reached[0.95]:,.0f} of {spent:,.0f} epochs and 99 % after {reached[0.99]:,.0f}. "
+        f"{_outlook(forecast)}"
+    )
+
+
+def _outlook(forecast: Forecast | None) -> str:
+    """What half as many trials again would add."""
+    if forecast is None:
+        return f"What more trials would add cannot be told from fewer than {LEAST_TRIALS}."
+    again = f"Half as many trials again ({forecast.more})"
+    sure = f"{UPPER:.0%}".removesuffix("%")
+    if forecast.high < HARDLY:
+        return (
+            f"{again} would add less than {percent(HARDLY, 0)} with {sure} % confidence: more "
+            "trials like these would hardly add to it."
+        )
+    return (
+        f"{again} may add up to {percent(forecast.high)} of it (with {sure} % confidence; "
+        f"{percent(forecast.mean)} is the most to be expected)."
     )
 
 

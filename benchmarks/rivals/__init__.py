@@ -1,0 +1,1 @@
+"""What the search saves, against what a person would do without it."""
