@@ -67,7 +67,7 @@ def test_a_time_budget_bounds_the_time_left() -> None:
     it.note("trial_started", "0000", {}, 111.0)
     it.note("round_finished", "0000", result(0), 120.0)
     it.note("round_finished", "0000", result(1), 130.0)
-    assert it.seconds_left(130.0) == pytest.approx(10.0)
+    assert it.seconds_left(130.0) == pytest.approx(2.5)
 
 
 def test_workers_at_work_are_told_of_those_there_are() -> None:
