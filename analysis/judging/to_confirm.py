@@ -13,7 +13,7 @@ import pandas as pd
 from analysis.fronts.confirmed import confirmed_networks, named_networks, tolerances_of
 from analysis.fronts.study_front import candidates
 from analysis.fronts.volumes import volume_of
-from analysis.reading.candidates import dense_value
+from analysis.reading.candidates import dense_value, with_figures
 from analysis.reading.metrics import worse_by
 from analysis.reading.objectives import Objectives
 from analysis.reading.results import Results
@@ -125,11 +125,12 @@ def _done(results: Results) -> set[str]:
 
 
 def _tolerable(results: Results, rounds: pd.DataFrame, tolerance: float) -> Any:
-    dense = dense_value(results)
-    drop = worse_by(
-        results.quality, pd.Series(dense, index=rounds.index), rounds[results.quality.column]
-    )
-    return is_tolerable(results.quality, drop, dense, tolerance)
+    """Whether networks are good enough on the data of the search, against dense of their seed."""
+    quality, every = results.quality, with_figures(results)
+    of_seed = every[every["round"] == 0].groupby("seed")[quality.column].mean()
+    dense = rounds["seed"].map(of_seed).astype("float64")
+    drop = worse_by(quality, dense, rounds[quality.column])
+    return is_tolerable(quality, drop, dense, tolerance)
 
 
 def _descent(
