@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.comparing.comparison import compare
+from analysis.comparing.controls import control_table
 from analysis.fronts.choosing import best_at_density, operating_points, smallest_within
 from analysis.fronts.confirmed import confirmed_networks, named_networks
 from analysis.fronts.study_front import study_front
@@ -18,7 +19,6 @@ from analysis.judging.checks import checklist_frame
 from analysis.layers.sensitivity import sensitivity_thresholds
 from analysis.reading.results import Results
 from analysis.reading.visible import visible
-from analysis.reporting.sections.controls import control_table
 from analysis.reporting.sections.layers import DROP
 from analysis.settings.importance import importances
 from analysis.spending.cost import trial_costs

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.comparing.controls import control_table
 from analysis.fronts.choosing import operating_points
 from analysis.fronts.trade_off import pareto_data
 from analysis.judging.checks import checklist_frame
@@ -15,7 +16,6 @@ from analysis.judging.status import study_state
 from analysis.judging.validation_gaps import validation_gap
 from analysis.layers.sensitivity import sensitivity_thresholds
 from analysis.reading.results import Results
-from analysis.reporting.sections.controls import control_table
 from analysis.reporting.sections.headline import summary
 from analysis.reporting.sections.layers import DROP
 from analysis.spending.cost import cost_summary

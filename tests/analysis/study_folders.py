@@ -16,6 +16,7 @@ from safetensors.numpy import save
 
 from study.records import (
     CONFIRMATION_FILE,
+    CONTROLS_DIR,
     EVENTS_FILE,
     LOSS,
     ORIGIN_FILE,
@@ -216,6 +217,35 @@ class StudyFolder:
             )
             self.folder.append_line(held_out.to_json(), TEST_FILE)
         return name
+
+    def control(
+        self,
+        replicate: str,
+        role: str,
+        accuracy: float,
+        *,
+        of: str = "0000",
+        round_: int = 3,
+        own_round: int = 1,
+        epochs: float = 15.0,
+        seed: int = 0,
+        **origin: Any,
+    ) -> None:
+        """Write a control of a replicate; its only record is that of its last round."""
+        plan = {"rounds": own_round, "sparsity": 0.9, "retrain": "reinit", "seed": seed,
+                "retrain_epochs": 1.0}  # fmt: skip
+        name = f"{replicate}-{role}"
+        record = self.round(name, own_round, plan, accuracy)
+        record = record.model_copy(update={"train_epochs": epochs})
+        facts = {"of": of, "round": round_, "role": role, "replicate": replicate, **origin}
+        outcome = TrialOutcome(
+            trial_id=name, status="completed", rounds_planned=own_round, rounds_finished=own_round,
+            started_at=self.now(), finished_at=self.now(),
+        )  # fmt: skip
+        place = (CONTROLS_DIR, name)
+        self.folder.write(json.dumps({"schema_version": 1, **facts}), *place, ORIGIN_FILE)
+        self.folder.write(record.to_json() + "\n", *place, ROUNDS_FILE)
+        self.folder.write(outcome.model_dump_json(indent=2), *place, OUTCOME_FILE)
 
     def _masks(self, trial_id: str, finished: int, plan: dict[str, Any]) -> None:
         """Weights and masks of each round: nested, by scores that seeds share in part."""

@@ -10,7 +10,8 @@ reinit         drawn anew, other in each round     restarts at 0          back t
 =============  ==================================  =====================  ==================
 
 The plan's ``retrain_lr`` is the highest learning rate in place of the dense run's, and its
-``retrain_lr_schedule`` a course fitted to the retraining in place of a position in the dense run's.
+``retrain_lr_schedule`` a course fitted to the retraining in place of a position in the dense run's;
+new weights then rise to it over the recipe's ``warmup_epochs``, as those of the dense run did.
 
 "The epoch" is the plan's ``rewind_epoch``; where lr_rewind has none, it is the one from which
 ``retrain_epochs`` reach the end of the schedule. The masks never go back. The optimizer begins
@@ -107,7 +108,9 @@ def retrain_segment(plan: PruningPlan, task: Task, data_step: int) -> Segment:
         steps = last if own is None else own
         return Segment(steps, max(last - 1, 0), False, data_step, *course)
     if plan.retrain == "reinit":
-        return Segment(last if own is None else own, 0, True, 0, *course)
+        steps = last if own is None else own
+        rise = task.recipe.warmup_epochs if plan.retrain_lr_schedule is not None else 0
+        return Segment(steps, 0, True, 0, *course, warmup_steps=round(rise * per_epoch))
     if plan.rewind_epoch is None:  # lr_rewind to where the steps just reach the end
         begin = 0 if own is None else max(last - own, 0)
     else:

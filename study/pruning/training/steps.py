@@ -25,7 +25,7 @@ from study.tasks.forward import working_dtype
 from study.tasks.judging.losses import distillation
 from study.tasks.task import Task
 from study.tasks.training.augmentation import augment
-from study.tasks.training.learning_rate import factor, lr_at
+from study.tasks.training.learning_rate import factor, lr_at, risen
 from study.tasks.training.optimizers import is_entry_by_entry
 from study.tasks.training.recipe import Recipe, steps_per_epoch
 
@@ -65,6 +65,8 @@ class Segment:
         Highest learning rate; None: the dense run's.
     lr_schedule
         A course fitted to this stretch, in place of a position in the dense run's.
+    warmup_steps
+        With such a course: steps over which the learning rate rises to it.
     """
 
     steps: int
@@ -73,6 +75,7 @@ class Segment:
     data_step: int
     lr: float | None = None
     lr_schedule: str | None = None
+    warmup_steps: int = 0
 
 
 def train(
@@ -215,7 +218,8 @@ def lr_in(segment: Segment, step: int, recipe: Recipe, per_epoch: int) -> float:
     """
     if segment.lr_schedule is not None:
         highest = recipe.lr if segment.lr is None else segment.lr
-        return highest * factor(segment.lr_schedule, recipe, step, segment.steps)
+        lr = highest * factor(segment.lr_schedule, recipe, step, segment.steps)
+        return risen(lr, step, segment.warmup_steps)
     lr = lr_at(recipe, segment.lr_step + (step if segment.lr_moves else 0), per_epoch)
     if segment.lr is None:
         return lr

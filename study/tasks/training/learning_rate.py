@@ -28,7 +28,11 @@ def lr_at(recipe: Recipe, step: int, per_epoch: int) -> float:
         return recipe.lr
     step = min(step, last - 1)
     lr = recipe.lr * factor(recipe.lr_schedule, recipe, step, last)
-    warmup_steps = round(recipe.warmup_epochs * per_epoch)
+    return risen(lr, step, round(recipe.warmup_epochs * per_epoch))
+
+
+def risen(lr: float, step: int, warmup_steps: int) -> float:
+    """What a learning rate is at a step, from 0, of a course that begins with a linear rise."""
     return lr * min(1.0, (step + 1) / warmup_steps) if warmup_steps else lr
 
 

@@ -1,3 +1,6 @@
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -5,7 +8,13 @@ from torch import nn
 from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.plan import PruningPlan
 from study.pruning.training.retraining import go_back, retrain_optimizer, retrain_segment
-from study.pruning.training.steps import Segment, TrainState, load_model, load_optimizer
+from study.pruning.training.steps import (
+    Segment,
+    TrainState,
+    load_model,
+    load_optimizer,
+    lr_in,
+)
 from study.pruning.training.trajectory import Trajectory, build_model, train_dense
 from study.tasks.training.optimizers import build_optimizer
 from tests.pruning.tiny import tiny_task
@@ -36,6 +45,19 @@ def test_learning_rate_and_data_order_begin_where_the_table_says(
     made: PruningPlan, segment: Segment
 ) -> None:
     assert retrain_segment(made, TASK, data_step=40) == segment
+
+
+def test_new_weights_rise_to_a_course_of_their_own_as_the_dense_run_did() -> None:
+    task = replace(TASK, recipe=TASK.recipe.model_copy(update={"warmup_epochs": 0.5}))
+    fitted = {"retrain_epochs": 3, "retrain_lr_schedule": "cosine"}
+    segment = retrain_segment(plan("reinit", **fitted), task, data_step=40)
+    assert segment == Segment(12, 0, True, 0, None, "cosine", warmup_steps=2)
+    rates = [lr_in(segment, step, task.recipe, 4) / task.recipe.lr for step in range(12)]
+    least = task.recipe.min_lr_fraction
+    cosine = [least + (1 - least) * (1 + math.cos(math.pi * k / 12)) / 2 for k in range(12)]
+    assert rates == pytest.approx([cosine[0] / 2, *cosine[1:]])
+    assert retrain_segment(plan("lr_rewind", **fitted), task, data_step=40).warmup_steps == 0
+    assert retrain_segment(plan("reinit"), task, data_step=40).warmup_steps == 0  # at its place
 
 
 def trained(made: PruningPlan) -> tuple[MaskedLayers, torch.optim.Optimizer, Trajectory]:
