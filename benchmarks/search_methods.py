@@ -91,7 +91,7 @@ def _config(
         "search": {
             "sampler": sampler,
             "every_round": "every_round" in levers,
-            **({} if "warm_start" in levers else {"warm_start": []}),
+            **({} if "warm_start" in levers else {"warm_start": [], "textbook": False}),
             "early_stopping": "future_dominated" if "stopping" in levers else "none",
             "extend": "extension" in levers,
         },
