@@ -45,6 +45,7 @@ def measure(quick: bool = False) -> list[Figure]:
                     f"space.rounds={ROUNDS - 1}",
                     'space.schedule="geometric"',
                     "search.warm_start=[]",
+                    "search.textbook=false",
                 ],
             )
             prepared = prepare(config)

@@ -73,6 +73,7 @@ def _search_s(workers: int, seed: int) -> float:
             'search.sampler="random"',
             'search.early_stopping="none"',
             "search.warm_start=[]",
+            "search.textbook=false",
         ],
     )
     with tempfile.TemporaryDirectory() as scratch:

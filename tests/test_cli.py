@@ -77,7 +77,7 @@ def test_a_dry_run_says_what_would_run_and_writes_nothing(tmp_path: Path) -> Non
     answer = call("run", "--dry-run", cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr
     assert "3 prunable layers, 6,464 weights" in answer.stdout
-    assert "at most 63 epochs" in answer.stdout
+    assert "at most 115 epochs" in answer.stdout
     assert list(tmp_path.iterdir()) == []
 
 

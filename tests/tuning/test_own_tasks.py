@@ -33,6 +33,7 @@ def task():
 
 if __name__ == "__main__":
     tables = {"task": {"object": task}, "study": {"name": "cell", "num_samples": 2}, "space": SPACE}
+    tables["search"] = {"textbook": False}
     print(study.run(tables, storage_path="."))
 """
 
