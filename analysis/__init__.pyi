@@ -18,7 +18,7 @@ from .fronts.search_progress import plot_hypervolume as plot_hypervolume
 from .fronts.seed_fronts import plot_attainment as plot_attainment
 from .fronts.trade_off import pareto_data as pareto_data
 from .fronts.trade_off import plot_pareto as plot_pareto
-from .judging.checks import Check as Check
+from .judging.check import Check as Check
 from .judging.checks import checklist as checklist
 from .judging.checks import checklist_frame as checklist_frame
 from .judging.validation_gaps import mean_gap as mean_gap

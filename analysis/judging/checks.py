@@ -1,49 +1,30 @@
-"""Blalock et al.'s checklist for a pruning result, answered by the study itself."""
+"""Blalock et al.'s checklist for a pruning result, and what conclusions rest on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from analysis.fronts.choosing import RATIOS, operating_points
+from analysis.judging.check import Check, Status
+from analysis.judging.claims import (
+    crossed_design,
+    literature_controls,
+    named_on_new_seeds,
+    textbook_baseline,
+)
 from analysis.reading.candidates import has_figures, with_figures
 from analysis.reading.results import Results
 from analysis.reading.tasks import differing_keys, differing_settings, task_name, tasks_of
 from analysis.statistics.replicates import networks
-
-Status = Literal["PASS", "WARN", "FAIL"]
 
 LEAST_SEEDS = 3
 LEAST_PAIRS = 3
 
 AGAIN = "prune-study run DIR/study.toml --name ANOTHER"
 """How the same study is run once more."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """One recommendation.
-
-    Parameters
-    ----------
-    name
-        What is asked for.
-    status
-        ``"PASS"``, ``"WARN"`` (in part, or it cannot be told) or ``"FAIL"``.
-    reason
-        What the study has.
-    remedy
-        What to run or write to mend it; empty where nothing is to be mended.
-    """
-
-    name: str
-    status: Status
-    reason: str
-    remedy: str = ""
 
 
 def checklist(results: Results) -> list[Check]:
@@ -269,9 +250,13 @@ _CHECKS: tuple[Callable[[Results], Check | None], ...] = (
     _several_pairs,
     _both_costs,
     _top_5,
+    named_on_new_seeds,
+    textbook_baseline,
     _dense_control,
+    literature_controls,
     _operating_points,
     _spread,
+    crossed_design,
     _same_software,
     _raw_figures,
     _baselines,
