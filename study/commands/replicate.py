@@ -52,9 +52,14 @@ def replicate(
             click.echo(f"finished {name}", err=True)
 
     failed = run_again(folder, point, new_seeds(point.config, seeds), say).failed
-    table = select_table(load(directory), "controls")
+    results = load(directory)
+    table = select_table(results, "controls")
     own = table[table["network"] == f"trial {point.trial_id}, round {point.round}"]
     sys.stdout.buffer.write(render_table(own, format_))
+    without = results.left_out
+    without = without[(without["of"] == point.trial_id) & (without["round"] == point.round)]
+    for role, why in without[["role", "left_out"]].drop_duplicates().itertuples(index=False):
+        click.echo(f"prune-study: {role} was left out: {why}", err=True)
     if failed:
         click.echo(
             f"prune-study: failed: {', '.join(failed)}; see error.txt in their folders", err=True

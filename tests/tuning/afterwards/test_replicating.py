@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from safetensors.torch import save_file
 
+from analysis import load
+from analysis.reporting.sections.controls import controls
 from study import run
+from study.commands.replicate import replicate as replicate_command
 from study.configuration.loading import load_config
 from study.errors import UsageError
 from study.pruning import PruningPlan, run_pipeline
@@ -208,12 +212,19 @@ def test_new_weights_are_no_control_where_a_checkpoint_was_pruned(
     folder = run(tables, storage_path=tmp_path)
     study = Folder(folder)
     point = find_point(study, study.folders("trials")[0], 1)
-    ended = _run_seed(folder, point, 7, True)
-    name = f"{point.trial_id}-round-1-seed-7"
+    ended = _run_seed(folder, point, 1, True)
+    name = f"{point.trial_id}-round-1-seed-1"
     assert ended == [(name, True), (f"{name}-dense", True)]
     for role in CONTROLS[:-1]:
         origin = folder_of(Path(folder), f"{name}-{role}") / "origin.json"
         why = Origin.model_validate_json(origin.read_text()).left_out
         assert why is not None
         assert why.startswith("task.weights is set")
-    assert replicate(study, point, [7], lambda _: None).made == []
+    assert replicate(study, point, [1], lambda _: None).made == []
+    answer = CliRunner().invoke(replicate_command, [folder, "--trial", point.trial_id, "--seeds=1"])
+    assert answer.exit_code == 0
+    said = [line for line in answer.stderr.splitlines() if "left out" in line]
+    assert len(said) == 4
+    assert said[0].startswith("prune-study: reinit was left out: task.weights is set")
+    (told,) = (s for s in controls(load(folder)).sentences if "never trained" in s)
+    assert "on 1 seed: task.weights is set" in told
