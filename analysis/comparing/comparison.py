@@ -34,6 +34,9 @@ def compare(
 ) -> pd.DataFrame:
     """Mean differences between groups at equal density and equal budget, paired by seed.
 
+    Each group has the expected best of as many trials as the smallest group has on that seed,
+    as in :func:`analysis.scores`: the best of more would be better by luck alone.
+
     Groups within studies are paired within each study and seed, so that of several studies, even
     of different tasks, each difference is one of like with like. Studies are paired by seed.
     Studies of one task share the luck of a seed that both have, and differences on it are not
@@ -59,9 +62,10 @@ def compare(
         runs; of a loss or a perplexity, less is better), low, high (Student-t, NaN with one run), n
         (common runs: seeds, of each study), effect_size (Cohen's d of the paired differences, with
         Hedges' correction; NaN below three runs), p_value (two-sided paired t-test; NaN below
-        six runs), p_holm (corrected over all rows), networks_a and networks_b (how many networks
-        each could choose its best from, on average). Where all differences are equal, effect
-        size and p-value are NaN, for a t-test knows of no spread there.
+        six runs), p_holm (corrected over all rows), networks_a and networks_b, trials_a and
+        trials_b (how many each has to choose from, on average), k_a and k_b (of how many trials
+        the best is expected). Where all differences are equal, effect size and p-value are NaN,
+        for a t-test knows of no spread there.
 
     Raises
     ------
@@ -85,7 +89,10 @@ def plot_comparison(
     value: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the best that each group reaches at each density, with intervals over seeds.
+    """Draw the expected best of each group at each density, with intervals over seeds.
+
+    At each density it is of as many trials as the smallest group has there, so that groups of
+    different sizes can be compared.
 
     A line joins densities that the same seeds reached; where they change it is broken, and each
     mark has its n: means over different seeds differ by the luck of the seeds.
@@ -121,9 +128,12 @@ def plot_comparison(
     _look_at_the_means(ax, table, metric is not None and metric.unit == "share")
     log_axis(ax)
     ax.invert_xaxis()
-    ax.set(xlabel="density at most (kept / prunable weights)", ylabel=f"best {label(value)}")
-    if results.direction_of(value) == "min":
-        ax.set_ylabel(f"best {label(value)} (less is better)")
+    worse = " (less is better)" if results.direction_of(value) == "min" else ""
+    chosen = "best" if by == "study" else _expected(table["k"])
+    ax.set(
+        xlabel="density at most (kept / prunable weights)",
+        ylabel=f"{chosen} {label(value)}{worse}",
+    )
     limit = "" if budget is None else f" within {budget:g} epochs"
     spread = f", {CONFIDENCE:.0%} intervals over {run}s" if table["n"].max() > 1 else f", one {run}"
     entitle(ax, f"best of each {label(by)}{limit}{spread}")
@@ -151,6 +161,14 @@ def _draw_group(ax: Axes, group: pd.DataFrame, style: Look, apart: float, run: s
             )  # fmt: skip
 
 
+def _expected(k: pd.Series) -> str:
+    """Of how many trials the best is expected."""
+    fewest, most = int(k.min()), int(k.max())
+    if most == 1:
+        return "expected"
+    return f"expected best of {most if fewest == most else f'{fewest} to {most}'},"
+
+
 def _look_at_the_means(ax: Axes, table: pd.DataFrame, is_share: bool) -> None:
     """Cut off intervals that are wider than all differences: they would hide them."""
     low, high = table["mean"].min(), table["mean"].max()
@@ -175,14 +193,15 @@ def comparison_data(
     budget: float | None = None,
     value: str | None = None,
 ) -> pd.DataFrame:
-    """Mean over seeds of each group's best at each density.
+    """Mean over seeds of each group's expected best at each density.
 
     Returns
     -------
     DataFrame
-        group, density, mean, low, high, std, n (seeds; of several studies, seeds of each), line:
-        a number that is the same at densities, one after the other, that the same seeds reached.
-        Ordered by group, then from dense to sparse.
+        group, density, mean, low, high, std, n (seeds; of several studies, seeds of each), k (of
+        how many trials the best is expected, on the seed with the fewest), line: a number that is
+        the same at densities, one after the other, that the same seeds reached. Ordered by group,
+        then from dense to sparse.
 
     Raises
     ------
@@ -196,6 +215,8 @@ def comparison_data(
     table = scores(results, by, densities=densities, budgets=budgets, value=value)
     table = table.sort_values(["group", "density"], ascending=[True, False], kind="stable")
     means = t_intervals(table, value, ["group", "density"])
+    fewest = table.groupby(["group", "density"], sort=False)["k"].min()
+    means["k"] = fewest.to_numpy(dtype=np.int64)
     run = table["study"] + "/" + table["seed"].astype("str")
     runs = table.assign(run=run).groupby(["group", "density"], sort=False)["run"]
     reached = runs.agg(frozenset).reset_index()

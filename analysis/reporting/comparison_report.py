@@ -69,7 +69,12 @@ def _quality(results: Results, by: str, baseline: str | None) -> Section:
     most = float(results.rounds["train_epochs"].max())
     found = compare(results, by, baseline=baseline, budgets=[most / 2, most])
     columns = ["a", "b", "density", "budget", "difference", "low", "high", "n", "effect_size",
-               "p_holm"]  # fmt: skip
+               "p_holm", "trials_a", "trials_b", "k_a", "k_b"]  # fmt: skip
+    chosen = (
+        "The best network of each group"
+        if by == "study"
+        else "What each group has for the best of k trials, with k the trials of the smallest group"
+    )
     shown = found[columns].rename(columns={"budget": "at most epochs", "p_holm": "p (Holm)"})
     densities = [level for level in DENSITIES if (results.rounds["density"] <= level).any()]
     seeds, name = results.rounds["seed"].nunique(), Telling(results.quality).name
@@ -82,7 +87,7 @@ def _quality(results: Results, by: str, baseline: str | None) -> Section:
         results.quality.name,
         f"{name[0].upper()}{name[1:]} at equal density",
         [
-            "The best network of each group among those no denser, on the validation split; "
+            f"{chosen}, among networks no denser, on the validation split; "
             "networks that were replicated count on the seed of their search alone.",
             *_ahead(found, Telling(results.quality, dense_value(results))),
         ],

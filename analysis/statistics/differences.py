@@ -20,6 +20,9 @@ LEAST_FOR_EFFECT = 3
 
 DIFFERENCE_COLUMNS = ("difference", "low", "high", "n", "effect_size", "p_value")
 
+COUNTED = ("networks", "trials", "k")
+"""What a value was chosen from."""
+
 _ROUNDING = 1e-12
 """Spread, as a share of the values, below which differences are equal but for rounding."""
 
@@ -37,7 +40,8 @@ def paired_table(
     Parameters
     ----------
     table
-        Columns group, ``value``, networks, and those of ``levels`` and ``runs``; one row each.
+        Columns group, ``value``, those of ``levels`` and ``runs``, and any of networks, trials
+        and k, of which the mean is told for each group; one row each.
     value
         What differs.
     levels
@@ -62,17 +66,23 @@ def paired_table(
         if baseline is None
         else [(group, baseline) for group in groups if group != baseline]
     )
+    counted = [name for name in COUNTED if name in table]
     rows = []
     for keys, level in table.groupby(list(levels), sort=False):
         place: dict[Hashable, object] = dict(zip(levels, keys, strict=True))
         values = level.pivot_table(index=list(runs), columns="group", values=value)
-        counts = level.groupby("group")["networks"].mean()
+        counts = level.groupby("group")[counted].mean()
         for a, b in pairs:
             if a in values and b in values:
                 facts = paired_difference((values[a] - values[b]).dropna().to_numpy(), confidence)
-                many = {"networks_a": counts[a], "networks_b": counts[b]}
+                many = {
+                    f"{name}_{side}": counts.loc[group, name]
+                    for name in counted
+                    for side, group in (("a", a), ("b", b))
+                }
                 rows.append({"a": a, "b": b} | place | facts | many)
-    columns = ["a", "b", *levels, *DIFFERENCE_COLUMNS, "p_holm", "networks_a", "networks_b"]
+    many_columns = [f"{name}_{side}" for name in counted for side in "ab"]
+    columns = ["a", "b", *levels, *DIFFERENCE_COLUMNS, "p_holm", *many_columns]
     compared = pd.DataFrame(rows, columns=[name for name in columns if name != "p_holm"])
     compared = compared[compared["n"] > 0].reset_index(drop=True)
     compared["p_holm"] = holm(compared["p_value"].to_numpy(dtype=np.float64))

@@ -10,6 +10,7 @@ import pandas as pd
 from analysis.reading.candidates import has_figures
 from analysis.reading.objectives import numbers_of
 from analysis.reading.results import Results
+from analysis.statistics.best_of import expected_best
 from analysis.statistics.grouping import grouped_by
 from analysis.statistics.levels import checked_levels
 from analysis.statistics.replicates import searched
@@ -27,6 +28,10 @@ def scores(
     value: str | None = None,
 ) -> pd.DataFrame:
     """The best of each group on each seed among networks no denser, and no dearer, than a level.
+
+    The best of 40 trials is not set against the best of 5: within a study and seed it is the
+    expected best of as many trials as the smallest group has there, one network a trial (see
+    :func:`analysis.statistics.best_of.expected_best`). Groups that are studies have their best.
 
     Replicates are left out: they are networks that were chosen, on seeds that had no other.
     Seeds of different studies are never one: seed 0 of two studies is two runs.
@@ -52,10 +57,9 @@ def scores(
     Returns
     -------
     DataFrame
-        group, study, seed, density, budget (inf without a limit), ``value``, networks (how many
-        were in the choice: the best of more is better by luck alone). Diverged networks are left
-        out. Groups that reach no such
-        network have no row there.
+        group, study, seed, density, budget (inf without a limit), ``value``, networks and trials
+        (how many there were to choose from), k (of how many trials the best is expected). Diverged
+        networks are left out. Groups that reach no such network have no row there.
 
     Raises
     ------
@@ -64,6 +68,39 @@ def scores(
         or not above 0.
     """
     value = results.quality.column if value is None else value
+    each = trial_scores(results, by, densities=densities, budgets=budgets, value=value)
+    best_of = results.direction_of(value)
+    level = ["density", "budget", "study", "seed"]
+    groups = each.groupby(["density", "budget", "group", "study", "seed"], sort=False)
+    table = groups["networks"].agg(["sum", "size"]).reset_index()
+    table = table.rename(columns={"sum": "networks", "size": "trials"})
+    table["k"] = table.groupby(level)["trials"].transform("min")
+    bests = [
+        expected_best(own.to_numpy(), k, best_of)
+        for (_, own), k in zip(groups[value], table["k"], strict=True)
+    ]
+    table[value] = np.array(bests, dtype=np.float64)
+    columns = ["group", "study", "seed", "density", "budget", value, "networks", "trials", "k"]
+    scored: pd.DataFrame = table[columns]
+    return scored
+
+
+def trial_scores(
+    results: Results,
+    by: str,
+    *,
+    densities: Sequence[float],
+    budgets: Sequence[float] | None = None,
+    value: str,
+) -> pd.DataFrame:
+    """The best network of each trial at each level, as :func:`analysis.scores` says.
+
+    Returns
+    -------
+    DataFrame
+        group, study, seed, trial_id, density, budget, ``value``, networks; a trial that reaches no
+        such network has no row there.
+    """
     if str(value).startswith("test"):
         raise UsageError(f"value: {value!r} is on test data, which must not choose networks")
     results = searched(results)
@@ -72,26 +109,24 @@ def scores(
     limits = checked_levels("budgets", budgets) if budgets is not None else [np.inf]
     shares = dict.fromkeys(checked_levels("densities", densities))
     usable = (results.rounds["round"] > 0).to_numpy() & np.isfinite(numbers)
-    rounds = results.rounds[usable].assign(**{value: numbers[usable]})
+    rounds = results.rounds[usable].assign(_value=numbers[usable])
     rounds = rounds.assign(group=groups_of(results, rounds, by))
     rounds = rounds[rounds["group"].notna()]
     best_of = results.direction_of(value)
     tables = []
     for density in shares:
-        for budget in limits:
+        for budget in dict.fromkeys(limits):
             inside = (rounds["density"] <= density * (1 + 1e-9)) & (
                 rounds["train_epochs"] <= budget * (1 + 1e-9)
             )
-            best = rounds[inside].groupby(["group", "study", "seed"])[value].agg([best_of, "size"])
-            table = best.reset_index().rename(columns={best_of: "best", "size": "networks"})
+            trials = rounds[inside].groupby(["group", "study", "seed", "trial_id"])["_value"]
+            table = trials.agg([best_of, "size"]).reset_index()
+            table = table.rename(columns={best_of: value, "size": "networks"})
             tables.append(table.assign(density=float(density), budget=float(budget)))
-    columns = ["group", "study", "seed", "density", "budget", "best", "networks"]
+    columns = ["group", "study", "seed", "trial_id", "density", "budget", value, "networks"]
     filled = [table for table in tables if len(table)]
-    if not filled:
-        empty = pd.DataFrame({name: pd.Series(dtype="float64") for name in columns})
-        return empty.astype({"group": "str", "study": "str"}).rename(columns={"best": value})
-    together: pd.DataFrame = pd.concat(filled, ignore_index=True)[columns]
-    return together.rename(columns={"best": value})
+    together: pd.DataFrame = pd.concat(filled or tables[:1], ignore_index=True)[columns]
+    return together
 
 
 def groups_of(results: Results, rounds: pd.DataFrame, by: str) -> pd.Series:

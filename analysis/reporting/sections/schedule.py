@@ -5,13 +5,18 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.comparing.comparison import compare, plot_comparison
+from analysis.comparing.farthest import Farthest, farthest_groups
+from analysis.judging.cross_table import aliased
 from analysis.reading.results import Results
-from analysis.reporting.page.document import Figure, Section, Table, as_table
+from analysis.reporting.page.document import Figure, Section, Table, as_table, count
 from analysis.reporting.page.drawing import figure
 from analysis.rounds import plot_rounds
 from analysis.statistics.replicates import searched
-from analysis.statistics.scoring import scores
+from study.records import MetricRecord
 from study.telling import Telling, percent
+
+LEAST_TRIALS, LEAST_SEEDS = 3, 2
+"""Trials of a group, and seeds, below which groups are not ranked."""
 
 AXES = ("retrain", "schedule", "rewind_epoch", "allocation")
 """What groups of trials are compared on, where it varied."""
@@ -49,21 +54,15 @@ def schedule(results: Results) -> Section:
         )
     missing += _not_tried(results)
     for axis in varied:
-        best = _best(results, axis)
-        if best is None:
+        found = _told(results, axis)
+        if found is None:
             continue
         if axis in ("retrain", "schedule"):
-            figures.append(figure(best, plot_comparison(results, axis)))
+            figures.append(figure(found, plot_comparison(results, axis)))
         else:
-            sentences.append(best)
+            sentences.append(found)
         tables.append(_table(results, axis))
-    few = results.rounds["seed"].nunique()
-    if varied and few < 3:
-        missing.append(
-            f"The study has {few} seed{'' if few == 1 else 's'}, so these differences have no "
-            "intervals: they may be luck. Run the same study file with other --seed values, and "
-            "prune-study compare DIR DIR DIR --by retrain."
-        )
+    sentences += confounded(results)
     return Section(
         "schedule", "Which schedule gets it there?", sentences, figures=figures, tables=tables,
         missing=missing,
@@ -91,31 +90,77 @@ def _groups(results: Results, axis: str) -> int:
     return int(trials[axis].nunique())
 
 
-def _best(results: Results, axis: str) -> str | None:
-    """At the lowest of the levels that two groups reach, which of them is ahead."""
-    table, value = scores(results, axis, densities=LEVELS), results.quality.column
-    for level in sorted(LEVELS):
-        at = table[table["density"] == level].groupby("group")[value].mean()
-        at = at.sort_values(ascending=results.quality.direction == "max", kind="stable")
-        if len(at) > 1:
-            ahead, last = at.index[-1], at.index[0]
-            tell = Telling(results.quality, at.iloc[0])
-            tried = table[table["density"] == level].groupby("group")["networks"].sum()
-            return (
-                f"By {axis.replace('_', ' ')}: among networks that keep at most "
-                f"{percent(level, 0)}, {ahead} is best at {tell.value(at.iloc[-1])} (the best "
-                f"of {tried[ahead]}), {tell.gap(at.iloc[-1] - at.iloc[0])} "
-                f"{'above' if at.iloc[-1] >= at.iloc[0] else 'below'} {last} (the best of "
-                f"{tried[last]})."
-            )
-    return None
+def _told(results: Results, axis: str) -> str | None:
+    """At the lowest of the levels that two groups reach, how the best and the worst compare."""
+    found = (farthest_groups(results, axis, level) for level in sorted(LEVELS))
+    pair = next((each for each in found if each is not None), None)
+    return None if pair is None else ranking_text(pair, results.quality, axis)
+
+
+def ranking_text(pair: Farthest, metric: MetricRecord, axis: str) -> str:
+    """The two at equal luck; which is better only where that is no guess, else what to run."""
+    best, worst = pair.expected
+    tell = Telling(metric, worst)
+    fewest, most = min(pair.k), max(pair.k)
+    k = f"{most}" if fewest == most else f"{fewest} to {most}"
+    of = "one trial" if most == 1 else f"the best of {k} trials"
+    having = [count(trials, "trial") for trials in pair.trials]
+    intro = (
+        f"By {axis.replace('_', ' ')}: among networks that keep at most "
+        f"{percent(pair.density, 0)}, {of} is expected at {tell.value(best)} with "
+        f"{pair.names[0]} (of {having[0]}) and at {tell.value(worst)} with {pair.names[1]} (of "
+        f"{having[1]})"
+    )
+    few = [
+        f"{name} has {has}"
+        for name, has, trials in zip(pair.names, having, pair.trials, strict=True)
+        if trials < LEAST_TRIALS
+    ]
+    if few:
+        return (
+            f"{intro}: too few to rank, for {' and '.join(few)} with such a network. Run more "
+            "trials (a larger num_samples), or raise search.exploration."
+        )
+    if len(pair.k) < LEAST_SEEDS:
+        return (
+            f"{intro}: too few to rank, for all are of one seed. Run the same study file with "
+            f"other --seed values, and prune-study compare DIR DIR DIR --by {axis}."
+        )
+    corrected = f", corrected for {pair.pairs} pairs" if pair.pairs > 1 else ""
+    spread = f"95 % interval {tell.span(pair.low, pair.high)} over {len(pair.k)} seeds{corrected}"
+    if pair.low <= 0 <= pair.high:
+        return (
+            f"{intro}: too few to rank, for the difference may be none ({spread}). Run the same "
+            "study file with further --seed values."
+        )
+    side = "above" if best >= worst else "below"
+    return (
+        f"{intro}: {pair.names[0]} is {tell.gap(best - worst)} {side} {pair.names[1]} ({spread})."
+    )
+
+
+def confounded(results: Results) -> list[str]:
+    """Which settings varied together, so that their effects cannot be told apart."""
+    pairs = aliased(results)
+    if not pairs:
+        return []
+    told = [f"{pair.a} with {pair.b}" for pair in pairs]
+    return [
+        "These settings varied together (each value of the first came with one of the second, or "
+        f"nearly so): {'; '.join(told)}. Their effects cannot be told apart, whatever is said of "
+        "one of them: vary each independently of the other."
+    ]
 
 
 def _table(results: Results, axis: str) -> Table:
     """At equal density, and at equal budget: half of what the dearest network took."""
     most = float(results.rounds["train_epochs"].max())
     found = compare(results, axis, densities=LEVELS, budgets=[most / 2, most])
-    columns = ["a", "b", "density", "budget", "difference", "low", "high", "n", "p_holm"]
-    shown: pd.DataFrame = found[columns].rename(columns={"budget": "at most epochs"})
-    caption = f"By {axis.replace('_', ' ')}, at equal density and budget: a minus b"
+    columns = ["a", "b", "density", "budget", "difference", "low", "high", "n", "p_holm",
+               "trials_a", "trials_b", "k_a"]  # fmt: skip
+    shown: pd.DataFrame = found[columns].rename(columns={"budget": "at most epochs", "k_a": "k"})
+    caption = (
+        f"By {axis.replace('_', ' ')}, at equal density and budget: the expected best of k trials "
+        "of a minus that of b; n is seeds"
+    )
     return as_table(caption, shown, folded=True)
