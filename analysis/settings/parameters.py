@@ -11,6 +11,8 @@ from analysis.reading.trials import PLAN_COLUMNS
 def plan_parameters(results: Results) -> pd.DataFrame:
     """The fields of the plans that differ between trials, one column each.
 
+    The textbook run, which no search drew, is no reason to call a field one that varied.
+
     Returns
     -------
     DataFrame
@@ -21,6 +23,7 @@ def plan_parameters(results: Results) -> pd.DataFrame:
     trials = results.trials.drop_duplicates("trial_id").set_index("trial_id")
     names = [name for name in PLAN_COLUMNS if name in trials]
     names += [name for name in trials.columns if name.startswith("sparsity.")]
-    varied = [name for name in names if trials[name].nunique(dropna=False) > 1]
-    varied = [name for name in varied if trials[name].notna().any()]
+    drawn = trials[~trials["is_textbook"]]
+    varied = [name for name in names if drawn[name].nunique(dropna=False) > 1]
+    varied = [name for name in varied if drawn[name].notna().any()]
     return trials[varied]

@@ -43,12 +43,8 @@ def rounds_of(folder: Path, trial: str) -> list[RoundRecord]:
 def test_hopeless_trials_stop_with_the_bound_that_says_so_and_leaders_go_on(
     ray_cluster: None, tmp_path: Path
 ) -> None:
-    folder = Path(
-        study.run(
-            config(stopping_confidence=0.7, stopping_audit=0.3, extend=True),
-            storage_path=tmp_path,
-        )
-    )
+    tables = config(stopping_confidence=0.7, stopping_audit=0.3, extend=True, warm_start=[])
+    folder = Path(study.run(tables, storage_path=tmp_path, seed=1))
     outcomes = outcomes_of(folder)
     assert len(outcomes) == 36
     stopped = {k: v for k, v in outcomes.items() if v.stop_reason == "future_dominated"}

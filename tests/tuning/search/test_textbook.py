@@ -91,3 +91,11 @@ def test_a_tiny_network_keeps_a_weight_and_the_pipeline_takes_the_plan() -> None
         [0.8**n for n in range(plan.rounds + 1)], abs=0.51 / total
     )
     assert records[-1].nonzero_parameters > 0
+
+
+def test_it_runs_where_there_is_no_dense_run() -> None:
+    task = with_epochs(0)
+    plan = plan_of({"per_layer": {"bounds": [0.0, 0.4]}}, list(prunable_layers(task)), task)
+    records = list(run_pipeline(plan, task))
+    assert [record.train_epochs for record in records] == [0, 1, 2, 3]
+    assert records[-1].density == pytest.approx(0.512, abs=0.01)
