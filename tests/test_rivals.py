@@ -15,6 +15,7 @@ from torch import nn
 from benchmarks.rivals.methods import SWEEP, Found, textbook_plan
 from benchmarks.rivals.naive_study import Training, prune_and_retrain, train_dense
 from benchmarks.rivals.report import lines, markdown, with_warm_start
+from benchmarks.rivals.tasks import SETTINGS
 from benchmarks.rivals.volumes import (
     LEAST_ACCURACY,
     LEAST_DENSITY,
@@ -23,6 +24,8 @@ from benchmarks.rivals.volumes import (
     volume_at,
     volumes,
 )
+from study.tasks.models.lenet import lenet300
+from study.tasks.models.small_cnn import small_cnn
 
 
 def found(*figures: tuple[float, float, float], trial: int = 0) -> list[Network]:
@@ -176,3 +179,14 @@ def test_the_sweep_is_of_fourteen_runs_cheap_first_with_the_textbook_among_them(
     assert textbook.rounds == 21
     for plan, (_, cut, _) in zip(plans, SWEEP, strict=True):
         assert 0.01 ** (1.0 / plan.rounds) == pytest.approx(1.0 - cut, abs=0.02)
+
+
+@pytest.mark.parametrize("task", ["mnist5k", "cnn"])
+def test_the_networks_by_hand_are_those_of_the_project(task: str) -> None:
+    theirs = {"mnist5k": lenet300((784,), 10), "cnn": small_cnn((1, 28, 28), 10)}[task]
+    mine = SETTINGS[task].by_hand()
+    shapes = [[value.shape for value in each.state_dict().values()] for each in (mine, theirs)]
+    assert shapes[0] == shapes[1]
+    inputs = torch.randn(5, 784) if task == "mnist5k" else torch.randn(5, 1, 28, 28)
+    mine.load_state_dict(dict(zip(mine.state_dict(), theirs.state_dict().values(), strict=True)))
+    assert torch.allclose(mine.eval()(inputs), theirs.eval()(inputs), atol=1e-5)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from benchmarks.rivals.methods import Found
 from benchmarks.rivals.tasks import SETTINGS
@@ -127,6 +128,7 @@ def draw(tasks: Mapping[str, Runs], path: Path) -> None:
             ax.fill_between(grid, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.15)
         ax.set(xscale="log", xlabel="training examples seen", title=SETTINGS[task].title)
         ax.title.set_fontsize(9)
+        ax.xaxis.set_minor_formatter(NullFormatter())  # they would overlap
         ax.grid(alpha=0.3)
     panels[0].set_ylabel("volume on test data of the validation front")
     panels[0].legend(frameon=False, fontsize=7, loc="lower right")
