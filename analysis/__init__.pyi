@@ -10,6 +10,7 @@ from .fronts.choosing import operating_points as operating_points
 from .fronts.choosing import smallest_within as smallest_within
 from .fronts.confirmed import confirmed_networks as confirmed_networks
 from .fronts.confirmed import named_networks as named_networks
+from .fronts.confirmed_descents import plot_confirmation as plot_confirmation
 from .fronts.hypervolumes import hypervolume as hypervolume
 from .fronts.hypervolumes import hypervolume_history as hypervolume_history
 from .fronts.hypervolumes import reference_point as reference_point

@@ -24,6 +24,8 @@ TABLES = [
     "checklist_frame",
     "compare",
     "compare_hypervolumes",
+    "confirmed_networks",
+    "named_networks",
     "comparison_data",
     "cost_data",
     "dead_units_summary",

@@ -12,7 +12,8 @@ from analysis.fronts.confirmed import confirmed_networks, named_networks
 from analysis.judging.to_confirm import next_descent
 from analysis.reading.candidates import is_candidate, with_figures
 from analysis.reading.results import Results
-from analysis.reporting.page.document import Card, Section, count
+from analysis.reporting.page.document import Card, Figure, Section, Table, as_table, count
+from analysis.reporting.page.drawing import figure
 from analysis.statistics.replicates import searched
 from study.confirmation import seeds_needed
 from study.records import TRIALS_DIR, round_state_file
@@ -47,7 +48,8 @@ def headline(results: Results) -> Section:
         *([_how(results, table)] if cards else []),
     ]
     missing = [*_goes_on(results, table), "Speedups are of multiply-adds; no latency was measured."]
-    return Section("headline", "How far does it prune?", sentences, cards, missing=missing)
+    figures, tables = _evidence(results, table) if len(table) else ((), ())
+    return Section("headline", "How far does it prune?", sentences, cards, figures, tables, missing)
 
 
 def summary(results: Results) -> list[dict[str, Any]]:
@@ -71,15 +73,41 @@ def _how(results: Results, table: pd.DataFrame) -> str:
     tell = Telling(metric)
     what = _SMALLEST.get(results.size, "smallest network")
     unseen = bool(table["held_back"].all())
+    examples = (
+        "examples that the search did not see"
+        if unseen
+        else "examples, which are those of the search"
+    )
     return (
-        f"Each card is the {what} of which {percent(confidence, 0)} confidence says that its "
-        f"{tell.name} is no more than that {tell.side(1.0)} "
-        "the dense network's, over new seeds and "
-        + (
-            "examples that the search did not see."
-            if unseen
-            else "examples, which are those of the search."
-        )
+        f"Each card is the {what} that was shown, with {percent(confidence, 0)} confidence over "
+        f"new seeds and {examples}, to be no further {tell.side(1.0)} the dense network's "
+        f"{tell.name} than it says."
+    )
+
+
+_SHOWN = (
+    "trial_id", "round", "n", "examples", "density", "compression_ratio", "theoretical_speedup",
+)  # fmt: skip
+"""Columns of the evidence, before those of the quality."""
+
+
+def _evidence(
+    results: Results, table: pd.DataFrame
+) -> tuple[tuple[Figure, ...], tuple[Table, ...]]:
+    """What the cards were chosen from: every network that was run again, with its bound."""
+    metric = results.quality
+    of_metric = (
+        metric.confirm_column, f"dense_{metric.name}", metric.drop_column, "drop_low",
+        "drop_high", "drop_bound", "test_drop", "test_low", "test_high", "contradicted",
+    )  # fmt: skip
+    finding = (
+        "A card is the smallest network whose upper bound (dotted) lies below its tolerance (grey)."
+    )
+    shown = table[[name for name in (*_SHOWN, *of_metric) if name in table]]
+    caption = "Every network that was run again on new seeds"
+    return (
+        (figure(finding, plot_confirmation(results)),),
+        (as_table(caption, shown, folded=True),),
     )
 
 

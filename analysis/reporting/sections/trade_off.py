@@ -45,7 +45,8 @@ def trade_off(results: Results) -> Section:
     )
     sentences = [
         f"{len(pruned)} of {count(int((data['round'] > 0).sum()), 'pruned network')} "
-        f"{'is' if len(pruned) == 1 else 'are'} on the front."
+        f"{'is' if len(pruned) == 1 else 'are'} on the Pareto front: no other network is better "
+        "and as small."
     ]
     rounds = candidates(results)
     knee = knee_point(rounds[rounds["round"] > 0], results.objectives)
