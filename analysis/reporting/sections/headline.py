@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.fronts.confirmed import confirmed_networks, named_networks
+from analysis.fronts.confirmed_descents import plot_confirmation
 from analysis.judging.to_confirm import next_descent
 from analysis.reading.candidates import is_candidate, with_figures
 from analysis.reading.results import Results
