@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -12,19 +13,15 @@ from analysis.judging.validation_gaps import mean_gap, validation_gap
 from analysis.reading.candidates import dense_value, with_figures
 from analysis.reading.results import Results
 from analysis.reporting.page.document import Section, as_table, count
-from analysis.statistics.intervals import t_interval
+from analysis.statistics.intervals import t_interval, wilson
 from study.records import MetricRecord
-from study.telling import Telling, percent, points
+from study.telling import Telling, percent
 
 ROLES = {
     "reinit": "the same mask on new weights, trained as long as the dense network",
     "shuffled": "as many weights in each layer, chosen at random in every round",
     "dense": "no pruning, as many epochs",
 }
-
-
-Z = 1.96
-"""Half the width of a 95 % interval, in standard deviations of a normal distribution."""
 
 
 def controls(results: Results) -> Section:
@@ -129,15 +126,22 @@ def selection(results: Results) -> Section:
 def _how_sure(results: Results, table: pd.DataFrame) -> str:
     """How far a share of so many examples may be from the truth."""
     examples, metric = results.held_out["examples"].dropna(), results.quality
-    if examples.empty or metric.unit != "share":
+    if examples.empty or not _COUNTED.fullmatch(metric.name):
         return ""
     n, share = int(examples.iloc[0]), float(table[metric.test_column].mean())
-    half = Z * (share * (1 - share) / n) ** 0.5
-    name = metric.name.replace("_", " ")
+    if not 0.0 <= share <= 1.0:
+        return ""
+    low, high = wilson(share, n)
+    tell = Telling(metric)
     return (
-        f"The test split has {n:,} examples, so one {name} of {percent(share)} is known to "
-        f"about {points(half)} either way: smaller differences between networks say little."
+        f"The test split has {n:,} examples, so one {tell.name} of {percent(share)} is known to "
+        f"be {tell.interval(low, high)} % (95 % interval): smaller differences between networks "
+        "say little."
     )
+
+
+_COUNTED = re.compile(r"accuracy|top\d+")
+"""Metrics that are a share of the examples; of others the number of examples says nothing."""
 
 
 def _difference(row: Mapping[Hashable, Any], metric: MetricRecord) -> str:
