@@ -11,6 +11,7 @@ from .fronts.choosing import smallest_within as smallest_within
 from .fronts.confirmed import confirmed_networks as confirmed_networks
 from .fronts.confirmed import named_networks as named_networks
 from .fronts.confirmed_descents import plot_confirmation as plot_confirmation
+from .fronts.forecast import forecast_gain as forecast_gain
 from .fronts.hypervolumes import hypervolume as hypervolume
 from .fronts.hypervolumes import hypervolume_history as hypervolume_history
 from .fronts.hypervolumes import reference_point as reference_point
@@ -22,6 +23,8 @@ from .fronts.trade_off import plot_pareto as plot_pareto
 from .judging.check import Check as Check
 from .judging.checks import checklist as checklist
 from .judging.checks import checklist_frame as checklist_frame
+from .judging.cross_table import aliased as aliased
+from .judging.cross_table import cross_table as cross_table
 from .judging.validation_gaps import mean_gap as mean_gap
 from .judging.validation_gaps import validation_gap as validation_gap
 from .layers.dead_units import dead_units_summary as dead_units_summary
@@ -57,9 +60,11 @@ from .spending.cost import plot_cost as plot_cost
 from .spending.cost import trial_costs as trial_costs
 from .spending.spending import round_costs as round_costs
 from .spending.stopping import stopping_audit as stopping_audit
+from .statistics.best_of import expected_best as expected_best
 from .statistics.differences import holm as holm
 from .statistics.intervals import Interval as Interval
 from .statistics.intervals import t_interval as t_interval
 from .statistics.intervals import t_intervals as t_intervals
+from .statistics.intervals import wilson as wilson
 from .statistics.replicates import networks as networks
 from .statistics.scoring import scores as scores

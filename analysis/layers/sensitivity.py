@@ -57,6 +57,11 @@ def sensitivity_thresholds(
     Between the levels of the scan the curve is a straight line. The threshold is where the curve
     first passes the tolerated drop: a curve that comes back down behind it earns nothing.
 
+    The interval is Student's over the seeds' thresholds. In simulation (curves that differ between
+    seeds by a factor, with noise, at the levels of a scan) it held the mean threshold 92 to 95
+    times in 100 with 3 seeds and 94 to 95 with 5, 10 and 20; a percentile bootstrap 71 to 75, 82 to
+    85, 89 to 90 and 92 to 93 times. With one seed there is none.
+
     Parameters
     ----------
     results

@@ -1,4 +1,4 @@
-"""Means with Student-t intervals: what a handful of seeds can tell, and no more."""
+"""Intervals of means over seeds, and of shares of examples: what so few can tell, and no more."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 from analysis.statistics.levels import checked_confidence
+from study.errors import UsageError
 
 CONFIDENCE = 0.95
 
@@ -93,3 +94,46 @@ def t_intervals(
             "n": n,
         }
     )
+
+
+def wilson(share: float, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Both ends of Wilson's interval of a share, such as an accuracy on so many examples.
+
+    Unlike the share plus and minus 1.96 standard errors it stays between 0 and 1, has a width
+    where no example or every one is right, and covers the truth 93 to 97 times in 100 where the
+    other one covers it 80 times, of 200 examples at an accuracy of 0.985.
+
+    Parameters
+    ----------
+    share
+        Of the examples, between 0 and 1.
+    n
+        Examples, independent of each other.
+    confidence
+        Share of such intervals that hold the truth, between 0 and 1.
+
+    Raises
+    ------
+    UsageError
+        If ``share`` or ``confidence`` is no share, or there is no example.
+
+    References
+    ----------
+    Wilson 1927, "Probable inference, the law of succession, and statistical inference"; Brown, Cai
+    & DasGupta 2001, "Interval estimation for a binomial proportion".
+
+    Examples
+    --------
+    >>> low, high = wilson(0.97, 3000)
+    >>> round(low, 4), round(high, 4)
+    (0.9633, 0.9755)
+    """
+    z = float(ndtri(0.5 + checked_confidence(confidence) / 2))
+    if not 0.0 <= share <= 1.0:
+        raise UsageError(f"share: {share!r} is not between 0 and 1")
+    if not n >= 1:
+        raise UsageError(f"n: {n!r} examples tell nothing; at least 1 is allowed")
+    widened = 1.0 + z * z / n
+    centre = (share + z * z / (2 * n)) / widened
+    half = z * (share * (1.0 - share) / n + z * z / (4.0 * n * n)) ** 0.5 / widened
+    return max(centre - half, 0.0), min(centre + half, 1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -13,8 +14,9 @@ from analysis.judging.validation_gaps import mean_gap, validation_gap
 from analysis.reading.candidates import dense_value
 from analysis.reading.results import Results
 from analysis.reporting.page.document import Section, as_table, count
+from analysis.statistics.intervals import wilson
 from study.records import MetricRecord
-from study.telling import Telling, percent, points
+from study.telling import Telling, percent
 
 ROLES = {
     "reinit": "its mask on new initial weights",
@@ -26,10 +28,6 @@ ROLES = {
 """What a network is compared with."""
 
 Row = Mapping[Hashable, Any]
-
-
-Z = 1.96
-"""Half the width of a 95 % interval, in standard deviations of a normal distribution."""
 
 
 def controls(results: Results) -> Section:
@@ -120,15 +118,22 @@ def selection(results: Results) -> Section:
 def _how_sure(results: Results, table: pd.DataFrame) -> str:
     """How far a share of so many examples may be from the truth."""
     examples, metric = results.held_out["examples"].dropna(), results.quality
-    if examples.empty or metric.unit != "share":
+    if examples.empty or not _COUNTED.fullmatch(metric.name):
         return ""
     n, share = int(examples.iloc[0]), float(table[metric.test_column].mean())
-    half = Z * (share * (1 - share) / n) ** 0.5
-    name = metric.name.replace("_", " ")
+    if not 0.0 <= share <= 1.0:
+        return ""
+    low, high = wilson(share, n)
+    tell = Telling(metric)
     return (
-        f"The test split has {n:,} examples, so one {name} of {percent(share)} is known to "
-        f"about {points(half)} either way: smaller differences between networks say little."
+        f"The test split has {n:,} examples, so one {tell.name} of {percent(share)} is known to "
+        f"be {tell.interval(low, high)} % (95 % interval): smaller differences between networks "
+        "say little."
     )
+
+
+_COUNTED = re.compile(r"accuracy|top\d+")
+"""Metrics that are a share of the examples; of others the number of examples says nothing."""
 
 
 def _sentence(row: Row, metric: MetricRecord) -> str:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
+import pandas as pd
+
 from analysis.layers.layer_densities import layer_density_data, plot_layer_densities
 from analysis.layers.sensitivity import (
     MOST_CURVES,
@@ -40,8 +44,8 @@ def layers(results: Results) -> Section:
         most, least = thresholds.iloc[0], thresholds.iloc[-1]
         finding = (
             f"Pruned alone and not retrained, {most['layer']} takes the most before {tell.name} "
-            f"{tell.worse}s by {tell.within(DROP)} ({percent(most['sparsity'], 0)} of its "
-            f"weights), and {least['layer']} the least ({percent(least['sparsity'], 0)})."
+            f"{tell.worse}s by {tell.within(DROP)} ({_taken(most)} of its weights), and "
+            f"{least['layer']} the least ({_taken(least)}). {_over(int(thresholds['n'].max()))}"
         )
         data = sensitivity_map_data(results)
         figures.append(figure(finding, plot_sensitivity(results, DROP), data.reset_index()))
@@ -72,3 +76,17 @@ def layers(results: Results) -> Section:
         "layers", "Which layers can take it?", sentences, figures=figures, tables=tables,
         missing=missing,
     )  # fmt: skip
+
+
+def _taken(row: pd.Series) -> str:
+    """How much a layer takes, with its interval where there is one."""
+    share = f"{'at least ' if row['censored'] else ''}{percent(row['sparsity'], 0)}"
+    if not (math.isfinite(row["low"]) and math.isfinite(row["high"])):
+        return share
+    return f"{share}, {100 * row['low']:.0f} to {percent(row['high'], 0)},"
+
+
+def _over(seeds: int) -> str:
+    if seeds < 2:
+        return "One seed: no interval."
+    return f"Ranges are 95 % intervals over {seeds} seeds."

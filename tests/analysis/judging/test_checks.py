@@ -3,17 +3,19 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import analysis
 from study.cli import main
-from study.records import TEST_FILE
+from study.records import CONTROLS, TEST_FILE
 from tests.analysis.study_folders import new_study, searched_study
 
 
 def _statuses(results: analysis.Results) -> dict[str, str]:
     table = analysis.checklist_frame(results)
-    words = ("architecture", "pairs", "speedup", "top-1 and top-5", "control", "five points",
-             "deviation", "libraries", "raw", "random", "test data", "failed")  # fmt: skip
+    words = ("architecture", "pairs", "speedup", "top-1 and top-5", "holds on new seeds",
+             "textbook", "unpruned control", "controls:", "five points", "deviation", "confounded",
+             "libraries", "raw", "baselines", "on test data", "failed")  # fmt: skip
     found = {}
     for word in words:
         rows = table[table["name"].str.contains(word)]
@@ -34,7 +36,7 @@ def test_a_thorough_study_passes_what_one_study_can(tmp_path: Path) -> None:
                 )  # fmt: skip
     statuses = _statuses(analysis.load(tmp_path))
     warned = {word for word, status in statuses.items() if status != "PASS"}
-    assert warned == {"pairs", "top-1 and top-5"}
+    assert warned == {"pairs", "top-1 and top-5", "holds on new seeds", "textbook", "controls:"}
 
 
 def test_what_is_missing_comes_with_a_reason_and_a_remedy(tmp_path: Path) -> None:
@@ -65,7 +67,7 @@ def test_reading_test_data_for_everything_is_warned_of(tmp_path: Path) -> None:
     study.trial("a", rounds=3)
     results = analysis.load(tmp_path)
     results.rounds["test_accuracy"] = results.rounds["val_accuracy"] - 0.01
-    assert _statuses(results)["test data"] == "WARN"
+    assert _statuses(results)["on test data"] == "WARN"
     assert analysis.mean_gap(results).mean == analysis.validation_gap(results)["gap"].mean()
 
 
@@ -141,3 +143,38 @@ def test_an_empty_study_fails_without_an_error(tmp_path: Path) -> None:
     statuses = _statuses(analysis.load(tmp_path))
     assert statuses["five points"] == "FAIL"
     assert statuses["control"] == "FAIL"
+
+
+def test_what_is_named_must_hold_on_data_that_did_not_choose_it(tmp_path: Path) -> None:
+    def status(name: str, **more: Any) -> tuple[str, str]:
+        study = new_study(tmp_path / name)
+        study.trial("0000", sparsity=0.9, rounds=1)
+        for seed in range(1, more.pop("seeds", 3) + 1):
+            study.replicate("0000", seed, [more.get("drop", 0.001)], sparsity=0.9, **{
+                key: value for key, value in more.items() if key != "drop"
+            })  # fmt: skip
+        check = next(
+            c for c in analysis.checklist(analysis.load(study.path)) if "new seeds" in c.name
+        )
+        return check.status, check.reason
+
+    assert status("none", seeds=0)[0] == "FAIL"
+    assert status("well")[0] == "PASS"
+    assert "those of the search" in status("chose", held_back=False)[1]
+    assert status("bad", drop=0.2)[0] == "WARN"
+    assert "contradicts" in status("test", test_drops=[0.05])[1]
+
+
+def test_controls_are_those_of_the_literature(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    study.trial("0000", sparsity=0.9)
+    results = analysis.load(tmp_path)
+    assert next(c for c in analysis.checklist(results) if "controls:" in c.name).status == "FAIL"
+    for seed in (1, 2, 3):
+        name = study.replicate("0000", seed, [0.0, 0.0, 0.0], sparsity=0.9)
+        for role in CONTROLS:
+            if role != "reinit_long" or seed != 3:
+                study.control(name, role, 0.9)
+    results = analysis.load(tmp_path)
+    found = next(c for c in analysis.checklist(results) if "controls:" in c.name)
+    assert (found.status, found.reason) == ("WARN", "fewer than 3 seeds of reinit_long")
