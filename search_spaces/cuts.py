@@ -1,7 +1,9 @@
 """Descents by a share of what remains: each round removes it, until few enough weights are left.
 
 Iterative magnitude pruning is told like this (a fifth a round, down to a hundredth). The number of
-rounds and the total density are no choice then: both follow from the cut and the floor.
+rounds and the total density are no choice then: both follow from the cut and the floor. Where
+layers have densities of their own, each removes its own share of what remains each round, and the
+total meets the cut at the end of the descent, not at each round of it.
 """
 
 from __future__ import annotations

@@ -73,7 +73,8 @@ class SpaceTable(BaseModel):
         default=None,
         description="instead of rounds, with form density_projected (then the default) or global: "
         "share of what remains that each round removes, for as many rounds as it takes down to "
-        "the floor",
+        "the floor; with density_projected each layer removes its own, and cut is their mean over "
+        "the rounds",
     )
     floor: float | None = Field(
         default=None,

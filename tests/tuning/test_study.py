@@ -153,6 +153,26 @@ def test_the_first_trial_of_a_study_is_the_textbook_run(
     assert began["detail"].iloc[0]["floor_density"] == pytest.approx(0.4)
 
 
+def test_a_study_of_a_space_by_cuts_goes_down_to_the_floor_and_tells_every_round(
+    ray_cluster: None, tmp_path: Path
+) -> None:
+    space = {"cut": [0.3, 0.5], "floor": 0.1, "retrain_epochs": 0.5, "retrain": "lr_rewind"}
+    search = {"extend": True, "constraints": ["accuracy >= 0.1"]}
+    tables = {**SMALL, "study": {"name": "cuts", "num_samples": 5}, "space": space}
+    folder = Path(study.run({**tables, "search": search}, storage_path=tmp_path))
+    storage = JournalStorage(JournalFileBackend(str(folder / "optuna.journal")))
+    told = optuna.load_study(study_name="cuts", storage=storage).trials
+    assert len(trials_of(folder)) == 5
+    for trial in trials_of(folder)[1:]:
+        records = rounds_of(trial)
+        own = [each for each in told if each.user_attrs["trial_id"] == trial.name]
+        (cut,) = {each.params["cut"] for each in own}
+        densities = [record.density for record in records]
+        assert densities[-1] == pytest.approx((1 - cut) ** (len(records) - 1), abs=1e-3)
+        assert densities[-1] <= 0.1 + 1e-3 < (1 - cut) ** (len(records) - 2)
+        assert sorted(each.values[1] for each in own) == sorted(densities[1:])
+
+
 def test_the_textbook_run_goes_before_a_function_of_ones_own(
     ray_cluster: None, tmp_path: Path
 ) -> None:

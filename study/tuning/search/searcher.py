@@ -11,7 +11,7 @@ from typing import Any
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
-from optuna.trial import TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from pydantic import BaseModel, Field
 from ray.tune.search import Searcher
 
@@ -202,7 +202,11 @@ class PlanSearcher(Searcher):
         values = self._values(result)
         if values is None or self._space.function is not None:
             return
-        parameters = self._space.parameters_of(plan.model_dump(), self._layers)
+        parameters: dict[str, Any] | None
+        if self._space.cut is not None and asked.number is not None:
+            parameters = self._asked_for(asked.number).params  # those of the descent, to the bit
+        else:
+            parameters = self._space.parameters_of(plan.model_dump(), self._layers)
         if parameters is None:
             return
         self._study.add_trial(
@@ -216,11 +220,14 @@ class PlanSearcher(Searcher):
             )
         )
 
+    def _asked_for(self, number: int) -> FrozenTrial:
+        return self._study.get_trials(deepcopy=False)[number]
+
     def _generation(self, asked: Asked) -> dict[str, Any]:
         """An evolutionary sampler only breeds from trials that belong to a generation."""
         if asked.number is None:
             return {}
-        attributes = self._study.get_trials(deepcopy=False)[asked.number].system_attrs
+        attributes = self._asked_for(asked.number).system_attrs
         return {k: v for k, v in attributes.items() if k.endswith(":generation")}
 
     def _constrain(self, number: int, result: Mapping[str, Any]) -> None:

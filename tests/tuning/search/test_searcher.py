@@ -261,7 +261,7 @@ def test_every_round_of_a_descent_is_told_with_the_parameters_of_the_descent() -
             *range(1, plan.rounds + 1)
         ]
         for trial in told:
-            assert trial.params == pytest.approx(told[0].params, abs=1e-12)
+            assert trial.params == told[0].params
             assert not {"rounds", "density"} & trial.params.keys()
             level = 1 - plan.sparsity if isinstance(plan.sparsity, float) else math.nan
             assert trial.params["cut"] == pytest.approx(1 - level ** (1 / plan.rounds))
