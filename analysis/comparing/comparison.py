@@ -129,14 +129,12 @@ def plot_comparison(
     log_axis(ax)
     ax.invert_xaxis()
     worse = " (less is better)" if results.direction_of(value) == "min" else ""
-    chosen = "best" if by == "study" else _expected(table["k"])
-    ax.set(
-        xlabel="density at most (kept / prunable weights)",
-        ylabel=f"{chosen} {label(value)}{worse}",
-    )
+    best = f"best {label(value)}" if by == "study" else _expected(label(value), table["k"])
+    ax.set(xlabel="density at most (kept / prunable weights)", ylabel=f"{best}{worse}")
     limit = "" if budget is None else f" within {budget:g} epochs"
     spread = f", {CONFIDENCE:.0%} intervals over {run}s" if table["n"].max() > 1 else f", one {run}"
-    entitle(ax, f"best of each {label(by)}{limit}{spread}")
+    what = "best of each study" if by == "study" else f"equally many trials of each {label(by)}"
+    entitle(ax, f"{what}{limit}{spread}")
     legend(ax)
     return ax
 
@@ -161,12 +159,12 @@ def _draw_group(ax: Axes, group: pd.DataFrame, style: Look, apart: float, run: s
             )  # fmt: skip
 
 
-def _expected(k: pd.Series) -> str:
+def _expected(name: str, k: pd.Series) -> str:
     """Of how many trials the best is expected."""
     fewest, most = int(k.min()), int(k.max())
     if most == 1:
-        return "expected"
-    return f"expected best of {most if fewest == most else f'{fewest} to {most}'},"
+        return f"expected {name} of a trial"
+    return f"{name}, expected best of {most if fewest == most else f'{fewest} to {most}'} trials"
 
 
 def _look_at_the_means(ax: Axes, table: pd.DataFrame, is_share: bool) -> None:

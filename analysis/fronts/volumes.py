@@ -104,8 +104,12 @@ def volume_of_points(
 def floor_of(results: Results) -> float:
     """The smallest density that the space of a study holds, of several studies the smallest.
 
-    It is what the study said when its search began; 0.01 where it said nothing.
+    It is what the study said when its search began; 0.01 of a study that said nothing.
     """
+    return min(_own_floor(part) for part in results.parts.values() or (results,))
+
+
+def _own_floor(results: Results) -> float:
     events = results.events
     begun = events.loc[events["event"] == "search_started", "detail"]
     floors = [detail.get("floor_density") for detail in begun if isinstance(detail, Mapping)]

@@ -43,8 +43,8 @@ def layers(results: Results) -> Section:
     else:
         most, least = thresholds.iloc[0], thresholds.iloc[-1]
         finding = (
-            f"Pruned alone and not retrained, {most['layer']} takes the most before {tell.name} "
-            f"{tell.worse}s by {tell.within(DROP)} ({_taken(most)} of its weights), and "
+            f"Pruned alone and not retrained, {most['layer']} takes the most of its weights "
+            f"before {tell.name} {tell.worse}s by {tell.within(DROP)} ({_taken(most)}), and "
             f"{least['layer']} the least ({_taken(least)}). {_over(int(thresholds['n'].max()))}"
         )
         data = sensitivity_map_data(results)
@@ -83,10 +83,10 @@ def _taken(row: pd.Series) -> str:
     share = f"{'at least ' if row['censored'] else ''}{percent(row['sparsity'], 0)}"
     if not (math.isfinite(row["low"]) and math.isfinite(row["high"])):
         return share
-    return f"{share}, {100 * row['low']:.0f} to {percent(row['high'], 0)},"
+    return f"{share}, interval {100 * row['low']:.0f} to {percent(row['high'], 0)}"
 
 
 def _over(seeds: int) -> str:
     if seeds < 2:
         return "One seed: no interval."
-    return f"Ranges are 95 % intervals over {seeds} seeds."
+    return f"Intervals are of 95 %, over {seeds} seeds."

@@ -91,10 +91,13 @@ def _groups(results: Results, axis: str) -> int:
 
 
 def _told(results: Results, axis: str) -> str | None:
-    """At the lowest of the levels that two groups reach, how the best and the worst compare."""
-    found = (farthest_groups(results, axis, level) for level in sorted(LEVELS))
-    pair = next((each for each in found if each is not None), None)
-    return None if pair is None else ranking_text(pair, results.quality, axis)
+    """How the best and the worst group compare, at the lowest level where both have been tried."""
+    every = [farthest_groups(results, axis, level) for level in sorted(LEVELS)]
+    found = [pair for pair in every if pair is not None]
+    if not found:
+        return None
+    tried = (pair for pair in found if min(pair.trials) >= LEAST_TRIALS)
+    return ranking_text(next(tried, found[-1]), results.quality, axis)
 
 
 def ranking_text(pair: Farthest, metric: MetricRecord, axis: str) -> str:
@@ -105,15 +108,19 @@ def ranking_text(pair: Farthest, metric: MetricRecord, axis: str) -> str:
     k = f"{most}" if fewest == most else f"{fewest} to {most}"
     of = "one trial" if most == 1 else f"the best of {k} trials"
     having = [count(trials, "trial") for trials in pair.trials]
+    # The value of a number says what it is; "with 0" does not.
+    first, last = (
+        f"{axis.replace('_', ' ')} {name}" if name[:1].isdigit() else name for name in pair.names
+    )
     intro = (
         f"By {axis.replace('_', ' ')}: among networks that keep at most "
         f"{percent(pair.density, 0)}, {of} is expected at {tell.value(best)} with "
-        f"{pair.names[0]} (of {having[0]}) and at {tell.value(worst)} with {pair.names[1]} (of "
+        f"{first} (of {having[0]}) and at {tell.value(worst)} with {last} (of "
         f"{having[1]})"
     )
     few = [
         f"{name} has {has}"
-        for name, has, trials in zip(pair.names, having, pair.trials, strict=True)
+        for name, has, trials in zip((first, last), having, pair.trials, strict=True)
         if trials < LEAST_TRIALS
     ]
     if few:
@@ -134,9 +141,7 @@ def ranking_text(pair: Farthest, metric: MetricRecord, axis: str) -> str:
             "study file with further --seed values."
         )
     side = "above" if best >= worst else "below"
-    return (
-        f"{intro}: {pair.names[0]} is {tell.gap(best - worst)} {side} {pair.names[1]} ({spread})."
-    )
+    return f"{intro}: {first} is {tell.gap(best - worst)} {side} {last} ({spread})."
 
 
 def confounded(results: Results) -> list[str]:

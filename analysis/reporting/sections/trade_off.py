@@ -117,7 +117,7 @@ def _outlook(forecast: Forecast | None) -> str:
             "trials like these would hardly add to it."
         )
     return (
-        f"{again} may add up to {percent(forecast.high)} of it (with {sure} % confidence; "
+        f"{again} may add up to {percent(forecast.high)} to it (with {sure} % confidence; "
         f"{percent(forecast.mean)} is the most to be expected)."
     )
 

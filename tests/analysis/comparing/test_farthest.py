@@ -114,3 +114,20 @@ def test_groups_on_different_seeds_are_not_compared(tmp_path: Path) -> None:
     study.trial("a", rounds=1, sparsity=0.96, retrain="finetune", seed=0)
     study.trial("b", rounds=1, sparsity=0.96, retrain="lr_rewind", seed=1)
     assert farthest_groups(analysis.load(tmp_path), "retrain", 0.05) is None
+
+
+def test_a_level_that_both_reached_often_is_told_before_a_sparser_one(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    for mode in ("finetune", "lr_rewind"):
+        study.trial(f"{mode}-once", rounds=1, sparsity=0.96, retrain=mode)
+        for number in range(4):
+            study.trial(f"{mode}{number}", rounds=1, sparsity=0.92, retrain=mode)
+    findings = [each.finding for each in schedule(analysis.load(tmp_path)).figures]
+    told = next(finding for finding in findings if finding.startswith("By retrain"))
+    assert "keep at most 10 %, the best of 5 trials is expected" in told
+
+
+def test_numbers_are_told_with_what_they_are() -> None:
+    pair = Farthest(0.05, ("0", "2"), (0.9, 0.8), (9, 9), (9,), 0.0, 0.2, 1)
+    told = ranking_text(pair, ACCURACY, "rewind_epoch")
+    assert "with rewind epoch 0 (of 9 trials)" in told

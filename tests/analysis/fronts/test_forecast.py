@@ -118,5 +118,5 @@ def test_the_report_says_hardly_only_if_the_upper_end_is_below_a_hundredth(tmp_p
     assert "95 % was reached after" in sure
     open_ = _when(history, Forecast(30, 15, 0.001, 0.031))
     assert said not in open_
-    assert "may add up to 3.1 % of it (with 90 % confidence; 0.1 % is the most" in open_
+    assert "may add up to 3.1 % to it (with 90 % confidence; 0.1 % is the most" in open_
     assert "cannot be told from fewer than 8" in _when(history, None)

@@ -162,6 +162,7 @@ def test_the_floor_is_the_smallest_density_of_the_space(tmp_path: Path) -> None:
     # Accuracy 0.9 is the dense network's, from 0.8 to 1; density 0.02 is below two of the floors.
     assert found == pytest.approx([0.5 * math.log(50) / math.log(100), 0.5, 0.5], abs=1e-3)
     both = analysis.load([tmp_path / "unsaid", tmp_path / "shallow"])
+    assert analysis.hypervolume_history(both).attrs["ideal"]["density"] == 0.01
     table = analysis.hypervolume_scores(both).set_index("group")["hypervolume"]
     assert table["shallow"] == table["unsaid"]
 

@@ -27,8 +27,8 @@ def test_what_a_layer_takes_is_told_with_its_interval_or_that_there_is_none(
     row = analysis.sensitivity_thresholds(results, 0.02).iloc[0]
     share = f"{100 * row['sparsity']:.0f} %"
     if seeds > 1:
-        share += f", {100 * row['low']:.0f} to {100 * row['high']:.0f} %,"
-    assert f"({share} of its weights)" in finding
+        share += f", interval {100 * row['low']:.0f} to {100 * row['high']:.0f} %"
+    assert f"({share})" in finding
 
 
 def test_a_layer_that_never_passes_the_drop_takes_at_least_so_much(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_a_layer_that_never_passes_the_drop_takes_at_least_so_much(tmp_path: Pat
     study.sensitivity(levels=(0.0, 0.1), seeds=3)
     study.trial("0000", rounds=1)
     finding = layers(analysis.load(tmp_path)).figures[0].finding
-    assert "at least 10 % of its weights" in finding
+    assert "(at least 10 %)" in finding
 
 
 def test_an_accuracy_on_the_test_split_has_wilsons_interval(tmp_path: Path) -> None:
