@@ -135,7 +135,7 @@ class SearchTable(_Table):
         default=True,
         description="begin with a textbook run, as the first of the trials: iterative magnitude "
         "pruning by LAMP, a fifth of what remains a round, learning-rate rewinding for a fifth of "
-        "the dense epochs, down to the lowest density of the space",
+        "the dense epochs (two at least), down to the lowest density of the space",
     )
     warm_start: tuple[
         Literal["uniform", "uniform_plus", "global", "erk", "lamp", "sensitivity"], ...

@@ -19,6 +19,9 @@ TEXTBOOK_CUT = 0.2
 SHARE_OF_DENSE = 0.2
 """Epochs of retraining after each cut, as a share of the dense run's."""
 
+LEAST_EPOCHS = 2.0
+"""Fewer only where the dense run itself has fewer."""
+
 
 def textbook_plan(
     space: SearchSpace, layers: Sequence[Layer], task: Task, seed: int
@@ -26,8 +29,9 @@ def textbook_plan(
     """Iterative magnitude pruning as the literature has it, down to where the space ends.
 
     A fifth of what remains goes each round, the lowest LAMP scores of all layers first; after each
-    cut the network retrains for a fifth of the dense schedule, whose learning rates it goes through
-    to their end. Nothing of it is searched, so what a search adds can be told beside it.
+    cut the network retrains for the last fifth of the dense schedule, or its last two epochs where
+    these are more, with the learning rates that it had there.
+    Nothing of it is searched, so what a search adds can be told beside it.
 
     Parameters
     ----------
@@ -84,7 +88,8 @@ def textbook_plan(
 def _retrain_epochs(space: SearchSpace, task: Task) -> float:
     if task.recipe.epochs:
         step = 1.0 / steps_per_epoch(task.recipe, len(task.data.train))
-        return max(SHARE_OF_DENSE * task.recipe.epochs, step)
+        least = min(LEAST_EPOCHS, task.recipe.epochs)
+        return max(SHARE_OF_DENSE * task.recipe.epochs, least, step)
     if space.function is not None or space.retrain_epochs is None:
         return 1.0
     lengths: list[Any] = sorted(options(space.retrain_epochs))

@@ -142,7 +142,7 @@ def test_an_empty_study_fails_without_an_error(tmp_path: Path) -> None:
     new_study(tmp_path)
     statuses = _statuses(analysis.load(tmp_path))
     assert statuses["five points"] == "FAIL"
-    assert statuses["control"] == "FAIL"
+    assert statuses["unpruned control"] == "FAIL"
 
 
 def test_what_is_named_must_hold_on_data_that_did_not_choose_it(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_controls_are_those_of_the_literature(tmp_path: Path) -> None:
         name = study.replicate("0000", seed, [0.0, 0.0, 0.0], sparsity=0.9)
         for role in CONTROLS:
             if role != "reinit_long" or seed != 3:
-                study.control(name, role, 0.9)
+                study.control(name, role, 0.9, seed=seed)
     results = analysis.load(tmp_path)
     found = next(c for c in analysis.checklist(results) if "controls:" in c.name)
     assert (found.status, found.reason) == ("WARN", "fewer than 3 seeds of reinit_long")

@@ -8,7 +8,6 @@ import pytest
 from search_spaces import Layer, SearchSpace
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
-from study.pruning.training.trajectory import dense_steps
 from study.tasks.task import Task
 from study.tuning.preparing import prunable_layers
 from study.tuning.search.textbook import textbook_plan
@@ -38,13 +37,12 @@ def test_a_fifth_of_what_remains_goes_each_round_down_to_the_floor() -> None:
     assert densities[-1] <= 0.01 < densities[-2]
 
 
-def test_it_retrains_for_a_fifth_of_the_dense_run_but_for_a_step_at_least() -> None:
-    assert plan_of({}, task=with_epochs(15)).retrain_epochs == pytest.approx(3.0)
-    short = plan_of({}, task=with_epochs(1)).retrain_epochs
-    assert short is not None
-    steps = dense_steps(with_epochs(1))
-    assert short == pytest.approx(max(0.2, 1 / steps))
-    assert round(short * steps) >= 1
+@pytest.mark.parametrize(("dense", "epochs"), [(15, 3.0), (5, 2.0), (2, 2.0), (1, 1.0)])
+def test_it_retrains_for_a_fifth_of_the_dense_run_but_for_two_epochs_at_least(
+    dense: int, epochs: float
+) -> None:
+    """And never for longer than the dense run itself."""
+    assert plan_of({}, task=with_epochs(dense)).retrain_epochs == pytest.approx(epochs)
 
 
 @pytest.mark.parametrize(
