@@ -24,6 +24,7 @@ SMALL: dict[str, Any] = {
     },
     "space": {"rounds": [1, 3], "retrain_epochs": [1, 2], "rewind_epoch": [0, 1]},
     "search": {"textbook": False},
+    "confirm": {"share": 0},
 }
 """A study file that is done in seconds; all of its trials are drawn from the space."""
 

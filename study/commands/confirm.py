@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 
 import click
 
@@ -35,8 +36,10 @@ def confirm(
     from analysis.tables import render_table, select_table
     from study.commands.confirming import confirm_next, run_again
     from study.commands.finishing import read_and_write
+    from study.configuration.loading import load_config
     from study.confirmation import seeds_needed
     from study.errors import UsageError
+    from study.records import STUDY_FILE
     from study.storage import Folder
     from study.tuning.afterwards.points import find_point
 
@@ -59,4 +62,5 @@ def confirm(
         say("all that the report waits for is confirmed, or there is nothing to confirm")
     sys.stdout.buffer.write(render_table(select_table(load(directory), "confirmed"), format_))
     if not no_report:
-        say(str(read_and_write(folder, say)))
+        config = load_config(tomllib.loads(folder.read(STUDY_FILE).decode()))
+        say(str(read_and_write(folder, config, say)))

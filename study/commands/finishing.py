@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
-
 from analysis import load, write_report
 from analysis.judging.reported import headline_networks, networks_to_test
 from study.commands.confirming import Say, confirm
-from study.configuration.loading import StudyConfig, load_config
+from study.configuration.loading import StudyConfig
 from study.errors import NothingToReportError, UsageError
-from study.records import REPORT_FILE, STUDY_FILE
+from study.records import REPORT_FILE
 from study.storage import Folder
 from study.tuning.afterwards.held_out import read_test
 from study.tuning.afterwards.points import find_point, new_seeds
@@ -34,19 +32,31 @@ def finish(folder: Folder, config: StudyConfig, say: Say, *, train: bool = True)
     -------
     str or None
         Where the report is; None where there is nothing to report.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Once the report of what was finished is written, if somebody did not want to wait.
     """
     if load(folder.location).rounds.empty:
         return None
+    interrupted = False
     if train:
-        confirm(folder, config, say)
-    if config.report.controls and train:
-        _run_controls(folder, config, say)
-    return read_and_write(folder, say)
+        try:
+            confirm(folder, config, say)
+            if config.report.controls:
+                _run_controls(folder, config, say)
+        except KeyboardInterrupt:
+            interrupted = True
+    written = read_and_write(folder, config, say)
+    if interrupted:
+        say(f"interrupted; what was finished is in {written}")
+        raise KeyboardInterrupt
+    return written
 
 
-def read_and_write(folder: Folder, say: Say) -> str | None:
+def read_and_write(folder: Folder, config: StudyConfig, say: Say) -> str | None:
     """Read the test split for the networks that are named, where that was not done, and report."""
-    config = load_config(tomllib.loads(folder.read(STUDY_FILE).decode()))
     if config.report.test:
         try:
             read_test(folder, config, networks_to_test(load(folder.location)))

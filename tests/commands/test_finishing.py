@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from analysis import load
-from analysis.judging.reported import headline_networks, reported_networks
+from analysis.judging.reported import headline_networks, networks_to_test
 from study.commands.finishing import finish
-from study.configuration.loading import load_config
+from study.configuration.loading import load_config, to_toml
 from study.pruning import PruningPlan, run_pipeline
 from study.records import CONTROLS
 from study.storage import Folder
@@ -36,8 +36,7 @@ def test_the_test_split_is_read_once_for_each_network_that_is_reported(copied: P
     said: list[str] = []
     assert finish(folder, config, said.append) == f"{copied}/report.html"
     named = [(line["trial_id"], line["round"]) for line in lines_of(copied)]
-    networks = reported_networks(load(copied))
-    assert named == [(networks[0][0], 0), *networks]
+    assert named == networks_to_test(load(copied))
     finish(folder, config, said.append)
     assert len(lines_of(copied)) == len(named)
     rounds = load(copied).rounds.set_index(["trial_id", "round"])["test_accuracy"].dropna()
@@ -47,8 +46,8 @@ def test_the_test_split_is_read_once_for_each_network_that_is_reported(copied: P
 
 def test_the_figures_are_those_of_the_network_on_the_test_split(copied: Path) -> None:
     task = load_task(**load_config(SMALL).task.load_arguments())
-    networks = reported_networks(load(copied))[:2]
-    records = read_test(Folder(str(copied)), load_config(SMALL), [(networks[0][0], 0), *networks])
+    networks = networks_to_test(load(copied))[:3]
+    records = read_test(Folder(str(copied)), load_config(SMALL), networks)
     for record in records:
         plan = PruningPlan.model_validate_json(
             (copied / "trials" / record.trial_id / "plan.json").read_text()
@@ -69,18 +68,26 @@ def test_the_figures_are_those_of_the_network_on_the_test_split(copied: Path) ->
         assert record.test_accuracy == observer.found
 
 
-def test_controls_are_run_where_the_study_asks_for_them(copied: Path) -> None:
-    tables = {**SMALL, "report": {"controls": True, "control_seeds": 1, "test": False}}
-    (trial, round_), *_ = headline_networks(load(copied))
+def test_controls_of_a_named_network_stand_beside_its_replicates(copied: Path) -> None:
+    tables = {
+        **SMALL,
+        "confirm": {"share": 0.9, "seeds": 2, "tolerances": [0.6]},
+        "report": {"controls": True, "control_seeds": 1, "test": False},
+    }
+    config = load_config(tables)
+    (copied / "study.toml").write_text(to_toml(config))
     said: list[str] = []
-    finish(Folder(str(copied)), load_config(tables), said.append)
-    assert said == [f"running trial {trial} up to round {round_} on new seeds, with its controls"]
+    finish(Folder(str(copied)), config, said.append)
+    results = load(copied)
+    ((trial, round_),) = headline_networks(results)
+    assert said[-1] == f"running the controls of trial {trial}, round {round_}"
     assert not (copied / "test.jsonl").exists()
-    assert len([path for path in (copied / "trials").iterdir() if "seed-1" in path.name]) == 1
-    assert len(list((copied / "controls").iterdir())) == 5
-    controls = load(copied).controls
+    again = results.trials[results.trials["replicate_of"] == trial]
+    assert sorted(again["seed"]) == [1, 2]  # its controls ran no replicate of their own
+    controls = results.controls
     assert sorted(controls["role"]) == sorted(CONTROLS)
     assert set(controls["of"]) == {trial}
     assert set(controls["round"]) == {round_}
     assert set(controls["seed"]) == {1}
+    assert set(controls["replicate"]) == set(again.loc[again["seed"] == 1, "trial_id"])
     assert controls["val_accuracy"].notna().all()
