@@ -92,12 +92,13 @@ def _groups(results: Results, axis: str) -> int:
 
 def _told(results: Results, axis: str) -> str | None:
     """How the best and the worst group compare, at the lowest level where both have been tried."""
-    every = [farthest_groups(results, axis, level) for level in sorted(LEVELS)]
-    found = [pair for pair in every if pair is not None]
-    if not found:
-        return None
-    tried = (pair for pair in found if min(pair.trials) >= LEAST_TRIALS)
-    return ranking_text(next(tried, found[-1]), results.quality, axis)
+    told = None
+    for level in sorted(LEVELS):
+        pair = farthest_groups(results, axis, level)
+        told = told if pair is None else pair
+        if pair is not None and min(pair.trials) >= LEAST_TRIALS:
+            break
+    return None if told is None else ranking_text(told, results.quality, axis)
 
 
 def ranking_text(pair: Farthest, metric: MetricRecord, axis: str) -> str:

@@ -9,7 +9,7 @@ from scipy.stats.contingency import association as scipy_v
 
 import analysis
 from analysis.judging.cross_table import aliased, association, cross_table
-from analysis.reporting.sections.schedule import confounded
+from analysis.reporting.sections.schedule import confounded, schedule
 from study.errors import UsageError
 from tests.analysis.study_folders import new_study, searched_study
 
@@ -55,6 +55,7 @@ def test_settings_of_one_period_are_aliased_and_crossed_ones_are_not(tmp_path: P
     assert len(told) == 1
     assert "retrain with retrain_epochs" in told[0]
     assert "cannot be told apart" in told[0]
+    assert told[0] in schedule(analysis.load(tmp_path / "aliased")).sentences
     assert aliased(analysis.load(tmp_path / "crossed")) == []
     assert confounded(analysis.load(tmp_path / "crossed")) == []
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.statistics.best_of import best_difference, expected_best
+from analysis.statistics.differences import paired_difference
 from study.errors import UsageError
 
 VALUES = st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=7)
@@ -74,6 +75,21 @@ def test_like_groups_are_seldom_told_apart(many: int, few: int) -> None:
         found = best_difference(a, b, [few], "max", seed=number)
         wrong += not found.low <= 0 <= found.high
     assert wrong / studies <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / studies)
+
+
+def test_of_like_groups_on_six_seeds_few_are_called_different() -> None:
+    """The best of 40 against the best of 5 would be, nearly always."""
+    rng = np.random.default_rng(6)
+    studies = 600
+    wrong = naively = 0
+    for _ in range(studies):
+        large, small = rng.normal(size=(6, 40)), rng.normal(size=(6, 5))
+        equal = [expected_best(a, 5) - b.max() for a, b in zip(large, small, strict=True)]
+        wrong += paired_difference(np.array(equal), 0.95)["p_value"] < 0.05
+        naive = paired_difference(large.max(axis=1) - small.max(axis=1), 0.95)
+        naively += naive["p_value"] < 0.05
+    assert wrong / studies <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / studies)
+    assert naively / studies > 0.5
 
 
 def test_groups_that_differ_are_told_apart_and_by_how_much() -> None:
