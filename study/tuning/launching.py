@@ -276,7 +276,11 @@ def _textbook(prepared: Prepared) -> PruningPlan | None:
 
 def _extensions(prepared: Prepared) -> Extensions:
     yardstick = make_yardstick(prepared.config, "search.extend")
-    return Extensions(yardstick, prepared.config.space, prepared.layers, prepared.task.metrics)
+    space, metrics = prepared.config.space, prepared.task.metrics
+    floor = space.floor_density(prepared.layers)
+    # A space that prunes nothing has no floor of its own.
+    floors = {"floor_density": floor} if floor < 1.0 else {}
+    return Extensions(yardstick, space, prepared.layers, metrics, **floors)
 
 
 def _title(trial: Any) -> str:
