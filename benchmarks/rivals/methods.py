@@ -73,12 +73,15 @@ cheap end and in the middle. 400 epochs in all."""
 
 PRODUCT: dict[str, Any] = {
     "space": {
-        "rounds": [1, 8],
+        "form": "global",
+        "cut": [0.2, 0.5],
+        "floor": FLOOR,
         "retrain": ["finetune", "lr_rewind", "weight_rewind"],
         "rewind_epoch": [0.0, 2.0],
         "retrain_epochs": [1, 5],
     },
     "search": {},
+    "confirm": {"share": 0},
     "resources": {"max_concurrent": 1},
 }
 """The study that is compared, but for its name, task, seed and number of trials."""

@@ -133,6 +133,7 @@ def in_half_precision() -> Task:
 
 def test_training_in_bfloat16_works_on_a_processor(ray_cluster: None, tmp_path: Path) -> None:
     tables = {"task": {"object": in_half_precision}, "study": {"num_samples": 1}, "space": SPACE}
+    tables["search"] = {"textbook": False}
     folder = Path(study.run(tables, storage_path=tmp_path))
     last = json.loads((folder / "trials" / "0000" / "rounds.jsonl").read_text().splitlines()[-1])
     assert 0.5 < last["val_accuracy"] <= 1

@@ -141,7 +141,7 @@ def test_the_first_trial_of_a_study_is_the_textbook_run(
     trials = trials_of(folder)
     assert [trial.name for trial in trials] == [f"{number:04d}" for number in range(num_samples)]
     plan, records = plan_of(trials[0]), rounds_of(trials[0])
-    assert (plan.allocation, plan.retrain, plan.retrain_epochs) == ("lamp", "lr_rewind", 0.8)
+    assert (plan.allocation, plan.retrain, plan.retrain_epochs) == ("lamp", "lr_rewind", 2.0)
     densities = [1.0, 0.8, 0.64, 0.512, 0.4096, 0.32768]
     assert [record.density for record in records] == pytest.approx(densities, abs=1e-3)
     for trial in trials[1:]:

@@ -41,9 +41,8 @@ def headline(results: Results) -> Section:
     asked = searched(results).rounds["seed"].unique()
     tell = Telling(metric)
     sentences = [
-        *_nothing_confirmed(results, table),
+        *(_unmet(results) or _nothing_confirmed(results, table)),
         *_diverged_seeds(results, dense),
-        *_unmet(results),
         f"The dense network reaches {_reached(dense.mean(), tell)} on the validation split"
         f"{_of_examples(results)} ({_seeds(dense, asked, tell)}).",
         *([_how(results, table)] if cards else []),
