@@ -73,9 +73,7 @@ cheap end and in the middle. 400 epochs in all."""
 
 PRODUCT: dict[str, Any] = {
     "space": {
-        "form": "global",
-        "cut": [0.2, 0.5],
-        "floor": FLOOR,
+        "rounds": [1, 20],
         "retrain": ["finetune", "lr_rewind", "weight_rewind"],
         "rewind_epoch": [0.0, 2.0],
         "retrain_epochs": [1, 5],

@@ -38,7 +38,7 @@ class Setting:
     task: Callable[[], Task]
     by_hand: Callable[[], nn.Module]
     title: str
-    trials: int = 40
+    trials: int = 24
     seeds: int = 5
 
 
@@ -61,7 +61,7 @@ SETTINGS = {
     "mnist5k": Setting(mnist5k, naive_models.lenet, "LeNet-300-100, MNIST, 3,500 images"),
     "fashion": Setting(fashion, naive_models.lenet, "LeNet-300-100, Fashion-MNIST, 5,000 images"),
     "cnn": Setting(
-        cnn, naive_models.cnn, "small CNN, Fashion-MNIST, 5,000 images", trials=20, seeds=3
+        cnn, naive_models.cnn, "small CNN, Fashion-MNIST, 5,000 images", trials=8, seeds=2
     ),
 }
 
