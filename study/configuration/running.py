@@ -1,0 +1,134 @@
+"""The tables ``[study]``, ``[task]`` and ``[resources]``: what is run, and on what."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from study.configuration.table import Table
+from study.errors import UsageError
+from study.plugins import import_string, reference_to
+from study.tasks.training.recipe import Recipe
+
+
+class StudyTable(Table):
+    """The study as a whole."""
+
+    name: str = Field(
+        default="study", max_length=100, description="name of the study and of its folder"
+    )
+    seed: int = Field(default=0, ge=0, description="seed of the search, and of every trial")
+    num_samples: int = Field(default=16, ge=1, description="trials to run")
+    time_budget_s: float | None = Field(
+        default=None, gt=0, description="seconds after which no trial goes on"
+    )
+    tracking: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = Field(
+        default=(), description="where rounds are written to as they end, beside the records"
+    )
+    storage_path: str = Field(
+        default="studies", description="folder or URI in which the study's folder is made"
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _a_folder_can_have_this_name(cls, name: str) -> str:
+        if not name or name.startswith(".") or any(not (c.isalnum() or c in "-_.") for c in name):
+            raise ValueError(
+                f"name {name!r}: only letters, digits, '-', '_' and '.' are allowed, "
+                "and no '.' at the start"
+            )
+        return name
+
+
+class TaskTable(Recipe):
+    """What is pruned, and how it is trained."""
+
+    dataset: str | None = Field(default=None, description="name of the dataset, or import string")
+    model: str | None = Field(default=None, description="name of the model, or import string")
+    object: str | None = Field(
+        default=None, description="instead: import string of a function that returns a task"
+    )
+    module_dir: str | None = Field(
+        default=None,
+        description="folder in which modules of import strings are found, beside that from which "
+        "the command is called; unset: that of the study file",
+    )
+    data_dir: str | None = Field(default=None, description="folder of the dataset's files")
+    model_options: dict[str, Any] = Field(
+        default_factory=dict, description="further arguments of the model, such as widths"
+    )
+
+    metrics: tuple[str, ...] = Field(
+        default=(),
+        description="by what networks are judged, the first most of all: names such as f1, auroc, "
+        "perplexity, or import strings; unset: as the task says, accuracy of a classifier",
+    )
+
+    @field_validator("object", mode="before")
+    @classmethod
+    def _name_a_function(cls, value: Any) -> Any:
+        return reference_to(value) if callable(value) else value
+
+    @model_validator(mode="after")
+    def _one_way_to_name_a_task(self) -> TaskTable:
+        if self.object is None:
+            missing = [key for key in ("dataset", "model") if getattr(self, key) is None]
+            if missing:
+                raise ValueError(f"set {' and '.join(missing)}, or object")
+        elif self.dataset is not None or self.model is not None:
+            raise ValueError("object brings its own data and model; take dataset and model out")
+        return self
+
+    def load_arguments(self) -> dict[str, Any]:
+        """What :func:`study.tasks.load_task` takes; the recipe holds only what the file sets."""
+        own = ("dataset", "model", "object", "module_dir", "data_dir", "model_options", "metrics")
+        written = self.model_dump(mode="json", exclude_unset=True)
+        return {
+            **{key: getattr(self, key) for key in own},
+            "object": self._object_for_workers(),
+            "recipe": {key: value for key, value in written.items() if key not in own},
+        }
+
+    def _object_for_workers(self) -> Any:
+        """The object by name; one of a notebook or script itself, which no worker could import."""
+        if self.object is None or not self.object.startswith(f"{_MAIN}:"):
+            return self.object
+        if not hasattr(sys.modules[_MAIN], self.object.partition(":")[2].partition(".")[0]):
+            raise UsageError(
+                f"task.object: {self.object} was defined in a notebook or script, and is gone with "
+                "it. Put it into a module, my_task.py, and name it my_task:"
+                f"{self.object.partition(':')[2]}."
+            )
+        return import_string("task.object", self.object)
+
+
+_MAIN = "__main__"
+"""The module of a notebook's cells, and of a script that was called."""
+
+
+class ResourcesTable(Table):
+    """What a trial may use."""
+
+    cpus_per_trial: float = Field(default=1, gt=0, description="CPU cores; torch threads follow")
+    gpus_per_trial: float = Field(default=0, ge=0, description="GPUs; fractions share one")
+    max_concurrent: int | None = Field(
+        default=None, ge=1, description="trials at a time; unset: as many as fit"
+    )
+    max_failures: int = Field(
+        default=0, ge=0, description="times that a trial is tried again after an error"
+    )
+    share_trajectories: bool = Field(
+        default=True,
+        description="train each dense run once for all trials, and for all studies under the same "
+        "storage_path; results are the same either way",
+    )
+    trajectory_store_gb: float = Field(
+        default=10.0,
+        gt=0,
+        description="gigabytes of dense runs kept for other studies; those used least recently go",
+    )
+    checkpoint_interval_s: float = Field(
+        default=60, gt=0, description="least seconds between mid-round checkpoints of a trial"
+    )
