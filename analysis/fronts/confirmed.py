@@ -197,7 +197,10 @@ def drop_over_seeds(
         for frame in (dense, own)
     ]
     resolution = 1.0 / float(own["examples"].min()) if quality.unit == "share" else 0.0
-    return two_way(sign * (values[0] - values[1]), resolution)
+    drops = sign * (values[0] - values[1])
+    # Without a part a metric may not be defined, such as one that needs every class.
+    defined = np.isfinite(drops).all(axis=0)
+    return two_way(drops[:, defined] if defined.any() else drops, resolution)
 
 
 def _on_test(

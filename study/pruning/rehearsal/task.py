@@ -14,7 +14,7 @@ from study.pruning.rehearsal.data import EXAMPLES, check_data
 from study.pruning.rehearsal.naming import naming
 from study.pruning.rehearsal.targets import check_targets
 from study.pruning.training.trajectory import build_model
-from study.tasks.data.splits import Draw, Split, few
+from study.tasks.data.splits import Draw, Examples, Split, few
 from study.tasks.data.structures import describe, leaves
 from study.tasks.forward import working_dtype
 from study.tasks.judging.evaluation import evaluate, evaluating
@@ -115,8 +115,15 @@ def _check_courses(task: Task) -> None:
 
 
 def _check_metrics(task: Task, model: nn.Module) -> None:
-    """One finite number each, on a few examples or, where these do not do, on the whole split."""
-    split = task.data.validation
+    """One finite number each, on all examples that choose or confirm."""
+    _check_metrics_on("validation split", task.data.validation, task, model)
+    if task.data.confirmation is not None:
+        name = "examples that are held back from it to confirm (confirm.held_back)"
+        _check_metrics_on(name, task.data.confirmation, task, model)
+
+
+def _check_metrics_on(name_of_split: str, split: Examples, task: Task, model: nn.Module) -> None:
+    """On a few examples or, where these do not do, on the whole split."""
     part = Split(*split.take(few(split, EXAMPLES)))
     with naming("metrics"):
         judged = _metrics_of(task, model, part)
@@ -126,7 +133,7 @@ def _check_metrics(task: Task, model: nn.Module) -> None:
     for name in undefined:
         if not math.isfinite(judged[name]):
             raise UsageError(
-                f"metrics: {name} of a fresh model on the validation split is {judged[name]}; it "
+                f"metrics: {name} of a fresh model on the {name_of_split} is {judged[name]}; it "
                 "must be finite. A metric of classes needs each of them among the examples."
             )
     for metric in task.metrics:

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from study.errors import UsageError
 from study.pruning.rehearsal.task import rehearse_task
-from study.tasks import Metric, Task, make_task
+from study.tasks import Metric, Split, Task, make_task
 
 TOKENS, LENGTH = 20, 7
 
@@ -177,3 +177,11 @@ def test_a_remainder_of_one_is_no_fault_of_a_model_that_bears_it(
 ) -> None:
     changes = {"batch_size": 95, "drop_last": True} if make() is normed else {"batch_size": 95}
     rehearse_task(task(model=make(), **changes))
+
+
+def test_a_metric_must_be_defined_on_what_is_held_back_too() -> None:
+    own = task(metrics=["auroc"])
+    kept = Split(pair(32)[0], torch.zeros(32).long())
+    torn = replace(own, data=replace(own.data, confirmation=kept))
+    with pytest.raises(UsageError, match=r"auroc .* held back from it to confirm"):
+        rehearse_task(torn)
