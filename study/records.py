@@ -343,7 +343,7 @@ class HeldOutRecord(_WithMetrics):
     examples: int | None = Field(default=None, description="in the test split")
     without: dict[str, tuple[Number, ...]] = Field(
         default_factory=dict,
-        description="each metric of the split without its first, second, ... part",
+        description="the study's quality on the split without its first, second, ... part",
     )
     read_at: str = Field(default_factory=utc_now)
 
@@ -358,5 +358,5 @@ class ConfirmationRecord(_WithMetrics):
     examples: int = Field(description="by which it was judged")
     held_back: bool = Field(description="whether the search did not see them")
     without: dict[str, tuple[Number, ...]] = Field(
-        description="each metric of these examples without their first, second, ... part"
+        description="the study's quality on these examples without their first, second, ... part"
     )

@@ -25,8 +25,8 @@ def read_confirmation(
     -------
     DataFrame
         study, trial_id (of the replicate), round, seed, examples, held_back (whether the search
-        did not see these examples), ``confirm_NAME`` a metric, without (by metric, the figures
-        without each part of the examples).
+        did not see these examples), ``confirm_NAME`` a metric, without (the study's quality, by
+        name, without each part of the examples).
     """
     rows = [
         row

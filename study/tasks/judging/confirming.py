@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from study.records import LOSS
+from study.records import LOSS, MetricRecord
 from study.tasks.data.splits import Draw, Examples
 from study.tasks.data.splitting import SPLIT_SEED
 from study.tasks.forward import working_dtype
@@ -31,7 +31,8 @@ class Resampled:
         Each metric of the task, and ``loss``, by name; all NaN where the model's outputs or its
         loss are not finite.
     without
-        Of each the figures of the split without its first, second, ... part.
+        Of the study's quality, by name, the figures of the split without its first, second, ...
+        part.
     examples
         In the split.
     """
@@ -45,8 +46,8 @@ class Resampled:
         return {f"{split}_{name}": value for name, value in self.figures.items()}
 
 
-def resample(model: nn.Module, split: Examples, task: Task) -> Resampled:
-    """Evaluate a model in eval mode, on a split and on the split without each of 20 parts of it.
+def resample(model: nn.Module, split: Examples, task: Task, quality: MetricRecord) -> Resampled:
+    """Evaluate a model in eval mode, on a split, and its quality without each of 20 parts of it.
 
     The parts are drawn once and for all, so that networks can be compared part by part. Leaving
     one out each time (the jackknife) works for every metric, also those that are no mean over
@@ -60,19 +61,18 @@ def resample(model: nn.Module, split: Examples, task: Task) -> Resampled:
         At least two examples.
     task
         Its forward pass, loss and metrics.
+    quality
+        The metric, or the loss, that a study is about.
 
     References
     ----------
     Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapter 11: the jackknife.
     """
     parts = parts_of(len(split))
-    names = [metric.name for metric in task.judge.metrics]
-
-    def started() -> list[Accumulator]:
-        return [metric.start(task.judge.reading) for metric in task.judge.metrics]
-
-    whole = started()
-    left_out = [started() for _ in parts]
+    reading = task.judge.reading
+    whole = {metric.name: metric.start(reading) for metric in task.judge.metrics}
+    own = [metric for metric in task.judge.metrics if metric.name == quality.name]
+    left_out: list[Accumulator] = [metric.start(reading) for _ in parts for metric in own]
     sums, counts = [0.0] * len(parts), [0] * len(parts)
     with evaluating(model), torch.no_grad():
         dtype = working_dtype(model)
@@ -82,25 +82,20 @@ def resample(model: nn.Module, split: Examples, task: Task) -> Resampled:
             outputs = task.forward(model, task.prepared(batch.inputs, dtype))
             mean, counted = task.evaluation_loss(outputs, batch.targets, examples)
             if not (is_number(outputs) and math.isfinite(mean)):
-                return _not_finite([*names, LOSS.name], len(parts), len(split))
+                return _not_finite([*whole, LOSS.name], quality.name, len(parts), len(split))
             sums[place] += mean * counted
             counts[place] += counted
             others = (each for n, each in enumerate(left_out) if n != place)
-            for accumulators in (whole, *others):
-                for accumulator in accumulators:
-                    accumulator.update(outputs, batch.targets, examples)
-    figures = {n: a.compute() for n, a in zip(names, whole, strict=True)}
-    without = {
-        name: tuple(accumulators[n].compute() for accumulators in left_out)
-        for n, name in enumerate(names)
-    }
+            for accumulator in (*whole.values(), *others):
+                accumulator.update(outputs, batch.targets, examples)
+    figures = {name: accumulator.compute() for name, accumulator in whole.items()}
     total, counted = sum(sums), sum(counts)
     figures[LOSS.name] = total / counted if counted else math.nan
-    without[LOSS.name] = tuple(
-        (total - own) / (counted - n) if counted > n else math.nan
-        for own, n in zip(sums, counts, strict=True)
-    )
-    return Resampled(figures, without, len(split))
+    without = [accumulator.compute() for accumulator in left_out] or [
+        (total - part) / (counted - n) if counted > n else math.nan
+        for part, n in zip(sums, counts, strict=True)
+    ]
+    return Resampled(figures, {quality.name: tuple(without)}, len(split))
 
 
 def parts_of(examples: int) -> list[Tensor]:
@@ -117,6 +112,5 @@ def _draws(parts: list[Tensor], size: int) -> Iterator[tuple[int, Draw]]:
             yield place, Draw(part[draw.examples], draw.seed)
 
 
-def _not_finite(names: list[str], parts: int, examples: int) -> Resampled:
-    figures = dict.fromkeys(names, math.nan)
-    return Resampled(figures, dict.fromkeys(names, (math.nan,) * parts), examples)
+def _not_finite(names: list[str], quality: str, parts: int, examples: int) -> Resampled:
+    return Resampled(dict.fromkeys(names, math.nan), {quality: (math.nan,) * parts}, examples)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from study.configuration.loading import StudyConfig
 from study.errors import UsageError
+from study.objectives import quality_of
 from study.pruning.masking.masks import mask_layers
 from study.pruning.plan import PruningPlan
 from study.pruning.states.state_files import load_weights
@@ -74,7 +75,7 @@ def read_test(
             else:
                 masked = mask_layers(model, plan.include or None, plan.exclude or None)
                 load_weights(masked, study.read(TRIALS_DIR, trial_id, round_state_file(round_)))
-            test = resample(model, split, task)
+            test = resample(model, split, task, quality_of(task.metrics, config.objectives))
             record = HeldOutRecord(
                 trial_id=trial_id,
                 round=round_,

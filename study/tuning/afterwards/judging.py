@@ -7,7 +7,13 @@ from collections.abc import Callable
 
 from study.pruning.masking.masks import MaskedLayers
 from study.pruning.states.progress import Progress
-from study.records import CONFIRMATION_FILE, TRIALS_DIR, ConfirmationRecord, RoundRecord
+from study.records import (
+    CONFIRMATION_FILE,
+    TRIALS_DIR,
+    ConfirmationRecord,
+    MetricRecord,
+    RoundRecord,
+)
 from study.storage import Folder
 from study.tasks.judging.confirming import resample
 from study.tasks.task import Task
@@ -23,21 +29,30 @@ class JudgingWriter(TrialWriter):
         As of :class:`TrialWriter`; a replicate is run in one go, and keeps no checkpoints.
     task
         By whose metrics it is judged, on whose examples.
+    quality
+        The one that the study is about.
     is_held_back
         Whether the search did not see these.
     """
 
-    def __init__(self, study: Folder, trial_id: str, task: Task, is_held_back: bool) -> None:
+    def __init__(
+        self,
+        study: Folder,
+        trial_id: str,
+        task: Task,
+        quality: MetricRecord,
+        is_held_back: bool,
+    ) -> None:
         super().__init__(study, trial_id, math.inf)
         self._place = study.child(TRIALS_DIR, trial_id)
-        self._task, self._is_held_back = task, is_held_back
+        self._task, self._quality, self._is_held_back = task, quality, is_held_back
         self._judged: list[str] = []
 
     def round_finished(
         self, record: RoundRecord, masked: MaskedLayers, progress: Callable[[], Progress]
     ) -> None:
         """Keep a round: first how it was judged, then its weights and its record."""
-        found = resample(masked.model, self._task.data.confirms, self._task)
+        found = resample(masked.model, self._task.data.confirms, self._task, self._quality)
         judged = ConfirmationRecord(
             trial_id=self.trial_id,
             round=record.round,

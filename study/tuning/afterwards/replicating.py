@@ -9,6 +9,7 @@ from traceback import format_exc
 
 import ray
 
+from study.objectives import quality_of
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
 from study.pruning.states.progress import Progress
@@ -230,7 +231,8 @@ class _Seed:
 
     def _writer(self, run: _Run) -> TrialWriter:
         if run.role == "replicate":
-            return JudgingWriter(self.study, run.name, self._task, self._is_held_back)
+            quality = quality_of(self._task.metrics, self.point.config.objectives)
+            return JudgingWriter(self.study, run.name, self._task, quality, self._is_held_back)
         return TrialWriter(self.study, run.name, float("inf"), directory=run.directory)
 
     @property

@@ -27,10 +27,8 @@ def test_the_whole_split_has_the_figures_of_an_evaluation() -> None:
     task = _task(["accuracy", "f1", "auroc"])
     torch.manual_seed(0)
     model = nn.Linear(4, 2)
-    found, usual = (
-        resample(model, task.data.validation, task),
-        evaluate(model, task.data.validation, task),
-    )
+    found = resample(model, task.data.validation, task, task.quality)
+    usual = evaluate(model, task.data.validation, task)
     for name, value in usual.metrics.items():
         assert found.figures[name] == pytest.approx(value)
     assert found.figures["loss"] == pytest.approx(usual.loss)
@@ -47,21 +45,18 @@ def test_without_a_part_figures_are_those_of_the_other_examples() -> None:
     with torch.no_grad():
         outputs = model(batch.inputs)
     chances, targets = outputs.softmax(1)[:, 1].numpy(), batch.targets.numpy()
-    found = resample(model, split, task)
+    found = {
+        metric.name: resample(model, split, task, metric).without[metric.name]
+        for metric in task.metrics
+    }
     for place, part in enumerate(parts_of(len(split))):
         left = np.setdiff1d(np.arange(len(split)), part.numpy())
-        assert found.without["accuracy"][place] == pytest.approx(
-            ((chances[left] > 0.5) == targets[left]).mean()
-        )
-        assert found.without["f1"][place] == pytest.approx(
-            f1_score(targets[left], chances[left] > 0.5), abs=1e-6
-        )
-        assert found.without["auroc"][place] == pytest.approx(
-            roc_auc_score(targets[left], chances[left]), abs=1e-5
-        )
-        assert found.without["loss"][place] == pytest.approx(
-            float(nn.functional.cross_entropy(outputs[left], batch.targets[left])), rel=1e-5
-        )
+        called, truth = chances[left] > 0.5, targets[left]
+        loss = float(nn.functional.cross_entropy(outputs[left], batch.targets[left]))
+        assert found["accuracy"][place] == pytest.approx((called == truth).mean())
+        assert found["f1"][place] == pytest.approx(f1_score(truth, called), abs=1e-6)
+        assert found["auroc"][place] == pytest.approx(roc_auc_score(truth, chances[left]), abs=1e-5)
+        assert found["loss"][place] == pytest.approx(loss, rel=1e-5)
 
 
 @pytest.mark.parametrize("examples", [2, 3, 19, 40, 41, 1000])
@@ -79,6 +74,6 @@ def test_a_network_that_has_diverged_has_no_figures() -> None:
     model = nn.Linear(4, 2)
     with torch.no_grad():
         model.weight.fill_(math.nan)
-    found = resample(model, task.data.validation, task)
+    found = resample(model, task.data.validation, task, task.quality)
     assert math.isnan(found.figures["accuracy"])
-    assert all(map(math.isnan, found.without["loss"]))
+    assert all(map(math.isnan, found.without["accuracy"]))
