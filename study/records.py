@@ -356,6 +356,9 @@ class ConfirmationRecord(_WithMetrics):
     seed: int
     confirm_loss: Number
     examples: int = Field(description="by which it was judged")
+    groups: int | None = Field(
+        default=None, description="of examples that belong together, where there are such"
+    )
     held_back: bool = Field(description="whether the search did not see them")
     without: dict[str, tuple[Number, ...]] = Field(
         description="the study's quality on these examples without their first, second, ... part"

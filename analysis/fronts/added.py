@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.reading.results import Results
 from analysis.statistics.two_way import pseudo_values, two_way
+from study.confirmation import seeds_needed
 
 
 @dataclass(frozen=True)
@@ -91,11 +92,21 @@ def added_by(results: Results, best: str, textbook: str, confidence: float = 0.9
 
 
 def _runs(results: Results, trial_id: str) -> pd.DataFrame:
-    """The rounds of a trial's replicates, a seed once."""
+    """The rounds of a trial's replicates that enough seeds have, a seed once."""
     found = results.confirmation
     origin = results.trials.set_index("trial_id")["replicate_of"]
     own = found[found["trial_id"].map(origin) == trial_id]
-    return own.drop_duplicates(["seed", "round"], keep="last")
+    own = own.drop_duplicates(["seed", "round"], keep="last")
+    # As deep as enough seeds went: one that was run again for a round or two cuts nothing short.
+    depths = own.groupby("seed")["round"].max().sort_values(ascending=False)
+    if depths.empty:
+        return own
+    needed = seeds_needed(
+        results.config.get("confirm", {}).get("seeds"), int(own["examples"].min())
+    )
+    depth = int(depths.iloc[min(needed, len(depths)) - 1])
+    deep = depths.index[depths >= depth]
+    return own[own["seed"].isin(deep) & (own["round"] <= depth)]
 
 
 def _course(results: Results, trial_id: str, runs: pd.DataFrame) -> pd.DataFrame:

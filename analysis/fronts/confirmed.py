@@ -35,14 +35,17 @@ def confirmed_networks(results: Results) -> pd.DataFrame:
     -------
     DataFrame
         study, trial_id and round of the network that was run again; n (new seeds), examples,
-        held_back; means over the seeds of density, compression_ratio, theoretical_speedup,
-        train_epochs, macs, nonzero_parameters, ``confirm_NAME`` and ``dense_NAME`` of the study's
-        quality; ``NAME_drop`` (how much worse than dense), drop_low, drop_high (two-sided
-        interval), drop_bound (upper bound), confidence; enough (whether it has the seeds that
-        naming needs); meets_constraints; and of the test split test_NAME, test_dense, test_drop,
-        test_low, test_high, test_examples, contradicted (whether the mean drop there lies above
-        the bound), NaN where it was not read. Infinite drops are of networks that diverged on a
-        seed.
+        groups (of examples that belong together; missing where there are none), held_back; means
+        over the seeds of density, compression_ratio, theoretical_speedup, train_epochs, macs,
+        nonzero_parameters, ``confirm_NAME`` and ``dense_NAME`` of the study's quality;
+        ``NAME_drop`` (how much worse than dense), drop_bound (its upper bound), drop_low and
+        drop_high (the two-sided interval of which it is the upper end); confidence (that of a name,
+        all descents together) and own_confidence (that of each bound: of several descents that
+        were run again one may be lucky, so each is held to more); enough (whether it has the seeds
+        that naming needs); meets_constraints; and of the test split test_NAME, test_dense,
+        test_drop, test_low, test_high, test_examples, contradicted (whether the mean drop there
+        lies above the bound), NaN where it was not read. Infinite drops are of networks that
+        diverged on a seed.
     """
     parts = results.parts or {results.name: results}
     tables = [_of_study(part, name if results.parts else "") for name, part in parts.items()]
@@ -75,7 +78,7 @@ def named_networks(results: Results, tolerances: Sequence[float] | None = None) 
             for level in checked_levels("tolerances", levels, low_is_allowed=True)
         ]
     table = pd.DataFrame(rows, columns=["tolerated_drop", *_columns(results.quality)])
-    whole = ["round", "n", "examples", "test_examples"]
+    whole = ["round", "n", "examples", "groups", "test_examples"]
     return table.astype(dict.fromkeys(whole, "Int64"))
 
 
@@ -98,9 +101,10 @@ def _smallest(results: Results, table: pd.DataFrame, tolerance: float) -> dict[s
 def _columns(quality: MetricRecord) -> list[str]:
     name = quality.name
     return [
-        "study", "trial_id", "round", "n", "examples", "held_back", *MEASURES,
+        "study", "trial_id", "round", "n", "examples", "groups", "held_back", *MEASURES,
         quality.confirm_column, f"dense_{name}", quality.drop_column, "drop_low", "drop_high",
-        "drop_bound", "confidence", "enough", "meets_constraints", quality.test_column,
+        "drop_bound", "confidence", "own_confidence", "enough", "meets_constraints",
+        quality.test_column,
         "test_dense", "test_drop", "test_low", "test_high", "test_examples", "contradicted",
     ]  # fmt: skip
 
@@ -121,6 +125,7 @@ def _of_study(results: Results, prefix: str) -> pd.DataFrame:
     test = results.held_out.drop_duplicates(["trial_id", "round"], keep="last")
     test = test.set_index(["trial_id", "round"])
     confidence = float(results.config.get("confirm", {}).get("confidence", CONFIDENCE))
+    own_confidence = 1.0 - (1.0 - confidence) / max(_descents(results, found), 1)
     rows = []
     for of, runs in found.groupby("of", sort=True):
         dense = runs[runs["round"] == 0].set_index("seed")
@@ -129,10 +134,11 @@ def _of_study(results: Results, prefix: str) -> pd.DataFrame:
             own = own[own["seed"].isin(dense.index)].set_index("seed")
             if own.empty:
                 continue
-            row = _facts(results, own, dense.loc[own.index], sizes, confidence)
+            row = _facts(results, own, dense.loc[own.index], sizes, own_confidence)
+            row["confidence"] = confidence
             if any(at <= int(str(round_)) for at in lost):
                 row |= dict.fromkeys([quality.drop_column, "drop_high", "drop_bound"], np.inf)
-            row |= _on_test(quality, own, dense.loc[own.index], test, row, confidence)
+            row |= _on_test(quality, own, dense.loc[own.index], test, row, own_confidence)
             rows.append({"study": results.name, "trial_id": of, "round": round_, **row})
     every = pd.DataFrame(rows)
     of_metrics = {metric.confirm_column: metric.column for metric in results.metrics}
@@ -141,6 +147,16 @@ def _of_study(results: Results, prefix: str) -> pd.DataFrame:
     if prefix:
         table = table.assign(study=prefix, trial_id=f"{prefix}/" + table["trial_id"].astype("str"))
     return table
+
+
+def _descents(results: Results, found: pd.DataFrame) -> int:
+    """How many trials were run again on enough seeds: of many, one is lucky.
+
+    The chance that a bound is wrong is divided by their number (Bonferroni).
+    """
+    needed = results.config.get("confirm", {}).get("seeds")
+    enough = seeds_needed(needed, int(found["examples"].min()))
+    return int((found.groupby("of")["seed"].nunique() >= enough).sum())
 
 
 def _diverged(runs: pd.DataFrame, quality: MetricRecord) -> list[int]:
@@ -156,11 +172,12 @@ def _facts(
     needed = results.config.get("confirm", {}).get("seeds")
     examples = int(own["examples"].min())
     measured = drop_over_seeds(quality, own, dense, quality.confirm_column)
-    low, high = measured.interval(confidence)
+    low, high = measured.interval(_two_sided(confidence))
     keys = pd.MultiIndex.from_arrays([own["trial_id"], own["round"]])
     return {
         "n": len(own),
         "examples": examples,
+        "groups": own["groups"].min(),
         "held_back": bool(own["held_back"].all()),
         **{name: float(sizes[name].reindex(keys).mean()) for name in MEASURES},
         **{m.confirm_column: float(own[m.confirm_column].mean()) for m in results.metrics},
@@ -169,9 +186,14 @@ def _facts(
         "drop_low": low,
         "drop_high": high,
         "drop_bound": measured.at_most(confidence),
-        "confidence": confidence,
+        "own_confidence": confidence,
         "enough": len(own) >= seeds_needed(needed, examples),
     }
+
+
+def _two_sided(confidence: float) -> float:
+    """Of the interval whose upper end is the one-sided bound."""
+    return 2.0 * confidence - 1.0
 
 
 def drop_over_seeds(
@@ -222,7 +244,7 @@ def _on_test(
     if not all(bool(each) for frame in reads for each in frame["without"]):
         return {}  # read by an older version, without its parts
     measured = drop_over_seeds(quality, networks, unpruned, quality.test_column)
-    low, high = measured.interval(confidence)
+    low, high = measured.interval(_two_sided(confidence))
     return {
         quality.test_column: float(networks[quality.test_column].mean()),
         "test_dense": float(unpruned[quality.test_column].mean()),
@@ -230,5 +252,6 @@ def _on_test(
         "test_low": low,
         "test_high": high,
         "test_examples": int(networks["examples"].min()),
-        "contradicted": measured.mean > row["drop_bound"],
+        # A label never says better than dense.
+        "contradicted": measured.mean > max(row["drop_bound"], 0.0),
     }

@@ -54,7 +54,7 @@ def plot_confirmation(results: Results, ax: Axes | None = None) -> Axes:
     name = quality.name.replace("_", " ")
     ax.set(xlabel=label(size), ylabel=f"{name} lost against dense{points}")
     examples = int(shown["examples"].min())
-    confidence = float(shown["confidence"].iloc[0])
+    confidence = float(shown["own_confidence"].iloc[0])
     entitle(ax, f"on new seeds and {examples:,} examples; bounds at {confidence:.0%}")
     legend(ax, loc="upper left")
     return ax

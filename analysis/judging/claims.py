@@ -8,11 +8,14 @@ from analysis.judging.check import Check
 from analysis.judging.cross_table import aliased
 from analysis.judging.to_confirm import best_descent, textbook_of
 from analysis.reading.results import Results
-from analysis.statistics.replicates import searched
+from analysis.statistics.replicates import drawn, searched
 from study.records import CONTROLS
 
 CONFIRM = "prune-study confirm DIR"
 LEAST_SEEDS = 3
+
+LEAST_TRIALS = 16
+"""Trials below which settings that go together may do so by chance."""
 
 
 def named_on_new_seeds(results: Results) -> Check:
@@ -32,7 +35,7 @@ def named_on_new_seeds(results: Results) -> Check:
             name, "WARN", "the test split contradicts the label of a named network",
             "report what the test split says beside it",
         )  # fmt: skip
-    told = f"{len(named)} tolerances, at least {named['n'].min()} seeds, "
+    told = f"within {len(named)} of the tolerances, at least {named['n'].min()} seeds, "
     told += f"{named['examples'].min():,} examples"
     if not named["held_back"].all():
         return Check(
@@ -46,9 +49,13 @@ def literature_controls(results: Results) -> Check:
     """Whether a named network stands beside the controls that the literature asks for."""
     name = "controls: random reinit, also at equal epochs, and shuffled masks"
     remedy = "prune-study replicate DIR --trial ID --round K --seeds 3"
+    named = named_networks(results).dropna(subset=["trial_id"])
+    pairs = set(zip(named["trial_id"], named["round"].astype("int64"), strict=True))
     found = results.controls
+    own = [pair in pairs for pair in zip(found["of"], found["round"], strict=True)]
+    found = found[own]
     if found.empty:
-        return Check(name, "FAIL", "no controls were run", remedy)
+        return Check(name, "FAIL", "no controls of a named network were run", remedy)
     seeds = found.groupby("role")["seed"].nunique()
     absent = [role for role in CONTROLS if seeds.get(role, 0) < LEAST_SEEDS]
     left_out = set(results.left_out["role"])
@@ -70,6 +77,8 @@ def textbook_baseline(results: Results) -> Check:
         return Check(name, "FAIL", "no textbook run was made", "textbook = true in [search]")
     for part in parts:
         textbook, best = textbook_of(part), best_descent(searched(part))
+        if confirmed_networks(part).empty:
+            return Check(name, "WARN", "nothing was run again on new seeds beside it", CONFIRM)
         if best is None or textbook is None or best == textbook:
             continue
         if added_by(part, best, textbook) is None:
@@ -82,7 +91,11 @@ def textbook_baseline(results: Results) -> Check:
 def crossed_design(results: Results) -> Check:
     """Whether the effects of two settings can be told apart."""
     name = "no two settings of the trials are confounded"
-    pairs = aliased(searched(results))
+    trials = drawn(results).trials
+    if int((trials["rounds_finished"] > 0).sum()) < LEAST_TRIALS:
+        reason = f"fewer than {LEAST_TRIALS} trials are too few to tell"
+        return Check(name, "WARN", reason, "run more trials: a larger study.num_samples")
+    pairs = aliased(drawn(results))
     if pairs:
         told = ", ".join(f"{pair.b} from {pair.a}" for pair in pairs)
         remedy = "run more trials, or raise search.exploration"

@@ -12,7 +12,7 @@ from scipy.stats import chi2
 
 from analysis.reading.results import Results
 from analysis.statistics.grouping import grouped_by
-from analysis.statistics.replicates import searched
+from analysis.statistics.replicates import drawn
 
 SETTINGS = (
     "retrain", "schedule", "rounds", "retrain_epochs", "rewind_epoch", "allocation", "saliency",
@@ -132,6 +132,6 @@ def association(counts: np.ndarray) -> tuple[float, float]:
 
 
 def _counted(results: Results) -> Results:
-    results = searched(results)
+    results = drawn(results)
     trials = results.trials[results.trials["rounds_finished"] > 0]
     return replace(results, trials=trials.reset_index(drop=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +53,9 @@ class Descent:
         return max(enough, default=None)
 
 
-def next_descent(results: Results, samples: float = math.inf) -> Descent | None:
+def next_descent(
+    results: Results, samples: float = math.inf, without: Collection[str] = ()
+) -> Descent | None:
     """The descent to confirm next; None where all that the report waits for is confirmed.
 
     First the one that dominates the most volume by itself (all of its rounds speak for it, not a
@@ -66,29 +68,39 @@ def next_descent(results: Results, samples: float = math.inf) -> Descent | None:
         Of one study.
     samples
         Training examples that there are for it: what is dearer is passed over.
+    without
+        Trials that are passed over as well.
     """
     rounds = candidates(results)
     pruned = rounds[rounds["round"] > 0]
     if pruned.empty or not np.isfinite(dense_value(results)):
         return None
-    waiting = (_descent(results, pruned, *each) for each in _waiting(results, pruned))
-    return next((each for each in waiting if each.affordable(samples) is not None), None)
+    reached = _reached(results)
+    for trial_id, down_to in _waiting(results, pruned, reached):
+        descent = _descent(results, pruned, trial_id, down_to)
+        if descent is None or trial_id in without or reached.get(trial_id, 0) >= descent.last:
+            continue
+        if descent.affordable(samples) is not None:
+            return descent
+    return None
 
 
-def _waiting(results: Results, pruned: pd.DataFrame) -> Iterator[tuple[str, float | None]]:
+def _waiting(
+    results: Results, pruned: pd.DataFrame, reached: Mapping[str, int]
+) -> Iterator[tuple[str, float | None]]:
     """Trials worth running again, the one that is worth most first, and down to which size."""
-    done, ranked, textbook = _done(results), ranked_descents(results), textbook_of(results)
-    again = [each for each in ranked if each in done]
+    ranked, textbook = ranked_descents(results), textbook_of(results)
+    again = [each for each in ranked if each in reached]
     if not again:
         yield from ((each, None) for each in ranked)
-    elif textbook is not None and textbook not in done:
-        reached = pruned.loc[pruned["trial_id"] == again[0], results.size].min()
-        yield textbook, float(reached)
-    if ranked and ranked[0] not in done:
+    elif textbook is not None and textbook not in reached:
+        own = pruned[(pruned["trial_id"] == again[0]) & (pruned["round"] <= reached[again[0]])]
+        yield textbook, float(own[results.size].min())
+    if ranked:
         yield ranked[0], None
     named = named_networks(results).set_index("tolerated_drop")[results.size]
     for tolerance in sorted(tolerances_of(results), reverse=True):
-        good = pruned[_tolerable(results, pruned, tolerance) & ~pruned["trial_id"].isin(done)]
+        good = pruned[_tolerable(results, pruned, tolerance) & ~pruned["trial_id"].isin(reached)]
         smaller = good[~(good[results.size] >= named[tolerance])]
         for trial_id in smaller.sort_values(results.size, kind="stable")["trial_id"].unique():
             yield str(trial_id), None
@@ -118,10 +130,11 @@ def textbook_of(results: Results) -> str | None:
     return None if found.empty else str(found.iloc[0])
 
 
-def _done(results: Results) -> set[str]:
-    """Trials that were run again on as many seeds as naming needs, however far."""
+def _reached(results: Results) -> dict[str, int]:
+    """Up to which round each trial was run again on as many seeds as naming needs."""
     table = confirmed_networks(results)
-    return {str(trial_id) for trial_id in table.loc[table["enough"].astype(bool), "trial_id"]}
+    enough = table[table["enough"].astype(bool)]
+    return {str(each): int(own["round"].max()) for each, own in enough.groupby("trial_id")}
 
 
 def _tolerable(results: Results, rounds: pd.DataFrame, tolerance: float) -> Any:
@@ -135,8 +148,11 @@ def _tolerable(results: Results, rounds: pd.DataFrame, tolerance: float) -> Any:
 
 def _descent(
     results: Results, pruned: pd.DataFrame, trial_id: str, down_to: float | None = None
-) -> Descent:
-    """How far a trial is worth running again: to the rounds that are good enough, and a bit on."""
+) -> Descent | None:
+    """How far a trial is worth running again: to the rounds that are good enough, and a bit on.
+
+    None where no round of it is good enough even on the data that chose it.
+    """
     own = pruned[pruned["trial_id"] == trial_id].sort_values("round")
     levels = tolerances_of(results)
     ends = [own.loc[_tolerable(results, own, level), "round"].max() for level in levels]
@@ -146,9 +162,7 @@ def _descent(
         far = own.loc[own[results.size] <= down_to, "round"]
         known = [int(far.min()) if len(far) else last]
     if not known:
-        known = [
-            1
-        ]  # nothing is good enough here; what its first rounds are worth may still be known
+        return None
     examples = (results.provenance.get("examples") or {}).get("confirmation", 0)
     samples = own.set_index("round")["train_samples"]
     beyond = 0 if down_to is not None else BEYOND

@@ -10,6 +10,7 @@ import pandas as pd
 from analysis.reading.files.records import read_records
 from analysis.reading.metrics import Metrics
 from study.records import (
+    CONFIRMATION_FILE,
     CONTROLS,
     CONTROLS_DIR,
     ORIGIN_FILE,
@@ -32,8 +33,9 @@ def read_controls(
     DataFrame
         control, role, of and replicate (the trial, and the one beside which the control stands),
         seed, round (of the network, whatever number the control's own has), density, each
-        ``val_NAME``, train_epochs and train_samples: of a control that begins anew its own
-        training, of the unpruned one the dense run too.
+        ``val_NAME`` and ``confirm_NAME``, examples, held_back and without (as of
+        :func:`read_confirmation`; of older versions missing), train_epochs and train_samples: of a
+        control that begins anew its own training, of the unpruned one the dense run too.
     """
     rows = []
     for name, origin in _origins(folder, problems):
@@ -52,14 +54,17 @@ def read_controls(
             continue  # still being made, or it failed before its first round
         if rounds[-1].get("round") == outcome[0].get("rounds_planned"):
             own = {key: origin.get(key) for key in ("role", "of", "replicate", "round")}
-            rows.append(
-                {**rounds[-1], **_own_training(own["role"], rounds), **own, "control": name}
-            )
+            judged = read_records(folder, problems, CONTROLS_DIR, name, CONFIRMATION_FILE)
+            on_confirmation = judged[-1] if len(judged) == len(rounds) else {}
+            training = _own_training(own["role"], rounds)
+            rows.append({**rounds[-1], **on_confirmation, **training, **own, "control": name})
         elif place not in problems:
             problems[place] = f"ended before round {outcome[0].get('rounds_planned')}"
     figures = [metric.column for metric in metrics]
+    figures += [metric.confirm_column for metric in metrics]
     columns = ["control", "role", "of", "replicate", "seed", "round", "density", *figures]
-    frame = pd.DataFrame(rows, columns=[*columns, "train_epochs", "train_samples"])
+    columns += ["examples", "held_back", "without", "train_epochs", "train_samples"]
+    frame = pd.DataFrame(rows, columns=columns)
     frame = frame.astype(dict.fromkeys(["density", *figures], "float64"))
     frame.insert(0, "study", pd.Series(study, index=frame.index, dtype="str"))
     return frame

@@ -102,7 +102,9 @@ class Results:
             return self._joined("confirmation")
         again = self.trials.loc[self.trials["replicate_of"].notna(), "trial_id"]
         with told_problems(self.name, self.problems):
-            return read_confirmation(self.folders[0], self.name, again, self.metrics, self.problems)
+            return read_confirmation(
+                self.folders[0], self.name, again, self.metrics, self.quality, self.problems
+            )
 
     @cached_property
     def left_out(self) -> pd.DataFrame:

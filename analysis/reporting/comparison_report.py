@@ -83,6 +83,14 @@ def _quality(results: Results, by: str, baseline: str | None) -> Section:
         missing.append(
             f"{count(seeds, 'seed')} in all: an interval needs at least two, and a p-value six."
         )
+    examples = {
+        (part.provenance.get("examples") or {}).get("validation") for part in results.parts.values()
+    }
+    if by == "study" and len(examples) > 1:
+        missing.append(
+            "The studies were judged on different validation examples, so part of any difference "
+            "is theirs: hold back as much in all of them (held_back under [confirm])."
+        )
     return Section(
         results.quality.name,
         f"{name[0].upper()}{name[1:]} at equal density",
@@ -113,14 +121,17 @@ def _ahead(found: pd.DataFrame, tell: Telling) -> list[str]:
         ahead, behind = row["a"], row["b"]
         if not tell.is_better(difference):
             ahead, behind = behind, ahead
-        if tell.is_negligible(difference):
-            told.append(f"At most {percent(density, 0)} kept: no difference.")
-            continue
-        sure = f"on {count(int(row['n']), 'pair')} of seeds; it may be luck"
-        if row["low"] == row["low"]:
-            clear = "leaves out" if row["low"] > 0 or row["high"] < 0 else "holds"
-            sure = f"the 95 % interval over {row['n']} pairs of seeds {clear} zero"
         kept = f"At most {percent(density, 0)} kept"
+        if row["low"] != row["low"]:
+            told.append(
+                f"{kept}: too few to rank, with {count(int(row['n']), 'pair')} of seeds; run the "
+                "studies with other --seed values too."
+            )
+            continue
+        if not (row["low"] > 0 or row["high"] < 0):
+            told.append(f"{kept}: no two are told apart over {row['n']} pairs of seeds.")
+            continue
+        sure = f"the 95 % interval over {row['n']} pairs of seeds leaves out zero"
         # In the metric's own unit: relative to dense it would read as relative to the other.
         size = Telling(tell.metric).gap(difference)
         told.append(f"{kept}: {ahead} is {size} {beyond} {behind} ({sure}).")

@@ -25,16 +25,31 @@ def searched(results: Results) -> Results:
     Replicates are chosen networks on further seeds. Among the trials they would make a way of
     pruning that was chosen look as if it had been tried more often.
     """
-    again = results.trials["replicate_of"].notna()
-    if not again.any():
+    return _without(results, "replicate_of")
+
+
+def _without(results: Results, mark: str) -> Results:
+    """Without the trials that a column of them marks."""
+    marked = results.trials[mark]
+    gone = marked if marked.dtype == bool else marked.notna()
+    if not gone.any():
         return results
-    ids = set(results.trials.loc[again, "trial_id"])
+    ids = set(results.trials.loc[gone, "trial_id"])
     return replace(
         results,
-        trials=results.trials[~again].reset_index(drop=True),
+        trials=results.trials[~gone].reset_index(drop=True),
         rounds=results.rounds[~results.rounds["trial_id"].isin(ids)].reset_index(drop=True),
-        parts={name: searched(part) for name, part in results.parts.items()},
+        parts={name: _without(part, mark) for name, part in results.parts.items()},
     )
+
+
+def drawn(results: Results) -> Results:
+    """The same results without replicates and textbook run: what the search itself proposed.
+
+    The textbook run is the same in every study, and no sample of what it does: in a comparison of
+    groups it would stand for whatever group it is in.
+    """
+    return _without(searched(results), "is_textbook")
 
 
 def recipes(results: Results) -> pd.Series:

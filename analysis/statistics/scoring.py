@@ -13,7 +13,7 @@ from analysis.reading.results import Results
 from analysis.statistics.best_of import expected_best
 from analysis.statistics.grouping import grouped_by
 from analysis.statistics.levels import checked_levels
-from analysis.statistics.replicates import searched
+from analysis.statistics.replicates import drawn, searched
 from study.errors import UsageError
 
 DENSITIES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
@@ -103,7 +103,8 @@ def trial_scores(
     """
     if str(value).startswith("test"):
         raise UsageError(f"value: {value!r} is on test data, which must not choose networks")
-    results = searched(results)
+    # Whole studies are compared with what they began with, groups of trials without it.
+    results = searched(results) if by == "study" else drawn(results)
     numbers = numbers_of(results.rounds, "value", value)
     numbers = np.where(has_figures(results), numbers, np.nan)
     limits = checked_levels("budgets", budgets) if budgets is not None else [np.inf]

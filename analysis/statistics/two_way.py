@@ -33,8 +33,9 @@ class TwoWay(NamedTuple):
         return self.mean + quantile * self.error + self.resolution / 2
 
     def interval(self, confidence: float) -> tuple[float, float]:
-        """The two-sided interval."""
-        half = self._quantile(0.5 + checked_confidence(confidence) / 2) * self.error
+        """The two-sided interval; each end is the bound of its side."""
+        quantile = self._quantile(0.5 + checked_confidence(confidence) / 2)
+        half = quantile * self.error + self.resolution / 2
         return self.mean - half, self.mean + half
 
     def _quantile(self, quantile: float) -> float:

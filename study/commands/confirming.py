@@ -47,8 +47,8 @@ def confirm(folder: Folder, config: StudyConfig, say: Say) -> None:
     tried: set[str] = set()
     while True:
         affordable = min(left, rate * max(ends_s - time.monotonic(), 0.0))
-        descent = next_descent(results, affordable)
-        if descent is None or descent.trial_id in tried:
+        descent = next_descent(results, affordable, tried)
+        if descent is None:
             return
         tried.add(descent.trial_id)
         last = descent.affordable(affordable)

@@ -37,10 +37,30 @@ def describe(prepared: Prepared) -> str:
         ),
         f"# {examples:,} training and {len(prepared.task.data.validation):,} validation examples",
         *_most_epochs(prepared),
+        *_afterwards(prepared),
         f"# would be written to {prepared.folder.location}"
         + ("" if prepared.folder.is_empty() else ", which exists already: choose another --name"),
     ]
     return "\n".join(lines)
+
+
+def _afterwards(prepared: Prepared) -> list[str]:
+    """What is trained beside the trials."""
+    config, dense = prepared.config, prepared.task.recipe.epochs
+    lines = []
+    if config.sensitivity.scan or config.space.awaits_bounds:
+        others = (config.sensitivity.seeds - 1) * dense
+        lines.append(f"# beside them: the scan, {others} epochs of further dense runs")
+    if config.confirm.share:
+        share, most = config.confirm.share, config.confirm.share / (1 - config.confirm.share)
+        lines.append(
+            f"# beside them: confirmation, up to {most:.0%} of what the search took ({share:.0%} "
+            "of both)"
+        )
+    if config.report.controls:
+        runs = config.report.controlled_networks * config.report.control_seeds
+        lines.append(f"# beside them: controls, {runs} times 5 networks, each trained anew")
+    return lines
 
 
 def _most_epochs(prepared: Prepared) -> list[str]:

@@ -50,7 +50,7 @@ def finish(folder: Folder, config: StudyConfig, say: Say, *, train: bool = True)
             interrupted = True
     written = read_and_write(folder, config, say)
     if interrupted:
-        say(f"interrupted; what was finished is in {written}")
+        say("interrupted" + (f"; what was finished is in {written}" if written else ""))
         raise KeyboardInterrupt
     return written
 

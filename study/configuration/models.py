@@ -14,6 +14,9 @@ from study.configuration.searching import SearchTable, SensitivityTable
 from study.configuration.table import Table
 from study.objectives import SIZES, Direction, column_of
 
+ROUNDS = 10
+"""Of a plan that a function of the user's own draws, which does not say how many it has."""
+
 MANY_NETWORKS = 100
 """Networks beyond which the best of them may owe its place to the examples that chose it."""
 
@@ -77,7 +80,7 @@ class StudyConfig(Table):
         """The same study, with the share of examples that is held back decided."""
         confirm = self.confirm
         if confirm.held_back is None:
-            rounds = 1 if self.space.function is not None else self.space.max_rounds
+            rounds = ROUNDS if self.space.function is not None else self.space.max_rounds
             is_many = self.study.num_samples * rounds > MANY_NETWORKS
             held_back = 0.5 if is_many and confirm.share > 0 else 0.0
             confirm = confirm.model_copy(update={"held_back": held_back})

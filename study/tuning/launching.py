@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,12 +98,12 @@ def run_study(prepared: Prepared, listener: Listener) -> Finished:
                 if config.sensitivity.scan or config.space.awaits_bounds:
                     prepared, records = _scan(prepared, recorder)
                 search = _optuna_study(config, journal)
-                _enqueue_known_allocations(prepared, search, name, records)
+                known = _known_allocations(prepared, name, records)
                 floor = prepared.config.space.floor_density(prepared.layers)
                 detail = {"workers": worker_count(config), "floor_density": floor}
                 recorder.note("search_started", detail)
                 try:
-                    _tuner(prepared, recorder, search).fit()
+                    _tuner(prepared, recorder, search, known).fit()
                 finally:
                     close_open_trials(search)
                 if config.search.extend:
@@ -115,7 +115,12 @@ def run_study(prepared: Prepared, listener: Listener) -> Finished:
     return Finished(folder, recorder.failed, interrupted)
 
 
-def _tuner(prepared: Prepared, recorder: OutcomeRecorder, study: optuna.Study) -> tune.Tuner:
+def _tuner(
+    prepared: Prepared,
+    recorder: OutcomeRecorder,
+    study: optuna.Study,
+    known: Sequence[Mapping[str, Any]],
+) -> tune.Tuner:
     config = prepared.config
     resources, search, shared = config.resources, config.search, shared_runs(config)
     workers = asked_now_and_then(lambda: worker_count(config))
@@ -142,6 +147,7 @@ def _tuner(prepared: Prepared, recorder: OutcomeRecorder, study: optuna.Study) -
         room=lambda: room_for_trials(workers(), resources.max_concurrent),
         extensions=_extensions(prepared) if search.extend else None,
         first=_textbook(prepared),
+        known=known,
     )
     return tune.Tuner(
         tune.with_resources(PipelineTrainable, trial_resources(config)),
@@ -228,18 +234,15 @@ def _drop_kept_states(folder: Folder) -> None:
         folder.child(TRIALS_DIR, trial_id).remove(RESUME_DIR)
 
 
-def _enqueue_known_allocations(
-    prepared: Prepared,
-    study: optuna.Study,
-    trajectory: str,
-    records: Sequence[SensitivityRecord],
-) -> None:
+def _known_allocations(
+    prepared: Prepared, trajectory: str, records: Sequence[SensitivityRecord]
+) -> list[dict[str, Any]]:
     config, dense = prepared.config, stored_trajectory(prepared.folder, trajectory)
     if config.space.function is not None or dense is None:
-        return
+        return []
     # Half of the trials, the textbook run among them; the rest is for the search.
     most = (config.study.num_samples + 1) // 2 - config.search.textbook
-    points = warm_start_points(
+    return warm_start_points(
         config.space,
         prepared.layers,
         prepared.task,
@@ -249,8 +252,6 @@ def _enqueue_known_allocations(
         config.search.warm_start_densities,
         most,
     )
-    for point in points:
-        study.enqueue_trial(point)
 
 
 def _optuna_study(config: StudyConfig, storage: JournalStorage) -> optuna.Study:

@@ -7,7 +7,7 @@ from analysis.judging.to_confirm import best_descent, next_descent, textbook_of
 from analysis.reading.results import Results
 from analysis.reporting.page.document import Section, count
 from analysis.reporting.sections.headline import MORE
-from analysis.spending.spending import round_costs
+from analysis.spending.cost import cost_summary
 from analysis.statistics.replicates import searched
 from study.telling import Telling, percent, size_text
 
@@ -72,13 +72,14 @@ def _sizes(measured: Added, results: Results) -> str:
 def _begun(results: Results, textbook: str) -> str:
     """What the textbook run is, and its part of the cost."""
     own = searched(results)
-    spent = round_costs(own.rounds)["train_samples"]
-    of_textbook = float(spent[own.rounds["trial_id"] == textbook].sum())
-    rounds = int((own.rounds["trial_id"] == textbook).sum()) - 1
+    of_textbook = own.rounds[own.rounds["trial_id"] == textbook]
+    spent = cost_summary(own)["spent_train_samples"]
+    rounds = int(of_textbook["round"].max())
     return (
         f"The textbook run is trial {textbook}: LAMP, {count(rounds, 'round')} that each cut 20 % "
-        f"of what remains, learning-rate rewinding. It took {of_textbook:,.0f} training examples "
-        f"of the search's {spent.sum():,.0f}."
+        f"of what remains, learning-rate rewinding. It took "
+        f"{of_textbook['train_samples'].max():,.0f} training examples, its dense run included; the "
+        f"whole search {spent:,.0f}."
     )
 
 

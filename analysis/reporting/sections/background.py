@@ -97,8 +97,9 @@ def _space(space: dict[str, Any]) -> str:
     if space.get("function"):
         return f"function {space['function']}"
     names = (
-        "form", "rounds", "schedule", "retrain", "rewind_epoch", "lr_rewind_epoch",
-        "retrain_epochs", "retrain_lr", "retrain_lr_schedule",
+        "form", "per_layer", "density", "allocation", "threshold", "saliency", "rounds", "cut",
+        "floor", "schedule", "retrain", "rewind_epoch", "lr_rewind_epoch", "retrain_epochs",
+        "retrain_lr", "retrain_lr_schedule", "optimizer_state", "layer_floor", "include", "exclude",
     )  # fmt: skip
     return "; ".join(f"{name} {_short(space[name])}" for name in names if name in space)
 

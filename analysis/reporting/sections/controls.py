@@ -38,9 +38,12 @@ def controls(results: Results) -> Section:
             "controls",
             "Is it the mask?",
             missing=[
-                "No controls were run. prune-study replicate DIR --trial ID --round K --seeds 3 "
-                "runs a network on new seeds beside its controls; controls = true under [report] "
-                "does so at a study's end."
+                "No controls were run: no network was named that they could stand beside. "
+                "prune-study confirm DIR goes on."
+                if results.config.get("report", {}).get("controls")
+                else "No controls were run. prune-study replicate DIR --trial ID --round K "
+                "--seeds 3 runs a network on new seeds beside its controls; controls = true under "
+                "[report] does so at a study's end."
             ],
         )
     sentences = []
@@ -48,7 +51,7 @@ def controls(results: Results) -> Section:
         sentences.append(
             "All controls of a seed share its data order, and all but the unpruned one keep as "
             "many weights in each layer as the network. The network's epochs count its dense run "
-            "and every round."
+            f"and every round. {_judged_on(results, table)}"
         )
     alone = masks_alone(results)
     for network, rows in table.groupby("network", sort=False):
@@ -62,6 +65,19 @@ def controls(results: Results) -> Section:
         "Is it the mask?",
         [*sentences, *without],
         tables=[as_table("Networks and controls, paired by seed", table)] if len(table) else [],
+    )
+
+
+def _judged_on(results: Results, table: pd.DataFrame) -> str:
+    """Which data say who is better, and over what the intervals are."""
+    examples = table["examples"].dropna()
+    if examples.empty:
+        return "All are judged on the validation split, and intervals are over seeds alone."
+    unseen = results.controls["held_back"].eq(True).all()
+    which = "that the search did not see" if unseen else "which are those of the search"
+    return (
+        f"All are judged on {count(int(examples.min()), 'example')} {which}; intervals are over "
+        "seeds and examples."
     )
 
 
@@ -157,9 +173,10 @@ def _compared(row: Row, tell: Telling) -> str:
     told = f"{tell.span(low, high)}, 95 % interval over {row['n']} seeds"
     if not math.isfinite(low):
         told = f"on {count(row['n'], 'seed')}, too few for an interval"
-    if is_equal:
-        return f"as good ({told}) as"
-    return f"{tell.gap(change)} {'better' if is_better else 'worse'} ({told}) than"
+    side = f"{tell.gap(change)} {'better' if is_better else 'worse'}"
+    if not _leaves_out_zero(row):
+        return f"not told apart ({'equal' if is_equal else side}; {told}) from"
+    return f"{side} ({told}) than"
 
 
 def _of_the_mask(row: Row, metric: MetricRecord) -> str:

@@ -29,6 +29,9 @@ def ends(results: Results) -> Section:
         f"{cost['saved_by_stopping_train_epochs']:,.0f}.",
         *_audit(results),
     ]
+    if len(results.controls):
+        took = float(results.controls["train_samples"].sum())
+        sentences.append(f"Controls took {took:,.0f} training examples beside these.")
     other = results.trials[results.trials["status"] != "completed"]
     columns = ["trial_id", "status", "stop_reason", "rounds_finished", "rounds", "error"]
     tables = []

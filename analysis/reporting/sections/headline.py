@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,7 +19,7 @@ from analysis.reporting.page.drawing import figure
 from analysis.statistics.replicates import searched
 from study.confirmation import seeds_needed
 from study.records import TRIALS_DIR, round_state_file
-from study.telling import Telling, percent, points, size_text
+from study.telling import Telling, percent, points, scale, size_text
 
 MORE = "prune-study confirm DIR"
 """The command that goes on with what the budget did not reach."""
@@ -61,6 +62,9 @@ def summary(results: Results) -> list[dict[str, Any]]:
     ]
 
 
+ROUNDED = 0.001
+"""To what a label is rounded up: a tenth of a point, 0.001 of a score, 0.1 % of an amount."""
+
 _SMALLEST = {
     "macs": "network of the fewest multiply-adds",
     "train_epochs": "network of the fewest epochs",
@@ -73,6 +77,7 @@ def _how(results: Results, table: pd.DataFrame) -> str:
     tell = Telling(metric)
     what = _SMALLEST.get(results.size, "smallest network")
     unseen = bool(table["held_back"].all())
+    descents = int(table.loc[table["enough"], "trial_id"].nunique())
     examples = (
         "examples that the search did not see"
         if unseen
@@ -82,6 +87,12 @@ def _how(results: Results, table: pd.DataFrame) -> str:
         f"Each card is the {what} that was shown, with {percent(confidence, 0)} confidence over "
         f"new seeds and {examples}, to be no further {tell.side(1.0)} the dense network's "
         f"{tell.name} than it says."
+        + (
+            f" As {descents} descents were run again, and one of them may be lucky, the bound of "
+            f"each is at {percent(float(table['own_confidence'].iloc[0]), 0)}."
+            if descents > 1
+            else ""
+        )
     )
 
 
@@ -169,8 +180,9 @@ def _card(row: pd.Series, results: Results) -> Card:
     notes = [
         f"the smallest shown to be within {tell.within(row['tolerated_drop'])} of dense",
         f"keeps {percent(row['density'])} of the prunable weights",
-        f"{tell.named(row[metric.confirm_column])}: {_drop(tell, row[metric.drop_column])} dense "
-        f"({percent(row['confidence'], 0)} interval of the {tell.worse}: "
+        f"{tell.named(row[metric.confirm_column])}, dense {tell.value(tell.dense)}: "
+        f"{_drop(tell, row[metric.drop_column])} dense "
+        f"({percent(2 * row['own_confidence'] - 1, 0)} interval of the {tell.worse}: "
         f"{tell.span(row['drop_low'], row['drop_high'])})",
         *(text for text in (smaller, faster) if text != title.get(results.size, smaller)),
         *_on_test(row, tell),
@@ -182,14 +194,22 @@ def _card(row: pd.Series, results: Results) -> Card:
 
 def bound_label(row: pd.Series, tell: Telling) -> str:
     """What was shown: at most 1.3 points below dense (90 %, 3 seeds, 3,000 examples)."""
-    bound = row["drop_bound"]
+    # Rounded up: a bound that is printed below itself would be none.
+    step = ROUNDED * scale(tell.metric, tell.dense)
+    bound = math.ceil(row["drop_bound"] / step - 1e-9) * step
     shown = f"at most {tell.gap(max(bound, 0.0))} {tell.side(1.0)} dense"
     if bound <= 0:
         shown = "no worse than dense"
     return (
         f"{shown} ({percent(row['confidence'], 0)}, {count(int(row['n']), 'seed')}, "
-        f"{count(int(row['examples']), 'example')})"
+        f"{_judged_by(row)})"
     )
+
+
+def _judged_by(row: pd.Series) -> str:
+    """The examples, and their groups where whole ones were drawn."""
+    told = count(int(row["examples"]), "example")
+    return told if pd.isna(row["groups"]) else f"{told} in {count(int(row['groups']), 'group')}"
 
 
 def _drop(tell: Telling, drop: float) -> str:
@@ -200,8 +220,10 @@ def _on_test(row: pd.Series, tell: Telling) -> list[str]:
     """What the test split, which chose nothing and confirmed nothing, says of the label."""
     if pd.isna(row["test_drop"]):
         return []
+    level = percent(2 * row["own_confidence"] - 1, 0)
     said = (
-        f"{_drop(tell, row['test_drop'])} dense ({tell.span(row['test_low'], row['test_high'])}; "
+        f"{_drop(tell, row['test_drop'])} dense ({level} interval "
+        f"{tell.span(row['test_low'], row['test_high'])}; "
         f"{count(int(row['n']), 'seed')}, {count(int(row['test_examples']), 'example')})"
     )
     if row["contradicted"]:

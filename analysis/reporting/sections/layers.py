@@ -47,6 +47,8 @@ def layers(results: Results) -> Section:
             f"before {tell.name} {tell.worse}s by {tell.within(DROP)} ({_taken(most)}), and "
             f"{least['layer']} the least ({_taken(least)}). {_over(int(thresholds['n'].max()))}"
         )
+        if not most["low"] > least["high"]:
+            finding += " Their intervals overlap or are not known: the order may be another."
         data = sensitivity_map_data(results)
         figures.append(figure(finding, plot_sensitivity(results, DROP), data.reset_index()))
         if len(data) > MOST_CURVES:  # whose curves hide each other

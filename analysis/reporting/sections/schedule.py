@@ -11,7 +11,7 @@ from analysis.reading.results import Results
 from analysis.reporting.page.document import Figure, Section, Table, as_table, count
 from analysis.reporting.page.drawing import figure
 from analysis.rounds import plot_rounds
-from analysis.statistics.replicates import searched
+from analysis.statistics.replicates import drawn
 from study.records import MetricRecord
 from study.telling import Telling, percent
 
@@ -33,7 +33,7 @@ def schedule(results: Results) -> Section:
             "Which schedule gets it there?",
             missing=["No trial has finished a round of pruning yet."],
         )
-    results = searched(results)
+    results = drawn(results)
     upwards = results.quality.direction == "max"
     sentences: list[str] = []
     figures: list[Figure] = [

@@ -73,7 +73,7 @@ def keep_back(data: Data, share: float) -> Data:
         If the share leaves either part without an example.
     """
     try:
-        chooses, confirms, stays, _ = hold_out(
+        chooses, confirms, *indices = hold_out(
             data.validation, share, SPLIT_SEED + 1, data.validation_groups
         )
     except UsageError as error:
@@ -82,9 +82,11 @@ def keep_back(data: Data, share: float) -> Data:
             "examples (or groups of them) leaves one part empty; 0 keeps none back."
         ) from error
     groups = data.validation_groups
+    both = (None, None) if groups is None else tuple(groups[each.numpy()] for each in indices)
     return replace(
         data,
         validation=chooses,
         confirmation=confirms,
-        validation_groups=None if groups is None else groups[stays.numpy()],
+        validation_groups=both[0],
+        confirmation_groups=both[1],
     )

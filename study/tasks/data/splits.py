@@ -112,8 +112,9 @@ class Data:
         Whether there is a test split.
     confirmation
         Examples kept back from validation, on which nothing is chosen; None: none were.
-    validation_groups
-        Of the validation examples, shape (n,), where groups of them belong together.
+    validation_groups, confirmation_groups
+        Of the validation examples, shape (n,), where groups of them belong together; and of those
+        that were kept back.
     """
 
     name: str
@@ -124,6 +125,7 @@ class Data:
     has_test: bool = True
     confirmation: Examples | None = None
     validation_groups: np.ndarray | None = None
+    confirmation_groups: np.ndarray | None = None
 
     def to(self, device: torch.device) -> Data:
         """The same data on a device; the test split follows when it is read."""
@@ -140,6 +142,11 @@ class Data:
     def confirms(self) -> Examples:
         """By what a chosen network is confirmed: what was kept back, else the validation split."""
         return self.validation if self.confirmation is None else self.confirmation
+
+    @property
+    def confirming_groups(self) -> np.ndarray | None:
+        """Groups of the examples that confirm."""
+        return self.validation_groups if self.confirmation is None else self.confirmation_groups
 
 
 def few(split: Examples, most: int) -> Tensor:

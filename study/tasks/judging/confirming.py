@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,7 +18,7 @@ from study.tasks.judging.builtin_metrics import Accumulator
 from study.tasks.judging.evaluation import eval_size, evaluating, in_order, is_number
 from study.tasks.task import Task
 
-GROUPS = 20
+PARTS = 20
 """Parts of a split that are left out in turn."""
 
 
@@ -46,7 +47,13 @@ class Resampled:
         return {f"{split}_{name}": value for name, value in self.figures.items()}
 
 
-def resample(model: nn.Module, split: Examples, task: Task, quality: MetricRecord) -> Resampled:
+def resample(
+    model: nn.Module,
+    split: Examples,
+    task: Task,
+    quality: MetricRecord,
+    groups: np.ndarray | None = None,
+) -> Resampled:
     """Evaluate a model in eval mode, on a split, and its quality without each of 20 parts of it.
 
     The parts are drawn once and for all, so that networks can be compared part by part. Leaving
@@ -63,12 +70,15 @@ def resample(model: nn.Module, split: Examples, task: Task, quality: MetricRecor
         Its forward pass, loss and metrics.
     quality
         The metric, or the loss, that a study is about.
+    groups
+        Of the examples, shape (n,): whole ones are left out, since their examples stand or fall
+        together.
 
     References
     ----------
     Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapter 11: the jackknife.
     """
-    parts = parts_of(len(split))
+    parts = parts_of(len(split), groups)
     reading = task.judge.reading
     whole = {metric.name: metric.start(reading) for metric in task.judge.metrics}
     own = [metric for metric in task.judge.metrics if metric.name == quality.name]
@@ -98,10 +108,22 @@ def resample(model: nn.Module, split: Examples, task: Task, quality: MetricRecor
     return Resampled(figures, {quality.name: tuple(without)}, len(split))
 
 
-def parts_of(examples: int) -> list[Tensor]:
-    """Which examples are in each part: int64, ascending; parts differ by one example at most."""
-    number = max(min(GROUPS, examples // 2), 1)
+def parts_of(examples: int, groups: np.ndarray | None = None) -> list[Tensor]:
+    """Which examples are in each part: int64, ascending.
+
+    Parts differ by one example at most, or by one group.
+    """
     generator = torch.Generator().manual_seed(SPLIT_SEED)
+    if groups is not None:
+        labels, of_example = np.unique(groups, return_inverse=True)
+        number = min(PARTS, len(labels))
+        part_of_group = torch.empty(len(labels), dtype=torch.int64)
+        part_of_group[torch.randperm(len(labels), generator=generator)] = (
+            torch.arange(len(labels)) % number
+        )
+        part = part_of_group[torch.from_numpy(of_example)]
+        return [(part == place).nonzero().flatten() for place in range(number)]
+    number = max(min(PARTS, examples // 2), 1)
     order = torch.randperm(examples, generator=generator)
     return [order[place::number].sort().values for place in range(number)]
 

@@ -1,9 +1,11 @@
-"""What a replicate writes beside a trial's files: how it does on the examples that confirm."""
+"""What a replicate, or a control, writes beside a trial's files: how it does on what confirms."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+
+import numpy as np
 
 from study.pruning.masking.masks import MaskedLayers
 from study.pruning.states.progress import Progress
@@ -21,7 +23,7 @@ from study.tuning.trials.trial_writer import TrialWriter
 
 
 class JudgingWriter(TrialWriter):
-    """Writes a replicate, and judges each of its rounds on the examples that confirm.
+    """Writes a replicate or control, and judges each of its rounds on the examples that confirm.
 
     Parameters
     ----------
@@ -33,6 +35,8 @@ class JudgingWriter(TrialWriter):
         The one that the study is about.
     is_held_back
         Whether the search did not see these.
+    directory
+        Folder of the study in which its folder is made.
     """
 
     def __init__(
@@ -42,9 +46,10 @@ class JudgingWriter(TrialWriter):
         task: Task,
         quality: MetricRecord,
         is_held_back: bool,
+        directory: str = TRIALS_DIR,
     ) -> None:
-        super().__init__(study, trial_id, math.inf)
-        self._place = study.child(TRIALS_DIR, trial_id)
+        super().__init__(study, trial_id, math.inf, directory=directory)
+        self._place = study.child(directory, trial_id)
         self._task, self._quality, self._is_held_back = task, quality, is_held_back
         self._judged: list[str] = []
 
@@ -52,13 +57,16 @@ class JudgingWriter(TrialWriter):
         self, record: RoundRecord, masked: MaskedLayers, progress: Callable[[], Progress]
     ) -> None:
         """Keep a round: first how it was judged, then its weights and its record."""
-        found = resample(masked.model, self._task.data.confirms, self._task, self._quality)
+        data = self._task.data
+        groups = data.confirming_groups
+        found = resample(masked.model, data.confirms, self._task, self._quality, groups)
         judged = ConfirmationRecord(
             trial_id=self.trial_id,
             round=record.round,
             seed=record.seed,
             **found.columns("confirm"),
             examples=found.examples,
+            groups=None if groups is None else len(np.unique(groups)),
             held_back=self._is_held_back,
             without=found.without,
         )

@@ -15,6 +15,7 @@ from study.pruning.plan import PruningPlan
 from study.pruning.states.progress import Progress
 from study.pruning.training.trajectory import Trajectory
 from study.records import (
+    CONFIRMATION_FILE,
     CONTROLS,
     CONTROLS_DIR,
     EVENTS_FILE,
@@ -39,7 +40,6 @@ from study.tuning.afterwards.points import Point
 from study.tuning.dense_runs.on_workers import shared_runs, task_on_worker
 from study.tuning.dense_runs.trajectories import ensure_trajectory, trajectory_name
 from study.tuning.ray.ray_session import ray_session, trial_resources
-from study.tuning.trials.trial_writer import TrialWriter
 
 Done = Callable[[str], None]
 """Told of each trial that ended."""
@@ -119,7 +119,7 @@ class _Run:
             if (reached := name.removeprefix(before).removesuffix(after)).isdecimal()
             if int(reached) >= self.point.round
         }
-        well = [n for _, n in sorted(further.items()) if _ended_well(self.study, TRIALS_DIR, n)]
+        well = [n for _, n in sorted(further.items()) if _is_judged(self.study, TRIALS_DIR, n)]
         return well[0] if well else f"{before}{self.point.round}{after}"
 
     @property
@@ -143,7 +143,7 @@ class _Run:
         if not self.folder.exists(ORIGIN_FILE):
             return False
         origin = Origin.model_validate_json(self.folder.read(ORIGIN_FILE))
-        return origin.left_out is not None or _ended_well(self.study, self.directory, self.name)
+        return origin.left_out is not None or _is_judged(self.study, self.directory, self.name)
 
     def begin(self, left_out: str | None = None) -> None:
         """Write what it is, or why it is not run."""
@@ -159,8 +159,9 @@ class _Run:
         self.folder.write(origin.model_dump_json(indent=2), ORIGIN_FILE)
 
 
-def _ended_well(study: Folder, *place: str) -> bool:
-    if not study.exists(*place, OUTCOME_FILE):
+def _is_judged(study: Folder, *place: str) -> bool:
+    """Whether a run ended well, and is judged: those of older versions are not."""
+    if not all(study.exists(*place, file) for file in (OUTCOME_FILE, CONFIRMATION_FILE)):
         return False
     outcome = TrialOutcome.model_validate_json(study.read(*place, OUTCOME_FILE))
     return outcome.status != "errored"
@@ -229,15 +230,11 @@ class _Seed:
         state = self.of("replicate").folder.read(round_state_file(self.point.round))
         return start_of(role, plan, self._task, self._dense_run(plan), state)
 
-    def _writer(self, run: _Run) -> TrialWriter:
-        if run.role == "replicate":
-            quality = quality_of(self._task.metrics, self.point.config.objectives)
-            return JudgingWriter(self.study, run.name, self._task, quality, self._is_held_back)
-        return TrialWriter(self.study, run.name, float("inf"), directory=run.directory)
-
-    @property
-    def _is_held_back(self) -> bool:
-        return bool(self.point.config.confirm.held_back)
+    def _writer(self, run: _Run) -> JudgingWriter:
+        config = self.point.config
+        quality = quality_of(self._task.metrics, config.objectives)
+        is_held_back = bool(config.confirm.held_back)
+        return JudgingWriter(self.study, run.name, self._task, quality, is_held_back, run.directory)
 
     def _run(
         self,

@@ -38,6 +38,7 @@ class SearcherState(BaseModel):
     """What a searcher must not forget."""
 
     asked: int = 0
+    known: int = Field(default=0, description="points of the warm start that were taken")
     running: dict[str, Asked] = Field(default_factory=dict)
 
 
@@ -75,6 +76,8 @@ class PlanSearcher(Searcher):
     first
         A plan that is run before any is drawn, as one of the ``num_samples``; None for none. The
         sampler is told of it where it is one of the space's own.
+    known
+        Points to take before the sampler draws any, but for trials that are drawn at random.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class PlanSearcher(Searcher):
         room: Callable[[], float] = lambda: math.inf,
         extensions: Extensions | None = None,
         first: PruningPlan | None = None,
+        known: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         super().__init__()
         self._study = study
@@ -109,6 +113,7 @@ class PlanSearcher(Searcher):
         self._room = room
         self._extensions = extensions
         self._first = first
+        self._known = [dict(point) for point in known]
         self._results: dict[str, list[dict[str, Any]]] = {}
         self._order = itertools.count()
         self._state = SearcherState()
@@ -135,7 +140,12 @@ class PlanSearcher(Searcher):
         self._state.asked += 1
         if number == 0 and self._first is not None:
             return self._run(trial_id, Asked(number=None, name=name, plan=self._first))
-        self._study.sampler = self._samplers[explores(number, self._exploration, self._seed)]
+        is_random = explores(number, self._exploration, self._seed)
+        self._study.sampler = self._samplers[is_random]
+        if not is_random and self._state.known < len(self._known):
+            # Only now: what waits would be taken in the place of a plan that is to be random.
+            self._study.enqueue_trial(self._known[self._state.known])
+            self._state.known += 1
         trial = self._study.ask()
         plan = draw_plan(self._space, trial, self._layers, self._seed)
         trial.set_user_attr("trial_id", name)

@@ -53,6 +53,9 @@ def test_no_group_is_torn_apart() -> None:
         for split in (halved.train, halved.validation, halved.confirms)
     ]
     assert sum(map(len, seen)) == len(set.union(*seen)) == 40
+    known = halved.confirms.take(torch.arange(len(halved.confirms))).inputs.flatten()
+    assert halved.confirming_groups is not None
+    assert halved.confirming_groups.tolist() == known.tolist()
 
 
 def test_a_share_that_leaves_nothing_is_named() -> None:

@@ -7,7 +7,7 @@ from sklearn.metrics import f1_score, roc_auc_score
 from torch import nn
 
 from study.tasks import Task, evaluate, make_task
-from study.tasks.judging.confirming import GROUPS, parts_of, resample
+from study.tasks.judging.confirming import PARTS, parts_of, resample
 
 
 def _task(metrics: list[str]) -> Task:
@@ -66,7 +66,7 @@ def test_parts_hold_each_example_once(examples: int) -> None:
     sizes = [len(part) for part in parts]
     assert max(sizes) - min(sizes) <= 1
     assert min(sizes) >= 2 or examples < 4
-    assert len(parts) == min(GROUPS, examples // 2)
+    assert len(parts) == min(PARTS, examples // 2)
 
 
 def test_a_network_that_has_diverged_has_no_figures() -> None:
@@ -77,3 +77,13 @@ def test_a_network_that_has_diverged_has_no_figures() -> None:
     found = resample(model, task.data.validation, task, task.quality)
     assert math.isnan(found.figures["accuracy"])
     assert all(map(math.isnan, found.without["accuracy"]))
+
+
+def test_parts_hold_whole_groups() -> None:
+    groups = np.repeat(np.arange(43), np.random.default_rng(0).integers(1, 9, 43))
+    parts = parts_of(len(groups), groups)
+    assert sorted(torch.cat(parts).tolist()) == list(range(len(groups)))
+    assert len(parts) == PARTS
+    seen = [set(groups[part.numpy()].tolist()) for part in parts]
+    assert sum(map(len, seen)) == 43
+    assert max(map(len, seen)) - min(map(len, seen)) <= 1
