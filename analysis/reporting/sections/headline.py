@@ -194,9 +194,7 @@ def _card(row: pd.Series, results: Results) -> Card:
 
 def bound_label(row: pd.Series, tell: Telling) -> str:
     """What was shown: at most 1.3 points below dense (90 %, 3 seeds, 3,000 examples)."""
-    # Rounded up: a bound that is printed below itself would be none.
-    step = ROUNDED * scale(tell.metric, tell.dense)
-    bound = math.ceil(row["drop_bound"] / step - 1e-9) * step
+    bound = _rounded_up(row["drop_bound"], tell)
     shown = f"at most {tell.gap(max(bound, 0.0))} {tell.side(1.0)} dense"
     if bound <= 0:
         shown = "no worse than dense"
@@ -204,6 +202,12 @@ def bound_label(row: pd.Series, tell: Telling) -> str:
         f"{shown} ({percent(row['confidence'], 0)}, {count(int(row['n']), 'seed')}, "
         f"{_judged_by(row)})"
     )
+
+
+def _rounded_up(bound: float, tell: Telling) -> float:
+    """A bound that is printed below itself would be none."""
+    step = ROUNDED * scale(tell.metric, tell.dense)
+    return float(math.ceil(bound / step - 1e-9) * step) if step > 0 else bound
 
 
 def _judged_by(row: pd.Series) -> str:
@@ -242,7 +246,8 @@ def _none(results: Results, table: pd.DataFrame, tolerance: float) -> Card:
         tell = Telling(metric, best[f"dense_{metric.name}"])
         examples = int(best["examples"])
         notes.append(
-            f"the lowest bound is {tell.gap(best['drop_bound'])} (trial {best['trial_id']}, round "
+            f"the lowest bound is {tell.gap(_rounded_up(best['drop_bound'], tell))} "
+            f"(trial {best['trial_id']}, round "
             f"{best['round']}): {count(int(best['n']), 'seed')} and {count(examples, 'example')} "
             "tell no better"
         )

@@ -214,8 +214,8 @@ def _equal_budget(results: Results) -> list[str]:
 def _whose(controls: pd.DataFrame) -> str:
     pairs = controls[["of", "round"]].drop_duplicates()
     if len(pairs) > 1:
-        return "the mean of the networks that were pruned"
-    return f"trial {pairs['of'].iloc[0]}, pruned up to round {pairs['round'].iloc[0]},"
+        return "the networks that were pruned"
+    return f"trial {pairs['of'].iloc[0]} up to round {pairs['round'].iloc[0]}"
 
 
 def _keeps(network: pd.Series, size: str, digits: int = 1) -> str:

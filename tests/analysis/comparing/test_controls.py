@@ -81,7 +81,7 @@ def test_a_study_without_controls_has_empty_tables(tmp_path: Path) -> None:
     results = analysis.load(study.path)
     assert list(select_table(results, "controls").columns) == [
         "network", "control", "accuracy", "control_accuracy", "difference", "low", "high", "n",
-        "train_epochs", "control_train_epochs",
+        "examples", "train_epochs", "control_train_epochs",
     ]  # fmt: skip
     assert control_table(results).empty
     assert masks_alone(results).empty

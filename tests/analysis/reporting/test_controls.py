@@ -70,7 +70,7 @@ def test_a_conclusion_is_drawn_where_the_interval_leaves_out_zero(
 
 def test_one_seed_concludes_nothing(tmp_path: Path) -> None:
     text = told(tmp_path, 1, reinit=0.85, reinit_long=0.5, shuffled_reinit=0.5)
-    assert "(on 1 seed, too few for an interval)" in text
+    assert "on 1 seed, too few for an interval)" in text
     assert "whether it is the mask is not known" in text
     assert NOT_KNOWN in text
 
