@@ -7,6 +7,7 @@ from scipy import stats
 
 import analysis
 from analysis.fronts.confirmed import confirmed_networks, named_networks
+from analysis.statistics.two_way import two_way
 from study.storage import Folder
 from tests.analysis.study_folders import StudyFolder, new_study
 
@@ -123,3 +124,45 @@ def test_a_damaged_line_is_a_problem_and_the_rest_is_read(study: StudyFolder) ->
         table = confirmed_networks(results)
     assert table["n"].tolist() == [3]
     assert isinstance(table, pd.DataFrame)
+
+
+@pytest.mark.parametrize("descents", [1, 3])
+def test_labels_hold_although_the_smallest_that_passes_is_named(descents: int) -> None:
+    """Rounds of a descent share the luck of seeds and examples; the best of all is chosen."""
+    rng = np.random.default_rng(descents)
+    examples, seeds, rounds, parts, tolerance = 400, 5, 10, 20, 0.02
+    confidence = 1 - 0.1 / descents
+    true = []
+    for _ in range(250):
+        hard = rng.random(examples) < 0.08
+        passed = []
+        for _descent in range(descents):
+            luck = np.clip(1 + rng.normal(0, 0.25, (seeds, 1)), 0, 2)
+            tired = rng.random((seeds, examples))
+            for round_ in range(1, rounds + 1):
+                rate = 0.05 * round_
+                fresh = rng.random((seeds, examples)) < 0.2
+                tired = np.where(fresh, rng.random((seeds, examples)), tired)
+                lost = tired < np.where(hard, rate, 0.001) * luck
+                order = np.random.default_rng(0).permutation(examples)
+                table = [lost[:, order[place::parts]].mean(axis=1) for place in range(parts)]
+                bound = two_way(np.stack(table, axis=1), 1 / examples).at_most(confidence)
+                if bound <= tolerance:
+                    passed.append((round_, bound, 0.08 * rate + 0.92 * 0.001))
+        if passed:
+            _, bound, drop = max(passed, key=lambda each: (each[0], -each[1]))
+            true.append(drop <= bound)
+    assert len(true) > 50
+    assert np.mean(true) >= 0.88
+
+
+def test_of_several_descents_each_bound_is_held_to_more(study: StudyFolder) -> None:
+    _confirm(study, [[0.010], [0.014], [0.009]], spread=0.0)
+    alone = confirmed_networks(analysis.load(study.path)).iloc[0]
+    study.trial("0001", sparsity=0.9, rounds=1)
+    for seed in (1, 2, 3):
+        study.replicate("0001", seed, [0.01], sparsity=0.9)
+    both = confirmed_networks(analysis.load(study.path)).iloc[0]
+    assert (alone["own_confidence"], both["own_confidence"]) == pytest.approx((0.9, 0.95))
+    assert both["drop_bound"] > alone["drop_bound"]
+    assert both["confidence"] == 0.9
