@@ -46,9 +46,8 @@ class Added:
 def added_by(results: Results, best: str, textbook: str, confidence: float = 0.9) -> Added | None:
     """How much better one descent is than another at equal size, on the data that confirm.
 
-    At each size stands the network that the *search's* data would choose among those of the
-    descent that are no larger; its quality is that of the replicates. So nothing is chosen on the
-    data that judge.
+    At each size stands the largest network of a descent that is no larger; its quality is that of
+    the replicates. So nothing is chosen here, by whatever data.
 
     Parameters
     ----------
@@ -110,7 +109,7 @@ def _runs(results: Results, trial_id: str) -> pd.DataFrame:
 
 
 def _course(results: Results, trial_id: str, runs: pd.DataFrame) -> pd.DataFrame:
-    """Size and quality of a trial's rounds on the search's data, of those that were run again."""
+    """Sizes of a trial's rounds, of those that were run again."""
     reached = runs.groupby("seed")["round"].max().min() if len(runs) else -1
     rounds = results.rounds[results.rounds["trial_id"] == trial_id]
     rounds = rounds[(rounds["round"] <= reached) & np.isfinite(rounds[results.quality.column])]
@@ -118,31 +117,27 @@ def _course(results: Results, trial_id: str, runs: pd.DataFrame) -> pd.DataFrame
         {
             "round": rounds["round"].to_numpy(),
             "size": rounds[results.size].to_numpy(dtype=np.float64),
-            "quality": rounds[results.quality.column].to_numpy(dtype=np.float64),
         }
     ).sort_values("size", ascending=False, ignore_index=True)
 
 
-def weights_of(
-    sizes: np.ndarray, qualities: np.ndarray, largest: float, smallest: float
-) -> np.ndarray:
-    """Share of the sizes, on a log scale, at which each network is the one to choose.
+def weights_of(sizes: np.ndarray, largest: float, smallest: float) -> np.ndarray:
+    """Share of the sizes, on a log scale, for which each network of a descent stands.
 
-    At a size it is the one of the best quality among those that are no larger.
+    At a size it is the largest that is no larger.
 
     Parameters
     ----------
-    sizes, qualities
-        Of the networks, shape (n,); of a quality more is better.
+    sizes
+        Of the networks, shape (n,).
     largest, smallest
         Ends of the range.
     """
     weights = np.zeros(len(sizes))
     edges = np.unique(np.clip(np.append(sizes, [largest, smallest]), smallest, largest))
     for low, high in itertools.pairwise(edges):
-        allowed = sizes <= low * (1 + 1e-9)
-        chosen = int(np.where(allowed, qualities, -np.inf).argmax())
-        weights[chosen] += np.log(high / low)
+        fits = np.where(sizes <= low * (1 + 1e-9), sizes, -np.inf)
+        weights[int(fits.argmax())] += np.log(high / low)
     total: np.ndarray = weights / np.log(largest / smallest)
     return total
 
@@ -157,10 +152,7 @@ def _weighted(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean quality over the sizes for each seed, and the same without each part of the examples."""
     quality = results.quality
-    sign = 1.0 if quality.direction == "max" else -1.0
-    weights = weights_of(
-        course["size"].to_numpy(), sign * course["quality"].to_numpy(), largest, smallest
-    )
+    weights = weights_of(course["size"].to_numpy(), largest, smallest)
     whole, without = [], []
     for seed in seeds:
         own = runs[runs["seed"] == seed].set_index("round").loc[course["round"]]
