@@ -43,6 +43,11 @@ TASKS = [
     Example("imbalanced_table", "average_precision", worst=0.025, dense=0.3, epochs=2),
     Example("from_checkpoint", "accuracy", worst=0.1, dense=0.9, epochs=0),
 ]
+WHOLE = "own_task"
+"""The example that is run with its textbook run and confirmation; others are spared the time."""
+
+SPARED = ("search.textbook=false", "confirm.share=0")
+
 SMALL = ("space.rounds=2", "space.retrain_epochs=1", "sensitivity.seeds=1")
 
 
@@ -51,6 +56,8 @@ def run(example: Example, folder: Path, cwd: Path) -> Path:
     changes = [*SMALL, f"task.epochs={example.epochs}"]
     if example.epochs:
         changes.append("space.rewind_epoch=1")
+    if example.name != WHOLE:
+        changes += SPARED
     file = Path("examples") / f"{example.name}.toml"
     given = str(file if cwd == folder else file.relative_to("examples"))
     answer = subprocess.run(
