@@ -133,3 +133,22 @@ def test_short_studies_audit_more_of_their_stops(
     search: dict[str, Any], trials: int, share: float
 ) -> None:
     assert load_config(with_(search=search, study={"num_samples": trials})).stopping_audit == share
+
+
+def test_a_share_of_the_time_is_left_to_confirmation() -> None:
+    tables = {"task": {"dataset": "digits", "model": "mlp"}, "study": {"time_budget_s": 40.0}}
+    assert load_config(tables).search_time_s == 30.0
+    assert load_config({**tables, "confirm": {"share": 0}}).search_time_s == 40.0
+    assert load_config({"task": tables["task"]}).search_time_s is None
+
+
+def test_examples_are_held_back_where_many_networks_may_be_tried() -> None:
+    task = {"dataset": "digits", "model": "mlp"}
+
+    def held_back(trials: int, **confirm: float) -> float | None:
+        tables = {"task": task, "study": {"num_samples": trials}, "space": {"rounds": [1, 5]}}
+        return load_config({**tables, "confirm": confirm}).with_confirmation().confirm.held_back
+
+    assert (held_back(20), held_back(21)) == (0.0, 0.5)
+    assert held_back(21, share=0) == 0.0
+    assert held_back(2, held_back=0.3) == 0.3

@@ -62,12 +62,11 @@ def test_rounds_that_are_finished_count_towards_the_time_left() -> None:
 
 def test_a_time_budget_bounds_the_time_left() -> None:
     it = searching(time_budget_s=30.0)
-    # A quarter of the budget is for what confirms the search.
-    assert it.seconds_left(112.0) == pytest.approx(0.75 * 30.0 - 2.0)
+    assert it.seconds_left(112.0) == pytest.approx(28.0)
     it.note("trial_started", "0000", {}, 111.0)
     it.note("round_finished", "0000", result(0), 120.0)
     it.note("round_finished", "0000", result(1), 130.0)
-    assert it.seconds_left(130.0) == pytest.approx(2.5)
+    assert it.seconds_left(130.0) == pytest.approx(10.0)
 
 
 def test_workers_at_work_are_told_of_those_there_are() -> None:
