@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.reading.candidates import with_figures
 from analysis.reading.results import Results
 from analysis.statistics.intervals import CONFIDENCE, t_interval
-from analysis.statistics.two_way import TwoWay, pseudo_values, two_way
+from analysis.statistics.two_way import TwoWay, paired_two_way, pseudo_values
 from study.records import CONTROLS, MetricRecord
 
 
@@ -88,7 +88,7 @@ def _difference(
         ]
         examples = int(group["examples"].min())
         resolution = 1.0 / examples if quality.unit == "share" else 0.0
-        measured = two_way(values[0] - values[1], resolution)
+        measured = paired_two_way(values[0], values[1], resolution)
         return {**means, **_told(measured), "examples": examples}
     spread = t_interval(first - second)
     interval = {"difference": spread.mean, "low": spread.low, "high": spread.high, "n": spread.n}

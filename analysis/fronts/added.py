@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from analysis.fronts.confirmed import needed_seeds
 from analysis.reading.results import Results
-from analysis.statistics.two_way import pseudo_values, two_way
-from study.confirmation import seeds_needed
+from analysis.statistics.two_way import paired_two_way, pseudo_values
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,8 @@ def added_by(results: Results, best: str, textbook: str, confidence: float = 0.9
         for each in (best, textbook)
     ]
     sign = 1.0 if results.quality.direction == "max" else -1.0
-    (ours, ours_without), (theirs, theirs_without) = figures
-    table = pseudo_values(sign * (ours - theirs), sign * (ours_without - theirs_without))
-    measured = two_way(table)
+    ours, theirs = (sign * pseudo_values(*each) for each in figures)
+    measured = paired_two_way(ours, theirs)
     if not np.isfinite(measured.mean):
         return None
     low, high = measured.interval(confidence)
@@ -93,16 +92,13 @@ def added_by(results: Results, best: str, textbook: str, confidence: float = 0.9
 def _runs(results: Results, trial_id: str) -> pd.DataFrame:
     """The rounds of a trial's replicates that enough seeds have, a seed once."""
     found = results.confirmation
-    origin = results.trials.set_index("trial_id")["replicate_of"]
-    own = found[found["trial_id"].map(origin) == trial_id]
+    own = found[found["replicate_of"] == trial_id]
     own = own.drop_duplicates(["seed", "round"], keep="last")
     # As deep as enough seeds went: one that was run again for a round or two cuts nothing short.
     depths = own.groupby("seed")["round"].max().sort_values(ascending=False)
     if depths.empty:
         return own
-    needed = seeds_needed(
-        results.config.get("confirm", {}).get("seeds"), int(own["examples"].min())
-    )
+    needed = needed_seeds(results, int(own["examples"].min()))
     depth = int(depths.iloc[min(needed, len(depths)) - 1])
     deep = depths.index[depths >= depth]
     return own[own["seed"].isin(deep) & (own["round"] <= depth)]
@@ -110,9 +106,10 @@ def _runs(results: Results, trial_id: str) -> pd.DataFrame:
 
 def _course(results: Results, trial_id: str, runs: pd.DataFrame) -> pd.DataFrame:
     """Sizes of a trial's rounds, of those that were run again."""
-    reached = runs.groupby("seed")["round"].max().min() if len(runs) else -1
     rounds = results.rounds[results.rounds["trial_id"] == trial_id]
-    rounds = rounds[(rounds["round"] <= reached) & np.isfinite(rounds[results.quality.column])]
+    rounds = rounds[
+        (rounds["round"] <= runs["round"].max()) & np.isfinite(rounds[results.quality.column])
+    ]
     return pd.DataFrame(
         {
             "round": rounds["round"].to_numpy(),

@@ -12,7 +12,7 @@ from analysis.reading.candidates import meets
 from analysis.reading.results import Results
 from analysis.statistics.levels import checked_levels
 from analysis.statistics.replicates import MEASURES
-from analysis.statistics.two_way import TwoWay, pseudo_values, two_way
+from analysis.statistics.two_way import TwoWay, paired_two_way, pseudo_values
 from study.confirmation import seeds_needed
 from study.records import MetricRecord
 from study.telling import is_tolerable
@@ -87,6 +87,11 @@ def tolerances_of(results: Results) -> tuple[float, ...]:
     return tuple(results.config.get("confirm", {}).get("tolerances", TOLERANCES))
 
 
+def needed_seeds(results: Results, examples: int) -> int:
+    """New seeds that naming needs where so many examples judge."""
+    return seeds_needed(results.config.get("confirm", {}).get("seeds"), examples)
+
+
 def _smallest(results: Results, table: pd.DataFrame, tolerance: float) -> dict[str, Any]:
     quality = results.quality
     good = is_tolerable(quality, table["drop_bound"], table[f"dense_{quality.name}"], tolerance)
@@ -117,17 +122,15 @@ def _of_study(results: Results, prefix: str) -> pd.DataFrame:
         return pd.DataFrame(columns=_columns(quality)).astype(
             {"enough": "bool", "meets_constraints": "bool"}
         )
-    origin = results.trials.set_index("trial_id")["replicate_of"]
-    found = found.assign(of=found["trial_id"].map(origin))
     # A seed that was run twice, to different rounds, is one seed.
-    found = found.drop_duplicates(["of", "seed", "round"], keep="last")
+    found = found.drop_duplicates(["replicate_of", "seed", "round"], keep="last")
     sizes = results.rounds.set_index(["trial_id", "round"])
     test = results.held_out.drop_duplicates(["trial_id", "round"], keep="last")
     test = test.set_index(["trial_id", "round"])
     confidence = float(results.config.get("confirm", {}).get("confidence", CONFIDENCE))
     own_confidence = 1.0 - (1.0 - confidence) / max(_descents(results, found), 1)
     rows = []
-    for of, runs in found.groupby("of", sort=True):
+    for of, runs in found.groupby("replicate_of", sort=True):
         dense = runs[runs["round"] == 0].set_index("seed")
         lost = _diverged(runs, quality)
         for round_, own in runs[runs["round"] > 0].groupby("round", sort=True):
@@ -154,9 +157,8 @@ def _descents(results: Results, found: pd.DataFrame) -> int:
 
     The chance that a bound is wrong is divided by their number (Bonferroni).
     """
-    needed = results.config.get("confirm", {}).get("seeds")
-    enough = seeds_needed(needed, int(found["examples"].min()))
-    return int((found.groupby("of")["seed"].nunique() >= enough).sum())
+    enough = needed_seeds(results, int(found["examples"].min()))
+    return int((found.groupby("replicate_of")["seed"].nunique() >= enough).sum())
 
 
 def _diverged(runs: pd.DataFrame, quality: MetricRecord) -> list[int]:
@@ -169,7 +171,6 @@ def _facts(
     results: Results, own: pd.DataFrame, dense: pd.DataFrame, sizes: pd.DataFrame, confidence: float
 ) -> dict[str, Any]:
     quality = results.quality
-    needed = results.config.get("confirm", {}).get("seeds")
     examples = int(own["examples"].min())
     measured = drop_over_seeds(quality, own, dense, quality.confirm_column)
     low, high = measured.interval(_two_sided(confidence))
@@ -187,7 +188,7 @@ def _facts(
         "drop_high": high,
         "drop_bound": measured.at_most(confidence),
         "own_confidence": confidence,
-        "enough": len(own) >= seeds_needed(needed, examples),
+        "enough": len(own) >= needed_seeds(results, examples),
     }
 
 
@@ -212,17 +213,15 @@ def drop_over_seeds(
     """
     sign = 1.0 if quality.direction == "max" else -1.0
     values = [
-        pseudo_values(
+        sign
+        * pseudo_values(
             frame[column].to_numpy(dtype=np.float64),
             np.array([each[quality.name] for each in frame["without"]], dtype=np.float64),
         )
         for frame in (dense, own)
     ]
     resolution = 1.0 / float(own["examples"].min()) if quality.unit == "share" else 0.0
-    drops = sign * (values[0] - values[1])
-    # Without a part a metric may not be defined, such as one that needs every class.
-    defined = np.isfinite(drops).all(axis=0)
-    return two_way(drops[:, defined] if defined.any() else drops, resolution)
+    return paired_two_way(values[0], values[1], resolution)
 
 
 def _on_test(

@@ -24,11 +24,9 @@ def networks_to_test(results: Results) -> list[Network]:
     that was not run again the network itself, and the dense one that it began with.
     """
     found: list[Network] = []
-    origin = results.trials.set_index("trial_id")["replicate_of"]
     again = results.confirmation
-    of = again["trial_id"].map(origin)
     for trial_id, round_ in headline_networks(results):
-        own = again[(of == trial_id) & (again["round"] == round_)]
+        own = again[(again["replicate_of"] == trial_id) & (again["round"] == round_)]
         for replicate in own["trial_id"]:
             found += [(str(replicate), 0), (str(replicate), round_)]
     points = _networks(operating_points(results))

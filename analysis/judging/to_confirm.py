@@ -10,14 +10,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.fronts.confirmed import confirmed_networks, named_networks, tolerances_of
+from analysis.fronts.confirmed import (
+    confirmed_networks,
+    named_networks,
+    needed_seeds,
+    tolerances_of,
+)
 from analysis.fronts.study_front import candidates
 from analysis.fronts.volumes import volume_of
 from analysis.reading.candidates import dense_value, with_figures
 from analysis.reading.metrics import worse_by
 from analysis.reading.objectives import Objectives
 from analysis.reading.results import Results
-from study.confirmation import seeds_needed
 from study.telling import is_tolerable
 
 BEYOND = 2
@@ -170,6 +174,6 @@ def _descent(
         trial_id,
         min(known),
         min(max(known) + beyond, last),
-        seeds_needed(results.config.get("confirm", {}).get("seeds"), int(examples)),
+        needed_seeds(results, int(examples)),
         {int(str(each)): int(count) for each, count in samples.items()},
     )

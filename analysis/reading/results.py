@@ -96,15 +96,17 @@ class Results:
     def confirmation(self) -> pd.DataFrame:
         """One row a round of a replicate, on the examples that confirm; empty without replicates.
 
-        trial_id, round, seed, examples, held_back, ``confirm_NAME``, without.
+        trial_id, replicate_of, round, seed, examples, held_back, ``confirm_NAME``, without.
         """
         if self.parts:
             return self._joined("confirmation")
         again = self.trials.loc[self.trials["replicate_of"].notna(), "trial_id"]
         with told_problems(self.name, self.problems):
-            return read_confirmation(
+            found = read_confirmation(
                 self.folders[0], self.name, again, self.metrics, self.quality, self.problems
             )
+        origin = self.trials.set_index("trial_id")["replicate_of"]
+        return found.assign(replicate_of=found["trial_id"].map(origin))
 
     @cached_property
     def left_out(self) -> pd.DataFrame:

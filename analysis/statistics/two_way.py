@@ -105,3 +105,19 @@ def two_way(values: np.ndarray, resolution: float = 0.0) -> TwoWay:
     freedom = min(max(freedom, float(seeds - 1)), 1e6)
     error = max(float(np.sqrt(variance)), resolution)
     return TwoWay(mean, error, freedom, seeds, resolution)
+
+
+def paired_two_way(first: np.ndarray, second: np.ndarray, resolution: float = 0.0) -> TwoWay:
+    """The mean of first minus second, of the same seeds on the same parts.
+
+    Parameters
+    ----------
+    first, second
+        Pseudo-values, shape (seeds, parts). Parts without which a metric is not defined, such as
+        one that needs every class, are left out.
+    resolution
+        As in :func:`two_way`.
+    """
+    table = first - second
+    defined = np.isfinite(table).all(axis=0)
+    return two_way(table[:, defined] if defined.any() else table, resolution)

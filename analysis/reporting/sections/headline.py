@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.fronts.confirmed import confirmed_networks, named_networks
+from analysis.fronts.confirmed import confirmed_networks, named_networks, needed_seeds
 from analysis.fronts.confirmed_descents import plot_confirmation
 from analysis.judging.to_confirm import next_descent
 from analysis.reading.candidates import is_candidate, with_figures
@@ -17,7 +17,6 @@ from analysis.reading.results import Results
 from analysis.reporting.page.document import Card, Figure, Section, Table, as_table, count
 from analysis.reporting.page.drawing import figure
 from analysis.statistics.replicates import searched
-from study.confirmation import seeds_needed
 from study.records import TRIALS_DIR, round_state_file
 from study.telling import Telling, percent, points, scale, size_text
 
@@ -174,8 +173,8 @@ def _card(row: pd.Series, results: Results) -> Card:
     faster = f"{row['theoretical_speedup']:.1f} x fewer multiply-adds"
     title = {"macs": faster, "train_epochs": size_text("train_epochs", row["train_epochs"])}
     again = results.confirmation
-    of = again["trial_id"].map(results.trials.set_index("trial_id")["replicate_of"])
-    replicate = again.loc[(of == row["trial_id"]) & (again["round"] == row["round"]), "trial_id"]
+    own = (again["replicate_of"] == row["trial_id"]) & (again["round"] == row["round"])
+    replicate = again.loc[own, "trial_id"]
     weights = f"{TRIALS_DIR}/{replicate.iloc[0]}/{round_state_file(int(row['round']))}"
     notes = [
         f"the smallest shown to be within {tell.within(row['tolerated_drop'])} of dense",
@@ -252,9 +251,7 @@ def _none(results: Results, table: pd.DataFrame, tolerance: float) -> Card:
             "tell no better"
         )
     elif len(table):
-        needed = seeds_needed(
-            results.config.get("confirm", {}).get("seeds"), int(table["examples"].iloc[0])
-        )
+        needed = needed_seeds(results, int(table["examples"].iloc[0]))
         notes.append(f"naming needs {count(needed, 'seed')}; {MORE}")
     return Card("none", f"within {Telling(metric).within(tolerance)} of dense", notes)
 

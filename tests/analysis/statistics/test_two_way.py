@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.statistics.two_way import pseudo_values, two_way
+from analysis.statistics.two_way import paired_two_way, pseudo_values, two_way
 from study.errors import UsageError
 
 PARTS = 20
@@ -46,6 +46,14 @@ def test_the_variance_is_that_of_the_components() -> None:
         for _ in range(3000)
     ]
     assert np.mean(found) == pytest.approx(truth, rel=0.05)
+
+
+def test_parts_without_which_a_metric_is_not_defined_are_left_out() -> None:
+    first, second = np.random.default_rng(0).normal(size=(2, 3, PARTS))
+    whole = paired_two_way(first[:, 1:], second[:, 1:])
+    first[1, 0] = np.nan
+    assert paired_two_way(first, second) == whole
+    assert np.isnan(paired_two_way(np.full((3, PARTS), np.nan), second).mean)
 
 
 def test_one_seed_says_nothing_of_others() -> None:
