@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from study.errors import UsageError
 from study.plugins import resolve
+from study.pruning.channels import cut_channels
+from study.pruning.compact.narrow import NarrowCopy
 from study.pruning.compact.network import CompactCopy
 from study.pruning.cost import DenseCost, dense_cost
 from study.pruning.masking.masks import MaskedLayers, mask_layers
@@ -18,10 +20,14 @@ from study.pruning.masking.patterns import resolve_patterns
 from study.pruning.measuring import Spent, measure
 from study.pruning.plan import PruningPlan
 from study.pruning.seeds import derive_seed
-from study.pruning.selection.allocation import Request, allocate
+from study.pruning.selection.allocation import Cut, Request, allocate
 from study.pruning.selection.saliency import SALIENCIES, SaliencyInputs, score
 from study.pruning.selection.schedule import SCHEDULES
 from study.pruning.states.progress import Observer, Progress
+from study.pruning.structure.cutting import with_companions
+from study.pruning.structure.finding import prunable_channels
+from study.pruning.structure.scores import UNIT_SALIENCIES
+from study.pruning.structure.units import Structure
 from study.pruning.training.retraining import (
     check_fresh_weights,
     go_back,
@@ -117,6 +123,7 @@ class Pipeline:
     observer: Observer | None
     model: nn.Module = field(init=False)
     masked: MaskedLayers = field(init=False)
+    structures: list[Structure] = field(init=False)
     dense: DenseCost = field(init=False)
 
     def __post_init__(self) -> None:
@@ -124,7 +131,11 @@ class Pipeline:
         check_fresh_weights(self.plan, self.task)
         self.model = build_model(self.task, self.plan.seeds.init)
         self.masked = mask_layers(self.model, self.plan.include or None, self.plan.exclude or None)
-        self._check_layers()
+        self.structures = []
+        if self.plan.structure == "channels":
+            self.structures = prunable_channels(self.masked, lambda model: self._run_one(model, 2))
+            self.masked = with_companions(self.masked, self.structures)
+        self._check_names()
         self.dense = dense_cost(self.masked, self._run_one)
 
     def _run_one(self, model: nn.Module, examples: int) -> object:
@@ -184,9 +195,7 @@ class Pipeline:
         if progress.steps_done == segment.steps:
             return progress
         clock = _Clock(progress)
-        compact = None
-        if self.task.recipe.skip_pruned:
-            compact = CompactCopy.if_it_pays(self.masked, optimizer, self.task.recipe)
+        compact = self._smaller(optimizer)
 
         def at_step(steps_done: int) -> Progress:
             if compact is not None:
@@ -211,6 +220,15 @@ class Pipeline:
         if compact is not None:
             compact.store()
         return replace(progress, steps_done=segment.steps, spent=clock.spent(), train_loss=loss)
+
+    def _smaller(self, optimizer: torch.optim.Optimizer) -> NarrowCopy | CompactCopy | None:
+        """The smaller network that is trained in place of the masked one, where there is one."""
+        recipe = self.task.recipe
+        if self.structures:
+            return NarrowCopy.if_any_is_dead(self.masked, optimizer, recipe, self.structures)
+        return (
+            CompactCopy.if_it_pays(self.masked, optimizer, recipe) if recipe.skip_pruned else None
+        )
 
     def measure(
         self, progress: Progress, optimizer: torch.optim.Optimizer
@@ -249,33 +267,30 @@ class Pipeline:
         round_ = progress.round + 1
         scored_samples = 0
 
-        def gradients() -> dict[str, Tensor]:
+        def batch_gradients() -> Iterator[tuple[float, dict[str, Tensor]]]:
             nonlocal scored_samples
-            gradients, scored_samples = self._gradients(round_)
-            return gradients
+            scored_samples = 0
+            for examples, share, gradients in self._batch_gradients(round_):
+                scored_samples += examples
+                yield share, gradients
 
-        scores = score(
-            self.plan.saliency,
-            SaliencyInputs(
-                weights={name: w.detach() for name, w in self.masked.weights.items()},
-                before={n: w.to(self.task.device) for n, w in progress.before.items()},
-                gradients=gradients,
-                seed=derive_seed(self.plan.seeds.mask, "saliency", round_),
-            ),
-        )
-        cut = allocate(
-            self.plan.allocation,
-            Request(
-                scores,
-                self.masked.masks,
-                sparsity=self.plan.sparsity_at(round_),
-                threshold=self.plan.threshold,
-                layer_floor=self.plan.layer_floor,
-            ),
-        )
-        if self.plan.shuffle_masks:
-            shuffle_seed = derive_seed(self.plan.seeds.mask, "shuffle", round_)
-            cut = cut.shuffled(self.masked.masks, shuffle_seed)
+        def scores() -> dict[str, Tensor]:
+            return score(
+                self.plan.saliency,
+                SaliencyInputs(
+                    weights={name: w.detach() for name, w in self.masked.weights.items()},
+                    before={n: w.to(self.task.device) for n, w in progress.before.items()},
+                    gradients=lambda: _mean(batch_gradients()),
+                    seed=derive_seed(self.plan.seeds.mask, "saliency", round_),
+                ),
+            )
+
+        if self.structures:
+            cut = cut_channels(
+                self.plan, round_, self.masked, self.structures, self.dense, scores, batch_gradients
+            )
+        else:
+            cut = self._cut_weights(round_, scores())
         self.masked.cut(cut.masks, optimizer=optimizer)
         go_back(self.plan, self.task, round_, self.masked, progress.trajectory)
         optimizer = retrain_optimizer(
@@ -297,32 +312,49 @@ class Pipeline:
             optimizer,
         )
 
-    def _gradients(self, round_: int) -> tuple[dict[str, Tensor], int]:
-        """Mean gradient of the training loss over a few batches, with norms in eval mode."""
+    def _cut_weights(self, round_: int, scores: dict[str, Tensor]) -> Cut:
+        """The masks of a round that removes single weights."""
+        cut = allocate(
+            self.plan.allocation,
+            Request(
+                scores,
+                self.masked.masks,
+                sparsity=self.plan.sparsity_at(round_),
+                threshold=self.plan.threshold,
+                layer_floor=self.plan.layer_floor,
+            ),
+        )
+        if not self.plan.shuffle_masks:
+            return cut
+        shuffle_seed = derive_seed(self.plan.seeds.mask, "shuffle", round_)
+        return cut.shuffled(self.masked.masks, shuffle_seed)
+
+    def _batch_gradients(self, round_: int) -> Iterator[tuple[int, float, dict[str, Tensor]]]:
+        """Examples, their share, and the gradient of the training loss, for a few batches.
+
+        Norms are in eval mode.
+        """
         task, split, size = self.task, self.task.data.train, self.task.recipe.batch_size
         order = epoch_order(derive_seed(self.plan.seeds.mask, "scoring"), round_, len(split))
         chosen = order[: SCORING_BATCHES * size].to(self.task.device)
         weights = self.masked.weights
-        total = {name: torch.zeros_like(weight) for name, weight in weights.items()}
         self.model.eval()
         dtype = working_dtype(self.model)
-        with torch.enable_grad():
-            for index in chosen.split(size):
-                batch = split.take(index)
+        for index in chosen.split(size):
+            batch = split.take(index)
+            with torch.enable_grad():
                 outputs = task.forward(self.model, task.prepared(batch.inputs, dtype))
                 loss = task.loss(outputs, batch.targets)
-                if not loss.requires_grad:
-                    raise UsageError(
-                        f"saliency {self.plan.saliency!r}: the loss in eval mode comes from no "
-                        "weight, so it has no gradient; take magnitude, or mend the loss."
-                    )
-                # A weight that the loss does not use, such as an auxiliary head's, has gradient 0.
-                parts = torch.autograd.grad(
-                    loss, list(weights.values()), allow_unused=True, materialize_grads=True
+            if not loss.requires_grad:
+                raise UsageError(
+                    f"saliency {self.plan.saliency!r}: the loss in eval mode comes from no "
+                    "weight, so it has no gradient; take magnitude, or mend the loss."
                 )
-                for name, part in zip(weights, parts, strict=True):
-                    total[name] += part * (len(index) / len(chosen))
-        return total, len(chosen)
+            # A weight that the loss does not use, such as an auxiliary head's, has gradient 0.
+            parts = torch.autograd.grad(
+                loss, list(weights.values()), allow_unused=True, materialize_grads=True
+            )
+            yield len(index), len(index) / len(chosen), dict(zip(weights, parts, strict=True))
 
     def load(self, state: TrainState) -> torch.optim.Optimizer:
         """Put a state into the model, and into a new optimizer."""
@@ -335,9 +367,19 @@ class Pipeline:
         names = {parameter: name for name, parameter in self.model.named_parameters()}
         return {layer: state.model[names[w]] for layer, w in self.masked.weights.items()}
 
-    def _check_layers(self) -> None:
+    def _check_names(self) -> None:
         """Find a wrong name now, not after the dense run."""
-        resolve("saliency", self.plan.saliency, SALIENCIES)
+        if not (self.structures and self.plan.saliency in UNIT_SALIENCIES):
+            resolve("saliency", self.plan.saliency, SALIENCIES)
         resolve("schedule", self.plan.schedule, SCHEDULES)
         if isinstance(self.plan.sparsity, dict):
-            resolve_patterns(self.plan.sparsity, self.masked.names)
+            of_channels = [structure.name for structure in self.structures]
+            resolve_patterns(self.plan.sparsity, of_channels or self.masked.names)
+
+
+def _mean(batches: Iterable[tuple[float, dict[str, Tensor]]]) -> dict[str, Tensor]:
+    total: dict[str, Tensor] = {}
+    for share, gradients in batches:
+        for name, gradient in gradients.items():
+            total[name] = total[name] + gradient * share if name in total else gradient * share
+    return total

@@ -15,7 +15,19 @@ from study.pruning.seeds import Seeds, derive_seed
 from study.pruning.selection.schedule import sparsity_at
 
 Retrain = Literal["finetune", "lr_rewind", "weight_rewind", "reinit"]
-Allocation = Literal["per_layer", "uniform", "uniform_plus", "global", "erk", "lamp", "threshold"]
+Allocation = Literal[
+    "per_layer",
+    "uniform",
+    "uniform_plus",
+    "global",
+    "global_raw",
+    "erk",
+    "lamp",
+    "isomorphic",
+    "threshold",
+]
+_OF_CHANNELS = ("global_raw", "isomorphic")
+_OF_WEIGHTS = ("uniform_plus", "erk", "threshold")
 
 
 class PruningPlan(BaseModel):
@@ -47,6 +59,17 @@ class PruningPlan(BaseModel):
     )
     saliency: str = Field(
         default="magnitude", description="importance of a weight; the lowest are removed first"
+    )
+    structure: Literal["weights", "channels"] = Field(
+        default="weights",
+        description="what is removed: single weights, or whole channels (neurons, filters) with "
+        "all that is coupled to them, so that the network gets really smaller",
+    )
+    width_multiple: int = Field(
+        default=1,
+        ge=1,
+        description="widths left by structure channels are multiples of this (8 where latency "
+        "counts), in layers that are wider",
     )
     schedule: str = Field(default="geometric", description="sparsity at each round")
     rounds: int = Field(default=1, ge=1, description="how many times to prune and retrain")
@@ -140,6 +163,12 @@ class PruningPlan(BaseModel):
             raise UsageError(f"rewind_epoch has no meaning with retrain {self.retrain}")
         if self.retrain == "reinit" and self.optimizer_state == "keep":
             raise UsageError("optimizer_state keep has no meaning with retrain reinit")
+        if self.structure == "weights" and self.width_multiple != 1:
+            raise UsageError("width_multiple has no meaning with structure weights")
+        if self.structure == "weights" and self.allocation in _OF_CHANNELS:
+            raise UsageError(f"allocation {self.allocation} needs structure channels")
+        if self.structure == "channels" and self.allocation in _OF_WEIGHTS:
+            raise UsageError(f"allocation {self.allocation} has no meaning with structure channels")
         if self.schedule == "one_shot" and self.rounds != 1:
             raise UsageError(f"schedule one_shot has 1 round, not {self.rounds}")
         return self

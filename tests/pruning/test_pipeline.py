@@ -193,8 +193,11 @@ def test_a_gradient_saliency_pays_for_the_examples_it_looks_at() -> None:
 def test_the_gradient_is_the_mean_over_the_examples() -> None:
     task = tiny_task()
     pipeline = Pipeline(plan(), task, None)
-    gradients, samples = pipeline._gradients(1)
-    assert samples == 50
+    batches = list(pipeline._batch_gradients(1))
+    assert sum(examples for examples, _, _ in batches) == 50
+    assert sum(share for _, share, _ in batches) == pytest.approx(1.0)
+    layers = pipeline.masked.names
+    gradients = {n: sum(share * found[n] for _, share, found in batches) for n in layers}
     pipeline.model.eval()
     loss = nn.functional.cross_entropy(
         pipeline.model(task.data.train.inputs), task.data.train.targets
@@ -257,7 +260,7 @@ class WithSideHead(Tiny):
 
 def test_a_weight_that_the_loss_does_not_use_has_gradient_zero() -> None:
     task = tiny_task(model=WithSideHead, epochs=1)
-    gradients, _ = Pipeline(plan(), task, None)._gradients(1)
+    _, _, gradients = next(Pipeline(plan(), task, None)._batch_gradients(1))
     unused = {name for name, gradient in gradients.items() if not gradient.any()}
     assert unused == {"side", "experts.0", "experts.2"}
     records = list(run_pipeline(plan(saliency="gradient", rounds=1), task))

@@ -110,7 +110,7 @@ class CompactCopy:
     def _store_buffers(self) -> None:
         """Write buffers back, also those that a forward pass made or made larger."""
         put_extra_state(self.model, self._whole)
-        masks = {id(mask) for mask in MaskedLayers(self.model).masks.values()}
+        masks = {id(mask) for mask in MaskedLayers(self.model).buffers}
         own = {n: buffer for n, buffer in self.model.named_buffers() if id(buffer) not in masks}
         make_room(self._whole, own, own)
         buffers = dict(self._whole.named_buffers())

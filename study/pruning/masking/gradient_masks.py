@@ -16,6 +16,8 @@ from study.pruning.masking.reparametrised import allow_dead_units
 _GUARDS = "_gradient_masks"
 _INTEGER_OF_WIDTH = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
+_KEEP_STATISTICS = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
+
 Places = list[tuple[nn.Module, str]]
 """Modules that hold one parameter, and its name in each."""
 
@@ -28,16 +30,23 @@ class GradientMask:
     """
 
     def __init__(
-        self, module: nn.Module, name: str, parameter: nn.Parameter, mask_name: str
+        self,
+        module: nn.Module,
+        name: str,
+        parameter: nn.Parameter,
+        mask_name: str,
+        is_companion: bool = False,
     ) -> None:
         self.module = module
         self.name = name
         self.mask_name = mask_name
+        self.is_companion = is_companion
         self._handle: RemovableHandle | None = None
         self.watch(parameter)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.module, self.name, self.parameter, self.mask_name)
+        given = (self.module, self.name, self.parameter, self.mask_name, self.is_companion)
+        return type(self), given
 
     def watch(self, parameter: nn.Parameter) -> None:
         """Mask the gradient of this parameter from now on."""
@@ -60,8 +69,12 @@ class GradientMask:
         self.module._buffers[self.mask_name] = mask.to(self.parameter.device).clone()
 
     def zero_weights(self) -> None:
-        """Make what is masked exactly zero."""
+        """Make what is masked exactly zero, and what a norm has seen of it."""
         self.parameter.masked_fill_(~self.mask, 0)
+        if self.is_companion and isinstance(self.module, _KEEP_STATISTICS):
+            for statistic in (self.module.running_mean, self.module.running_var):
+                if statistic is not None:
+                    statistic.masked_fill_(~self.mask, 0)
 
     def detach(self) -> None:
         """Mask nothing any more."""
@@ -91,14 +104,22 @@ class GradientMask:
         gradient.view(integer).bitwise_and_(self._bits)
 
 
-def attach(places: Places) -> None:
-    """Mask a parameter, everything kept, in each of the modules that hold it."""
+def attach(places: Places, *, is_companion: bool = False) -> None:
+    """Mask a parameter, everything kept, in each of the modules that hold it.
+
+    Parameters
+    ----------
+    places
+        Where it is held.
+    is_companion
+        Whether it is no weight to prune, but goes when the weights go that it is beside.
+    """
     module, name = places[0]
     parameter = module._parameters[name]
     assert parameter is not None
     mask_name = _free_name(module, name)
     module.register_buffer(mask_name, torch.ones_like(parameter, dtype=torch.bool))
-    guard = GradientMask(module, name, parameter, mask_name)
+    guard = GradientMask(module, name, parameter, mask_name, is_companion)
     for owner, own_name in places:
         owner.__dict__.setdefault(_GUARDS, {})[own_name] = guard
         owner.register_load_state_dict_pre_hook(_keep_masks_that_are_not_loaded)

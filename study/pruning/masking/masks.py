@@ -17,7 +17,14 @@ from torch import Tensor, nn
 
 from study.errors import UsageError, unknown_name
 from study.pruning.masking.candidates import candidates, join, layer_name, owner_of
-from study.pruning.masking.gradient_masks import Places, attach, follow, forget, guards_of
+from study.pruning.masking.gradient_masks import (
+    GradientMask,
+    Places,
+    attach,
+    follow,
+    forget,
+    guards_of,
+)
 from study.pruning.masking.output_units import by_output_unit
 
 
@@ -33,10 +40,14 @@ class MaskedLayers:
     def __init__(self, model: nn.Module) -> None:
         self.model = model
         modules = dict(model.named_modules())
-        self._guards, self._owners = {}, {}
+        self._guards: dict[str, GradientMask] = {}
+        self._companions: dict[str, GradientMask] = {}
+        self._owners = {}
         for prefix, module in modules.items():
             for guard in guards_of(module).values():
-                if guard.module is module:
+                if guard.module is module and guard.is_companion:
+                    self._companions[join(prefix, guard.name)] = guard
+                elif guard.module is module:
                     owner, tensor = owner_of(prefix, module, guard.name)
                     name = layer_name(join(owner, tensor))
                     self._guards[name], self._owners[name] = guard, modules[owner]
@@ -53,8 +64,31 @@ class MaskedLayers:
         Of a module with a weight norm it is the direction, of one with a spectral norm the weight
         before it is scaled: zeros of these are zeros of the weight.
         """
-        follow(self.model, self._guards)
+        follow(self.model, self._all)
         return {name: guard.parameter for name, guard in self._guards.items()}
+
+    @property
+    def parameter_names(self) -> dict[str, str]:
+        """Name of the parameter that each layer's weight is, by layer name."""
+        names = {parameter: name for name, parameter in self.model.named_parameters()}
+        return {layer: names[weight] for layer, weight in self.weights.items()}
+
+    @property
+    def _all(self) -> dict[str, GradientMask]:
+        return {**self._guards, **self._companions}
+
+    @property
+    def companions(self) -> dict[str, Tensor]:
+        """Masks of the parameters that are no weights to prune, by parameter name.
+
+        Biases and norms of channels, and what others multiply these with.
+        """
+        return {name: guard.mask for name, guard in self._companions.items()}
+
+    @property
+    def buffers(self) -> list[Tensor]:
+        """All masks, of layers and of companions: buffers of the model."""
+        return [guard.mask for guard in self._all.values()]
 
     @property
     def masks(self) -> dict[str, Tensor]:
@@ -87,7 +121,8 @@ class MaskedLayers:
         Parameters
         ----------
         masks
-            New bool masks by layer name, shaped like their weights. Layers left out keep theirs.
+            New bool masks by layer name, or by parameter name of a companion, shaped like their
+            weights. Layers left out keep theirs.
         optimizer
             The optimizer that trains these weights: its state is cleared where a mask is False,
             or kept momentum would revive pruned weights. Pass None only where none exists yet.
@@ -98,11 +133,12 @@ class MaskedLayers:
             If a name is unknown, a shape differs, a mask would bring a pruned weight back, or
             the model was changed such that a mask has no weight any more.
         """
-        follow(self.model, self._guards)
+        follow(self.model, self._all)
+        guards = self._all
         for name, mask in masks.items():
-            if name not in self._guards:
+            if name not in guards:
                 raise unknown_name("layer", name, self._guards)
-            old = self._guards[name].mask
+            old = guards[name].mask
             if mask.shape != old.shape or mask.dtype != torch.bool:
                 raise UsageError(
                     f"mask of layer {name!r} is {mask.dtype} {tuple(mask.shape)}; "
@@ -115,7 +151,7 @@ class MaskedLayers:
                     "masks only shrink."
                 )
         for name, mask in masks.items():
-            self._guards[name].set_mask(mask)
+            guards[name].set_mask(mask)
         self.apply()
         if optimizer is not None:
             self.clear_optimizer_state(optimizer)
@@ -127,14 +163,14 @@ class MaskedLayers:
         Where a module was given another parameter of the same shape, that one is masked from now
         on.
         """
-        follow(self.model, self._guards)
-        for guard in self._guards.values():
+        follow(self.model, self._all)
+        for guard in self._all.values():
             guard.zero_weights()
 
     @torch.no_grad()
     def clear_optimizer_state(self, optimizer: torch.optim.Optimizer) -> None:
         """Zero what the optimizer remembers of pruned weights (momentum, both Adam moments)."""
-        for guard in self._guards.values():
+        for guard in self._all.values():
             for value in optimizer.state.get(guard.parameter, {}).values():
                 if isinstance(value, Tensor) and value.shape == guard.parameter.shape:
                     value.masked_fill_(~guard.mask, 0)
@@ -150,7 +186,7 @@ class MaskedLayers:
     def remove(self) -> None:
         """Take masks and hooks off the model; the weights keep their zeros."""
         self.apply()
-        for guard in self._guards.values():
+        for guard in self._all.values():
             guard.detach()
         for module in self.model.modules():
             forget(module)
@@ -209,6 +245,33 @@ def mask_layers(
         if not _is_masked(found[name].places):
             attach(found[name].places)
     return MaskedLayers(model)
+
+
+def mask_companions(masked: MaskedLayers, parameters: Iterable[str]) -> MaskedLayers:
+    """Mask further parameters, everything kept: they go with the weights that they are beside.
+
+    Parameters
+    ----------
+    masked
+        A masked model.
+    parameters
+        Parameter names; what is masked already stays as it is.
+
+    Returns
+    -------
+    MaskedLayers
+        The handle that knows of them.
+    """
+    held: dict[nn.Parameter, Places] = {}
+    for module in masked.model.modules():
+        for name, parameter in module._parameters.items():
+            if parameter is not None:
+                held.setdefault(parameter, []).append((module, name))
+    names = dict(masked.model.named_parameters(remove_duplicate=False))
+    for name in parameters:
+        if not _is_masked(held[names[name]]):
+            attach(held[names[name]], is_companion=True)
+    return MaskedLayers(masked.model)
 
 
 def _is_masked(places: Places) -> bool:

@@ -120,7 +120,7 @@ def load_weights(masked: MaskedLayers, data: bytes) -> None:
 
 
 def _mask_names(masked: MaskedLayers) -> set[str]:
-    masks = {id(mask) for mask in masked.masks.values()}
+    masks = {id(mask) for mask in masked.buffers}
     state = masked.model.state_dict(keep_vars=True)
     return {name for name, value in state.items() if id(value) in masks}
 

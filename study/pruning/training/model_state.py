@@ -47,7 +47,7 @@ def put_state(model: nn.Module, state: Mapping[str, Any]) -> None:
 
 
 def _unmake(model: nn.Module, state: Mapping[str, Any]) -> None:
-    masks = {id(mask) for mask in MaskedLayers(model).masks.values()}
+    masks = {id(mask) for mask in MaskedLayers(model).buffers}
     written = model.state_dict(keep_vars=True).keys()  # a module's own hook may leave some out
     for prefix, module in model.named_modules():
         for name, buffer in list(module._buffers.items()):

@@ -1,0 +1,126 @@
+"""Which channels a round takes out: score, allocate, and the masks that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from study.errors import UsageError
+from study.pruning.cost import DenseCost
+from study.pruning.masking.masks import MaskedLayers
+from study.pruning.plan import PruningPlan
+from study.pruning.seeds import derive_seed
+from study.pruning.selection.allocation import Cut
+from study.pruning.selection.ranking import keep_best
+from study.pruning.structure.allocation import UnitRequest, cut_units
+from study.pruning.structure.cutting import alive_units, masks_of
+from study.pruning.structure.scores import UNIT_SALIENCIES, UnitInputs, summed
+from study.pruning.structure.sizes import Sizes, sizes_of
+from study.pruning.structure.units import Alive, Structure
+
+BatchGradients = Callable[[], Iterable[tuple[float, Mapping[str, Tensor]]]]
+"""Gradients by layer, batch after batch, each with its share of the examples."""
+
+
+@torch.no_grad()
+def cut_channels(
+    plan: PruningPlan,
+    round_: int,
+    masked: MaskedLayers,
+    structures: Sequence[Structure],
+    dense: DenseCost,
+    score_weights: Callable[[], Mapping[str, Tensor]],
+    batch_gradients: BatchGradients,
+) -> Cut:
+    """The masks of a round that takes channels out.
+
+    Parameters
+    ----------
+    plan
+        Whose round it is.
+    round_
+        The round, from 1.
+    masked
+        The network as the last round left it.
+    structures
+        Its channels.
+    dense
+        What its layers cost when nothing is pruned.
+    score_weights
+        Scores of single weights by layer, for a saliency that is one of weights.
+    batch_gradients
+        For a saliency that reads gradients.
+    """
+    alive = alive_units(masked, structures)
+    scores = _scores(plan, round_, masked, structures, score_weights, batch_gradients)
+    sparsity = plan.sparsity_at(round_)
+    assert sparsity is not None
+    sizes = _sizes(structures, masked, {layer: float(n) for layer, n in masked.total.items()})
+    left = cut_units(
+        plan.allocation,
+        UnitRequest(
+            structures,
+            alive,
+            scores,
+            sizes,
+            sparsity,
+            cost=sizes,
+            layer_floor=plan.layer_floor,
+            width_multiple=plan.width_multiple,
+        ),
+    )
+    if plan.shuffle_masks:
+        left = _shuffled(left, alive, derive_seed(plan.seeds.mask, "shuffle", round_))
+    return Cut(masks_of(masked, structures, left), {})
+
+
+def _sizes(
+    structures: Sequence[Structure], masked: MaskedLayers, dense: Mapping[str, float]
+) -> Sizes:
+    return sizes_of(structures, masked.weights, masked.parameter_names, dense)
+
+
+def _scores(
+    plan: PruningPlan,
+    round_: int,
+    masked: MaskedLayers,
+    structures: Sequence[Structure],
+    score_weights: Callable[[], Mapping[str, Tensor]],
+    batch_gradients: BatchGradients,
+) -> dict[str, Tensor]:
+    names = masked.parameter_names
+
+    def by_parameter() -> Iterable[tuple[float, dict[str, Tensor]]]:
+        for share, gradients in batch_gradients():
+            yield share, {names[layer]: gradient for layer, gradient in gradients.items()}
+
+    inputs = UnitInputs(
+        {name: parameter.detach() for name, parameter in masked.model.named_parameters()},
+        frozenset(names.values()),
+        by_parameter,
+        derive_seed(plan.seeds.mask, "saliency", round_),
+    )
+    if plan.saliency in UNIT_SALIENCIES:
+        scores = UNIT_SALIENCIES[plan.saliency](structures, inputs)
+    else:
+        of_weights = {names[layer]: values for layer, values in score_weights().items()}
+        scores = summed(structures, inputs, of_weights)
+    for name, values in scores.items():
+        if not bool(torch.isfinite(values).all()):
+            raise UsageError(
+                f"saliency {plan.saliency!r} gave scores that are not finite for the channels of "
+                f"{name!r}: the weights or gradients have diverged"
+            )
+    return scores
+
+
+def _shuffled(left: Alive, alive: Alive, seed: int) -> dict[str, Tensor]:
+    """A control: as many channels of each structure, drawn from those that were alive."""
+    found = {}
+    for name, units in left.items():
+        generator = torch.Generator().manual_seed(derive_seed(seed, name))
+        draws = torch.rand(units.shape, generator=generator)
+        found[name] = keep_best(draws, alive[name], int(units.sum()))
+    return found

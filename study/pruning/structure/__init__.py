@@ -1,0 +1,1 @@
+"""Which entries of which tensors go together, and which of these go?"""

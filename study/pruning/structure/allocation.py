@@ -1,0 +1,239 @@
+"""Which units go: how a sparsity is divided over the structures of a network.
+
+Units are taken one after the other, or so many at a time as widths are to be multiples of, from
+the structure that the allocation says, those of the lowest scores first, until no more is left
+than was asked for. What a unit costs is reckoned anew each time: it falls as its neighbours go.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from study.errors import UsageError, unknown_name
+from study.pruning.masking.patterns import resolve_patterns
+from study.pruning.selection.allocation import lamp_scores
+from study.pruning.selection.ranking import keep_best, pruned_count
+from study.pruning.structure.sizes import Sizes, units_left
+from study.pruning.structure.units import Structure
+
+
+@dataclass(frozen=True, eq=False)
+class UnitRequest:
+    """What a cut of units is asked to do.
+
+    Parameters
+    ----------
+    structures
+        The units that may go.
+    alive
+        Those left: bool, (units,), by structure.
+    scores
+        Saliency of each unit, (units,), finite, by structure.
+    sizes
+        What the network costs, in the measure of which ``sparsity`` is a share.
+    sparsity
+        Share of the dense cost to be gone; or, by structure (names or patterns), shares of units.
+    cost
+        The measure by which scores are divided.
+    cost_exponent
+        Scores are divided by the cost that the unit would save, to this power.
+    layer_floor
+        Least share of units that any structure keeps; one unit is always kept.
+    width_multiple
+        Widths that are left are multiples of this, where the structure is wider.
+    """
+
+    structures: Sequence[Structure]
+    alive: Mapping[str, Tensor]
+    scores: Mapping[str, Tensor]
+    sizes: Sizes
+    sparsity: float | Mapping[str, float]
+    cost: Sizes
+    cost_exponent: float = 0.0
+    layer_floor: float = 0.0
+    width_multiple: int = 1
+
+    def floor(self, structure: Structure) -> int:
+        """Units that a structure must keep."""
+        share = structure.units - pruned_count(1 - self.layer_floor, structure.units)
+        least = math.ceil(max(share, 1) / self.width_multiple) * self.width_multiple
+        return min(least, structure.units)
+
+    def next_cut(self, structure: Structure, left: int) -> int:
+        """How many units go together next; 0 where no more may go."""
+        wide = left % self.width_multiple or self.width_multiple
+        return wide if left - wide >= self.floor(structure) else 0
+
+
+Worth = Callable[[Structure, Mapping[str, int], int], float]
+"""What the next so many units of a structure are worth, given what is left; the lowest go."""
+
+
+def cut_units(allocation: str, request: UnitRequest) -> dict[str, Tensor]:
+    """Divide a cut over the structures.
+
+    Parameters
+    ----------
+    allocation
+        A name of :data:`UNIT_ALLOCATIONS`, or ``per_layer``.
+    request
+        Scores, what is left, and the target.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Which units are left: bool, (units,). Of equal scores the first ones are kept.
+
+    Raises
+    ------
+    UsageError
+        If the allocation or a structure is unknown, or the floors make the target unreachable.
+    """
+    if allocation == "per_layer":
+        return _per_layer(request)
+    if allocation not in UNIT_ALLOCATIONS:
+        raise unknown_name("allocation of channels", allocation, [*UNIT_ALLOCATIONS, "per_layer"])
+    assert isinstance(request.sparsity, float)
+    worth = UNIT_ALLOCATIONS[allocation](request)
+    left = units_left(request.alive)
+    target = (1.0 - request.sparsity) * request.sizes.total(
+        {structure.name: structure.units for structure in request.structures}
+    )
+    while request.sizes.total(left) > target * (1 + 1e-9):
+        cuts = [
+            (worth(structure, left, cut), place, cut)
+            for place, structure in enumerate(request.structures)
+            if (cut := request.next_cut(structure, left[structure.name]))
+        ]
+        if not cuts:
+            raise _unreachable(request, left)
+        _, place, cut = min(cuts)
+        left[request.structures[place].name] -= cut
+    return _keep(request, left)
+
+
+def _per_layer(request: UnitRequest) -> dict[str, Tensor]:
+    """Each named structure to its own share of units."""
+    assert isinstance(request.sparsity, Mapping)
+    names = [structure.name for structure in request.structures]
+    sparsity = resolve_patterns(request.sparsity, names)
+    left = units_left(request.alive)
+    for structure in request.structures:
+        kept = structure.units - pruned_count(sparsity.get(structure.name, 0.0), structure.units)
+        wide = max(
+            kept // request.width_multiple * request.width_multiple, request.floor(structure)
+        )
+        left[structure.name] = min(wide, left[structure.name])
+    return _keep(request, left)
+
+
+def _keep(request: UnitRequest, left: Mapping[str, int]) -> dict[str, Tensor]:
+    return {
+        structure.name: keep_best(
+            request.scores[structure.name].cpu(),
+            request.alive[structure.name].cpu(),
+            left[structure.name],
+        )
+        for structure in request.structures
+    }
+
+
+def uniform(request: UnitRequest) -> Worth:
+    """The same share of every structure."""
+    return lambda structure, left, cut: 1.0 - (left[structure.name] - cut) / structure.units
+
+
+def global_(request: UnitRequest) -> Worth:
+    """One ranking over all structures, of scores over the mean score of their structure."""
+    scores = {s.name: _over_mean(request.scores[s.name]) for s in request.structures}
+    return _by_score(request, scores)
+
+
+def lamp(request: UnitRequest) -> Worth:
+    """One ranking of scores that say how much of its structure a unit is (Lee et al. 2021)."""
+    scores = {
+        s.name: lamp_scores(request.scores[s.name], request.alive[s.name])
+        for s in request.structures
+    }
+    return _by_score(request, scores)
+
+
+def isomorphic(request: UnitRequest) -> Worth:
+    """The same share of all structures of one form; among these one ranking.
+
+    References
+    ----------
+    Fang et al. 2024, "Isomorphic Pruning for Vision Models", section 3.2.
+    """
+    ranking = global_(request)
+    alike: dict[str, list[Structure]] = {}
+    for structure in request.structures:
+        alike.setdefault(structure.alike, []).append(structure)
+
+    def worth(structure: Structure, left: Mapping[str, int], cut: int) -> float:
+        group = alike[structure.alike]
+        units = sum(each.units for each in group)
+        gone = units - sum(left[each.name] for each in group) + cut
+        own = ranking(structure, left, cut)
+        rank = sum(
+            ranking(each, left, further) < own
+            for each in group
+            if (further := request.next_cut(each, left[each.name]))
+        )
+        return gone / units + rank  # a whole number: after every first of another form
+
+    return worth
+
+
+def global_raw(request: UnitRequest) -> Worth:
+    """One ranking of the scores as they are, for such as say what the loss would lose."""
+    return _by_score(request, {s.name: request.scores[s.name] for s in request.structures})
+
+
+UNIT_ALLOCATIONS: dict[str, Callable[[UnitRequest], Worth]] = {
+    "uniform": uniform,
+    "global": global_,
+    "global_raw": global_raw,
+    "lamp": lamp,
+    "isomorphic": isomorphic,
+}
+
+
+def _by_score(request: UnitRequest, scores: Mapping[str, Tensor]) -> Worth:
+    """The mean score of the units that would go next, over what one of them costs."""
+    ascending = {
+        s.name: scores[s.name].double().cpu()[request.alive[s.name].cpu()].sort().values.tolist()
+        for s in request.structures
+    }
+
+    def worth(structure: Structure, left: Mapping[str, int], cut: int) -> float:
+        own = ascending[structure.name]
+        first = len(own) - left[structure.name]
+        score: float = sum(own[first : first + cut]) / cut
+        if request.cost_exponent == 0.0:
+            return score
+        saved = request.cost.saved(left, structure.name, cut) / cut
+        if saved <= 0.0:
+            return math.inf
+        return float(score / saved**request.cost_exponent)
+
+    return worth
+
+
+def _over_mean(scores: Tensor) -> Tensor:
+    mean = scores.double().mean()
+    return scores.double() / mean if bool(mean != 0) else scores.double()
+
+
+def _unreachable(request: UnitRequest, left: Mapping[str, int]) -> UsageError:
+    whole = request.sizes.total({s.name: s.units for s in request.structures})
+    least = request.sizes.total(left) / whole
+    return UsageError(
+        f"sparsity {request.sparsity}: taking out channels leaves {least:.3g} of the network at "
+        f"least (layer_floor {request.layer_floor}, widths in multiples of "
+        f"{request.width_multiple}, one channel everywhere); {1 - least:.3g} is the most."
+    )

@@ -1,0 +1,100 @@
+"""Whether units may really be taken out: the network without them against the masked one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from study.pruning.structure.slicing import places_left, slice_model
+from study.pruning.structure.tracing import Run
+from study.pruning.structure.units import Structure, kept_along, kept_entries
+from study.pruning.training.model_state import copy_of
+from study.tasks.data.structures import leaves
+
+TOLERANCE = 1e-4
+"""Largest difference of an output, relative to the largest output, that rounding may make."""
+
+
+def separable(
+    model: nn.Module, structures: Sequence[Structure], run: Run
+) -> tuple[list[Structure], dict[str, str]]:
+    """The structures whose units may be taken out, and why the others may not.
+
+    One unit of each is zeroed in one copy of the model and left out of another; where the two
+    give the same outputs, the units are separable. What is left behind may count its channels (a
+    mean over them, a layer norm), and the model's own code may count on them (a fixed view, the
+    number of its outputs).
+
+    Parameters
+    ----------
+    model
+        In plain form, without masks. It is not changed.
+    structures
+        From tracing.
+    run
+        Runs a model on an example or two.
+    """
+    if not structures:
+        return [], {}
+    reason = _difference(model, structures, run)
+    if reason is None:
+        return list(structures), {}
+    if len(structures) == 1:
+        return [], {structures[0].name: reason}
+    half = len(structures) // 2
+    fine, reasons = separable(model, structures[:half], run)
+    further, others = separable(model, structures[half:], run)
+    return fine + further, reasons | others
+
+
+@torch.no_grad()
+def _difference(model: nn.Module, structures: Sequence[Structure], run: Run) -> str | None:
+    """How the network without a unit of each structure differs from the one where it is zero."""
+    alive = {s.name: torch.arange(s.units) != s.units // 2 for s in structures}
+    if any(structure.units < 2 for structure in structures):
+        return "there is only one"
+    zeroed, sliced = copy_of(model).eval(), copy_of(model).eval()
+    _perturb(zeroed)
+    _perturb(sliced)
+    zero_units(zeroed, structures, alive)
+    try:
+        slice_model(sliced, places_left(structures, alive))
+        smaller = _tensors(run(sliced))
+    except Exception as error:  # whatever the model's own code says of another width
+        return f"the model does not run with one less: {error}"
+    whole = _tensors(run(zeroed))
+    if [w.shape for w in whole] != [s.shape for s in smaller]:
+        return "they are the network's outputs"
+    for a, b in zip(whole, smaller, strict=True):
+        scale = float(a.abs().max()) if a.numel() else 0.0
+        if not torch.allclose(a, b, rtol=0.0, atol=TOLERANCE * max(scale, 1e-6)):
+            return "the rest of the network depends on how many there are"
+    return None
+
+
+def _perturb(model: nn.Module) -> None:
+    """Move biases and norms off their initial zeros and ones, behind which a difference hides."""
+    generator = torch.Generator().manual_seed(0)
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.is_floating_point() and tensor.dim() == 1:
+            noise = torch.rand(tensor.shape, generator=generator).to(tensor.device, tensor.dtype)
+            tensor.data.add_(noise / 4)
+
+
+def zero_units(
+    model: nn.Module, structures: Sequence[Structure], alive: Mapping[str, Tensor]
+) -> None:
+    """Make every entry of dead units zero, in place."""
+    tensors = {
+        **dict(model.named_parameters(remove_duplicate=False)),
+        **dict(model.named_buffers()),
+    }
+    for name, along in kept_along(structures, alive).items():
+        tensor = tensors[name]
+        tensor.data.masked_fill_(~kept_entries(tensor.shape, along).to(tensor.device), 0)
+
+
+def _tensors(outputs: object) -> list[Tensor]:
+    return [leaf for leaf in leaves(outputs) if isinstance(leaf, Tensor)]

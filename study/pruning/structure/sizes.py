@@ -1,0 +1,107 @@
+"""What a network costs when units are left out, and what one more unit less would save."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from study.pruning.structure.units import Structure
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One dimension of a layer's weight: its size, and the entries that a unit has there."""
+
+    size: int
+    per_unit: Mapping[str, float]
+    units: Mapping[str, int]
+
+    def share(self, left: Mapping[str, int]) -> float:
+        gone = sum(k * (self.units[name] - left[name]) for name, k in self.per_unit.items())
+        return 1.0 - gone / self.size
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Cost of a network as a function of how many units of each structure are left.
+
+    A layer costs its dense cost times the shares of its outputs and of its inputs that are left:
+    what a unit saves falls as its neighbours go.
+
+    Parameters
+    ----------
+    dense
+        Cost of each layer, dense: its weights, or its multiply-adds.
+    sides
+        The dimensions of each layer's weight along which units lie.
+    """
+
+    dense: Mapping[str, float]
+    sides: Mapping[str, tuple[_Side, ...]]
+
+    def total(self, left: Mapping[str, int]) -> float:
+        """Cost of all layers."""
+        return sum(self._cost(layer, left) for layer in self.dense)
+
+    def saved(self, left: Mapping[str, int], structure: str, units: int) -> float:
+        """What so many units less of a structure would save."""
+        after = {**left, structure: left[structure] - units}
+        touched = [
+            layer
+            for layer, sides in self.sides.items()
+            if any(structure in side.per_unit for side in sides)
+        ]
+        return sum(self._cost(layer, left) - self._cost(layer, after) for layer in touched)
+
+    def _cost(self, layer: str, left: Mapping[str, int]) -> float:
+        cost = self.dense[layer]
+        for side in self.sides.get(layer, ()):
+            cost *= side.share(left)
+        return cost
+
+
+def sizes_of(
+    structures: Sequence[Structure],
+    weights: Mapping[str, Tensor],
+    parameter_names: Mapping[str, str],
+    dense: Mapping[str, float],
+) -> Sizes:
+    """How a network's cost follows from its units.
+
+    Parameters
+    ----------
+    structures
+        Its units.
+    weights
+        Of each layer.
+    parameter_names
+        Name of the parameter that a layer's weight is.
+    dense
+        Cost of each layer when nothing is pruned.
+    """
+    layer_of = {parameter_names[layer]: layer for layer in weights}
+    along: dict[str, dict[int, dict[str, float]]] = {}
+    for structure in structures:
+        for part in structure.parts:
+            layer = layer_of.get(part.tensor)
+            if layer is None:
+                continue
+            per_unit = int((part.unit_of >= 0).sum()) / structure.units
+            side = along.setdefault(layer, {}).setdefault(part.dimension, {})
+            side[structure.name] = side.get(structure.name, 0.0) + per_unit
+    units = {structure.name: structure.units for structure in structures}
+    sides = {
+        layer: tuple(
+            _Side(weights[layer].shape[d], per_unit, units) for d, per_unit in dimensions.items()
+        )
+        for layer, dimensions in along.items()
+    }
+    return Sizes(dense, sides)
+
+
+def units_left(alive: Mapping[str, Tensor]) -> dict[str, int]:
+    """How many units of each structure are left."""
+    return {name: int(torch.count_nonzero(units)) for name, units in alive.items()}

@@ -1,0 +1,97 @@
+"""A pipeline that takes channels out."""
+
+import pytest
+import torch
+from torch import nn
+
+from study.errors import UsageError
+from study.pruning import PruningPlan, run_pipeline
+from study.pruning.masking.masks import mask_layers
+from study.pruning.states.state_files import load_weights, progress_from_bytes, weights_to_bytes
+from study.pruning.training.trajectory import build_model
+from tests.pruning.test_pipeline import Keeper, facts
+from tests.pruning.tiny import tiny_task
+
+
+def plan(**fields: object) -> PruningPlan:
+    return PruningPlan.model_validate(
+        {
+            "structure": "channels",
+            "sparsity": 0.6,
+            "rounds": 2,
+            "saliency": "l2",
+            "retrain": "lr_rewind",
+            "retrain_epochs": 1.5,
+            **fields,
+        }
+    )
+
+
+@pytest.mark.parametrize("allocation", ["uniform", "global", "global_raw", "lamp", "isomorphic"])
+@pytest.mark.parametrize("saliency", ["taylor", "magnitude", "fisher", "random"])
+def test_each_round_leaves_no_more_than_was_asked_for(allocation: str, saliency: str) -> None:
+    asked = plan(allocation=allocation, saliency=saliency)
+    records = list(run_pipeline(asked, tiny_task()))
+    for record in records[1:]:
+        assert record.sparsity >= record.requested_sparsity - 1e-9
+        assert any(layer.dead_outputs for layer in record.layers)
+        assert not record.collapsed_layers
+
+
+def test_rewound_weights_keep_dead_channels_dead() -> None:
+    keeper = Keeper()
+    asked = plan(retrain="weight_rewind", rewind_epoch=1.0, retrain_epochs=None)
+    (*_, last) = run_pipeline(asked, tiny_task(), observer=keeper)
+    dead = {layer.layer: layer.dead_outputs for layer in last.layers}
+    for layer, count in dead.items():
+        rows = keeper.weights[-1][layer].flatten(1)
+        assert int((rows == 0).all(dim=1).sum()) >= count
+
+
+def test_a_run_that_goes_on_from_a_checkpoint_is_the_same() -> None:
+    whole, keeper = list(run_pipeline(plan(), tiny_task())), Keeper()
+    list(run_pipeline(plan(), tiny_task(), observer=keeper))
+    assert len(keeper.within) == 2
+    for data in [*keeper.within, *keeper.after[:-1]]:
+        resumed = list(run_pipeline(plan(), tiny_task(), progress_from_bytes(data)))
+        assert [facts(r) for r in resumed] == [facts(r) for r in whole[-len(resumed) :]]
+
+
+def test_a_stored_network_is_read_without_knowing_of_channels() -> None:
+    task, stored = tiny_task(), []
+
+    class Storing(Keeper):
+        def round_finished(self, record, masked, progress):  # type: ignore[no-untyped-def]
+            outputs = masked.model.eval()(task.data.train.inputs[:4])
+            stored.append((weights_to_bytes(masked, {}), outputs))
+
+    asked = plan()
+    list(run_pipeline(asked, task, observer=Storing()))
+    data, outputs = stored[-1]
+    model = build_model(task, asked.seeds.init)
+    load_weights(mask_layers(model), data)
+    torch.testing.assert_close(model.eval()(task.data.train.inputs[:4]), outputs)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"allocation": "erk"}, "no meaning with structure channels"),
+        ({"structure": "weights", "allocation": "isomorphic"}, "needs structure channels"),
+        ({"structure": "weights", "width_multiple": 8}, "width_multiple has no meaning"),
+    ],
+)
+def test_fields_that_do_not_fit_are_named(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        plan(**fields)
+
+
+class Alone(nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(nn.Flatten(), nn.LazyLinear(2))
+        self(torch.zeros(1, 1, 6, 6))
+
+
+def test_a_network_without_channels_to_take_out_is_refused_before_the_dense_run() -> None:
+    with pytest.raises(UsageError, match="no channels of the model can be taken out"):
+        run_pipeline(plan(), tiny_task(model=Alone))
