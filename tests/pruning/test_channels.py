@@ -82,7 +82,7 @@ def test_a_stored_network_is_read_without_knowing_of_channels() -> None:
     ],
 )
 def test_fields_that_do_not_fit_are_named(fields: dict[str, object], message: str) -> None:
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(ValueError, match=message):
         plan(**fields)
 
 
