@@ -58,7 +58,8 @@ def draw_plan(space: SpaceTable, choose: Choose, layers: Sequence[Layer]) -> dic
     if plan["retrain"] != "reinit":
         plan["optimizer_state"] = draw(choose, "optimizer_state", space.optimizer_state)
     plan["layer_floor"] = draw(choose, "layer_floor", space.layer_floor)
-    return plan | {"include": space.include, "exclude": space.exclude}
+    fixed = ("structure", "width_multiple", "include", "exclude")
+    return plan | {field: getattr(space, field) for field in fixed}
 
 
 def read_plan(

@@ -16,6 +16,8 @@ PLAN_DEFAULTS: dict[str, Any] = {
     "allocation": "global",
     "threshold": None,
     "saliency": "magnitude",
+    "structure": "weights",
+    "width_multiple": 1,
     "schedule": "geometric",
     "rounds": 1,
     "retrain": "finetune",

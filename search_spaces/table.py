@@ -27,6 +27,10 @@ Patterns = Annotated[
 
 DEFAULT_DENSITY = Range(0.02, 1.0, log=True)
 DEFAULT_ALLOCATION = ("global", "uniform", "uniform_plus", "erk", "lamp")
+CHANNEL_ALLOCATIONS = ("uniform", "global", "global_raw", "lamp", "isomorphic")
+"""How a sparsity is divided over layers whose channels are taken out."""
+
+WEIGHT_ALLOCATIONS = (*DEFAULT_ALLOCATION, "threshold")
 
 
 class SpaceTable(BaseModel):
@@ -47,12 +51,24 @@ class SpaceTable(BaseModel):
         description="density of all prunable weights, with form density_projected or global; "
         "unset: [0.02, 1], on a log scale",
     )
+    structure: Annotated[Literal["weights", "channels"], one_of("weights", "channels")] = Field(
+        default="weights",
+        description="what is removed: single weights, or whole channels with all that is coupled "
+        "to them, so that the network gets really smaller; channels have form global",
+    )
+    width_multiple: int = Field(
+        default=1,
+        ge=1,
+        description="with channels: widths that are left are multiples of this (8 where latency "
+        "counts), in layers that are wider",
+    )
     allocation: Annotated[
-        Names | None, names("global", "uniform", "uniform_plus", "erk", "lamp", "threshold")
+        Names | None, names(*dict.fromkeys((*WEIGHT_ALLOCATIONS, *CHANNEL_ALLOCATIONS)))
     ] = Field(
         default=None,
         description="how form global divides the density over layers; unset: "
-        "global, uniform, uniform_plus, erk or lamp",
+        "global, uniform, uniform_plus, erk or lamp; of channels uniform, global, global_raw, "
+        "lamp or isomorphic",
     )
     threshold: Annotated[Numbers | None, numbers(above=0, log=True)] = Field(
         default=None,
@@ -134,6 +150,8 @@ class SpaceTable(BaseModel):
         if not isinstance(values, Mapping) or values.get("function") is not None:
             return values
         by_cut = values.get("cut") is not None
+        if values.get("structure") == "channels":
+            values = {"form": "global", "allocation": CHANNEL_ALLOCATIONS, **values}
         filled = fill_in(values) if by_cut else dict(values)
         if not by_cut and filled.get("rounds", ...) is None:
             del filled["rounds"]
@@ -168,6 +186,17 @@ class SpaceTable(BaseModel):
             raise ValueError(f"{field} has no meaning with form {self.form}")
         if self.form == "density_projected" and self.per_layer.scale != "linear_sparsity":
             raise ValueError("per_layer.scale has no meaning with form density_projected")
+        if self.structure == "channels" and self.form != "global":
+            raise ValueError(f"structure channels has form global, not {self.form}")
+        if self.structure == "weights" and self.width_multiple != 1:
+            raise ValueError("width_multiple has no meaning with structure weights")
+        known = CHANNEL_ALLOCATIONS if self.structure == "channels" else WEIGHT_ALLOCATIONS
+        for allocation in options(self.allocation):
+            if allocation is not None and allocation not in known:
+                raise ValueError(
+                    f"allocation {allocation} has no meaning with structure {self.structure}; "
+                    f"there is {', '.join(known)}"
+                )
         if ("threshold" in options(self.allocation)) != (self.threshold is not None):
             raise ValueError("allocation threshold and the field threshold need each other")
         if self.allocation == "threshold" and self.density is not None:

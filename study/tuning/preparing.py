@@ -23,6 +23,7 @@ from study.pruning.rehearsal.task import rehearse_task
 from study.pruning.seeds import Seeds
 from study.pruning.selection.saliency import SALIENCIES
 from study.pruning.selection.schedule import SCHEDULES
+from study.pruning.structure.scores import UNIT_SALIENCIES
 from study.pruning.training.fingerprint import Fingerprint, fingerprint
 from study.pruning.training.trajectory import build_model, step_of_epoch
 from study.storage import Folder
@@ -149,7 +150,8 @@ def _example(config: StudyConfig, layers: Sequence[Layer]) -> PruningPlan:
     """A plan of the space, once every name that the space may choose is known to exist."""
     space = config.space
     for saliency in options(space.saliency):
-        resolve("space.saliency", saliency, SALIENCIES)
+        of_channels = UNIT_SALIENCIES if space.structure == "channels" else {}
+        resolve("space.saliency", saliency, {**SALIENCIES, **of_channels})
     for schedule in options(space.schedule):
         resolve("space.schedule", schedule, SCHEDULES)
     for course in options(space.retrain_lr_schedule):

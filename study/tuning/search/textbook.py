@@ -30,7 +30,8 @@ def textbook_plan(
 
     A fifth of what remains goes each round, the lowest LAMP scores of all layers first; after each
     cut the network retrains for the last fifth of the dense schedule, or its last two epochs where
-    these are more, with the learning rates that it had there.
+    these are more, with the learning rates that it had there. Of channels the same share of every
+    layer goes, those of the least absolute weights first.
     Nothing of it is searched, so what a search adds can be told beside it.
 
     Parameters
@@ -61,7 +62,8 @@ def textbook_plan(
     by magnitude, retrain, and again. Frankle and Carbin 2019, "The Lottery Ticket Hypothesis": a
     fifth of what remains each round. Renda et al. 2020, "Comparing Rewinding and Fine-tuning in
     Neural Network Pruning": learning-rate rewinding. Lee et al. 2021, "Layer-adaptive Sparsity for
-    the Magnitude-based Pruning": LAMP.
+    the Magnitude-based Pruning": LAMP. Li et al. 2017, "Pruning Filters for Efficient ConvNets":
+    channels by the sum of their absolute weights.
     """
     layer_floor = space.layer_floor if isinstance(space.layer_floor, (int, float)) else 0.0
     total = sum(layer.total for layer in layers)
@@ -71,7 +73,9 @@ def textbook_plan(
     while rounds > 1 and (1 - TEXTBOOK_CUT) ** rounds * total < max(least, 1):
         rounds -= 1  # a round more would leave less than must stay
     return PruningPlan(
-        allocation="lamp",
+        structure=space.structure,
+        width_multiple=space.width_multiple,
+        allocation="uniform" if space.structure == "channels" else "lamp",
         sparsity=1.0 - (1.0 - TEXTBOOK_CUT) ** rounds,
         saliency="magnitude",
         schedule="geometric",

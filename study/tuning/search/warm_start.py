@@ -171,6 +171,8 @@ def _allocated(
         return None
     if space.form == "global" and allocation not in options(space.allocation):
         return None
+    if space.structure == "channels":
+        return {}  # which widths it comes to is found in the trial; the parameters need no such
     try:
         if allocation == "sensitivity":
             return additive_optimum(records, masked.total, 1.0 - density)
