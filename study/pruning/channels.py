@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from study.errors import UsageError
 from study.pruning.cost import DenseCost
@@ -16,12 +17,34 @@ from study.pruning.selection.allocation import Cut
 from study.pruning.selection.ranking import keep_best
 from study.pruning.structure.allocation import UnitRequest, cut_units
 from study.pruning.structure.cutting import alive_units, masks_of
+from study.pruning.structure.finding import prunable_channels
 from study.pruning.structure.scores import UNIT_SALIENCIES, UnitInputs, summed
 from study.pruning.structure.sizes import Sizes, sizes_of
 from study.pruning.structure.units import Alive, Structure
+from study.tasks.forward import working_dtype
+from study.tasks.task import Task
 
 BatchGradients = Callable[[], Iterable[tuple[float, Mapping[str, Tensor]]]]
 """Gradients by layer, batch after batch, each with its share of the examples."""
+
+
+def channels_of(plan: PruningPlan, task: Task, masked: MaskedLayers) -> list[Structure]:
+    """The channels that a plan may take out of a network; none where it removes single weights.
+
+    Raises
+    ------
+    UsageError
+        If the plan is to take channels out, and the network has none that can be.
+    """
+    if plan.structure == "weights":
+        return []
+    return prunable_channels(masked, lambda model: run_examples(task, model, 2))
+
+
+def run_examples(task: Task, model: nn.Module, examples: int) -> Any:
+    """A forward pass of the first so many training examples."""
+    batch = task.data.train.take(torch.arange(examples))
+    return task.forward(model, task.prepared(batch.inputs, working_dtype(model)))
 
 
 @torch.no_grad()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from study.errors import UsageError
 from study.plugins import resolve
-from study.pruning.channels import cut_channels
+from study.pruning.channels import channels_of, cut_channels, run_examples
 from study.pruning.compact.narrow import NarrowCopy
 from study.pruning.compact.network import CompactCopy
 from study.pruning.cost import DenseCost, dense_cost
@@ -25,7 +26,6 @@ from study.pruning.selection.saliency import SALIENCIES, SaliencyInputs, score
 from study.pruning.selection.schedule import SCHEDULES
 from study.pruning.states.progress import Observer, Progress
 from study.pruning.structure.cutting import with_companions
-from study.pruning.structure.finding import prunable_channels
 from study.pruning.structure.scores import UNIT_SALIENCIES
 from study.pruning.structure.units import Structure
 from study.pruning.training.retraining import (
@@ -131,17 +131,10 @@ class Pipeline:
         check_fresh_weights(self.plan, self.task)
         self.model = build_model(self.task, self.plan.seeds.init)
         self.masked = mask_layers(self.model, self.plan.include or None, self.plan.exclude or None)
-        self.structures = []
-        if self.plan.structure == "channels":
-            self.structures = prunable_channels(self.masked, lambda model: self._run_one(model, 2))
-            self.masked = with_companions(self.masked, self.structures)
+        self.structures = channels_of(self.plan, self.task, self.masked)
+        self.masked = with_companions(self.masked, self.structures)
         self._check_names()
-        self.dense = dense_cost(self.masked, self._run_one)
-
-    def _run_one(self, model: nn.Module, examples: int) -> object:
-        """A forward pass of so many examples, for what it costs."""
-        batch = self.task.data.train.take(torch.arange(examples))
-        return self.task.forward(model, self.task.prepared(batch.inputs, working_dtype(model)))
+        self.dense = dense_cost(self.masked, partial(run_examples, self.task))
 
     def at_dense(self, trajectory: Trajectory | None) -> Progress:
         """Train dense, or take a dense run as it is: where pruning starts, round 0 to measure."""

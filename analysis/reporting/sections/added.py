@@ -75,8 +75,10 @@ def _begun(results: Results, textbook: str) -> str:
     of_textbook = own.rounds[own.rounds["trial_id"] == textbook]
     spent = cost_summary(own)["spent_train_samples"]
     rounds = int(of_textbook["round"].max())
+    of_channels = results.config.get("space", {}).get("structure") == "channels"
+    how = "channels of the least L1 norm, evenly over the layers" if of_channels else "LAMP"
     return (
-        f"The textbook run is trial {textbook}: LAMP, {count(rounds, 'round')} that each cut 20 % "
+        f"The textbook run is trial {textbook}: {how}, {count(rounds, 'round')} that each cut 20 % "
         f"of what remains, learning-rate rewinding. It took "
         f"{of_textbook['train_samples'].max():,.0f} training examples, its dense run included; the "
         f"whole search {spent:,.0f}."

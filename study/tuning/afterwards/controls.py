@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import Any
 
 from study.errors import UsageError
+from study.pruning.channels import channels_of
 from study.pruning.masking.masks import mask_layers
 from study.pruning.measuring import Spent
 from study.pruning.plan import PruningPlan
@@ -82,17 +83,33 @@ def untrained(plan: PruningPlan, network: RoundRecord, task: Task) -> dict[str, 
         "retrain_epochs": network.train_epochs,
         "retrain_lr_schedule": task.recipe.lr_schedule,
     }
+    drawn = {"shuffle_masks": True, **_channels_kept(plan, network, task)}
     own: dict[str, dict[str, Any]] = {
         "reinit": {"retrain": "reinit"},
         "reinit_long": {"retrain": "reinit", **fitted},
         "shuffled_initial": {
             "retrain": "weight_rewind",
             "rewind_epoch": 0.0,
-            "shuffle_masks": True,
+            **drawn,
         },
-        "shuffled_reinit": {"retrain": "reinit", "shuffle_masks": True},
+        "shuffled_reinit": {"retrain": "reinit", **drawn},
     }
     return {role: PruningPlan.model_validate({**common, **fields}) for role, fields in own.items()}
+
+
+def _channels_kept(plan: PruningPlan, network: RoundRecord, task: Task) -> dict[str, Any]:
+    """For a network of which channels were taken out: so many of each layer, to be drawn."""
+    masked = mask_layers(
+        build_model(task, plan.seeds.init), plan.include or None, plan.exclude or None
+    )
+    structures = channels_of(plan, task, masked)
+    if not structures:
+        return {}
+    dead = {layer.layer: layer.dead_outputs / layer.outputs for layer in network.layers}
+    return {
+        "structure": plan.structure,
+        "sparsity": {structure.name: dead[structure.name] for structure in structures},
+    }
 
 
 def why_left_out(plan: PruningPlan, network: RoundRecord | None, task: Task) -> str | None:

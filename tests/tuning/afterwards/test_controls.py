@@ -195,3 +195,17 @@ def test_the_unpruned_control_trains_as_long(way: str) -> None:
     own, control = list(run_pipeline(plan, task)), list(run_pipeline(unpruned(plan), task))
     assert [r.train_samples for r in own] == [r.train_samples for r in control]
     assert control[-1].density == 1.0
+
+
+@pytest.mark.parametrize("role", ["shuffled_initial", "shuffled_reinit"])
+def test_a_control_of_a_network_without_channels_draws_as_many_of_each_layer(role: str) -> None:
+    task = small_task()
+    plan = PruningPlan(structure="channels", sparsity=0.6, rounds=2, retrain_epochs=1, seed=3)
+    dense, keeper = train_dense(task, plan.seeds), Keeper()
+    (*_, network) = run_pipeline(plan, task, dense, observer=keeper)
+    control = untrained(plan, network, task)[role]
+    start = start_of(role, control, task, dense, keeper.file)
+    (drawn,) = run_pipeline(control, task, start)
+    kept = [(layer.kept, layer.outputs - layer.dead_outputs) for layer in network.layers]
+    assert [(each.kept, each.outputs - each.dead_outputs) for each in drawn.layers] == kept
+    assert drawn.mask_hash != network.mask_hash
