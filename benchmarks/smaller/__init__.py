@@ -1,0 +1,1 @@
+"""How much smaller a network gets by channels, beside Torch-Pruning and uniform cuts."""
