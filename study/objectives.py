@@ -76,9 +76,15 @@ def checked_objectives(
 _WRITTEN = re.compile(r"\s*([A-Za-z_]\w*)\s*(<=|>=)\s*(\S+)\s*")
 
 
+WHOLE = {"macs": "dense_macs", "nonzero_parameters": "total_parameters"}
+"""What a size is a share of, where a constraint on it is given as one: a limit of 1 or less."""
+
+
 @dataclass(frozen=True)
 class Constraint:
     """One column of a round's result, and the limit on its side.
+
+    A limit of 1 or less on multiply-adds or parameters is a share of the dense network's.
 
     Examples
     --------
@@ -113,6 +119,11 @@ class Constraint:
             )
         return cls(column_of(match[1]), match[2] == ">=", limit)
 
+    @property
+    def share_of(self) -> str | None:
+        """The column of which the limit is a share; None where it is an amount."""
+        return WHOLE.get(self.column) if self.limit <= 1 else None
+
     def check(self, metrics: Sequence[MetricRecord]) -> None:
         """Refuse a constraint that no network of a task can meet, or that means nothing.
 
@@ -145,6 +156,8 @@ class Constraint:
         A figure that is not finite fails by infinity.
         """
         value = result[self.column]
+        if self.share_of is not None:
+            value = value / result[self.share_of]
         if not math.isfinite(value):
             return math.inf
         return float(self.limit - value if self.at_least else value - self.limit)

@@ -44,6 +44,8 @@ def meets(results: Results, networks: pd.DataFrame) -> np.ndarray:
     good = np.ones(len(networks), dtype=bool)
     for constraint in results.constraints:
         values = numbers_of(networks, "constraint", constraint.column)
+        if constraint.share_of is not None:
+            values = values / numbers_of(networks, "constraint", constraint.share_of)
         limit = constraint.limit
         good &= values >= limit if constraint.at_least else values <= limit
     return good

@@ -159,7 +159,9 @@ class Results:
     @property
     def constraints(self) -> tuple[Constraint, ...]:
         """What a network of one study must meet to be recommended."""
-        written = self.config.get("search", {}).get("constraints") or ()
+        search = self.config.get("search", {})
+        target = search.get("target")
+        written = (*(search.get("constraints") or ()), *([] if target is None else [target]))
         return () if self.parts else tuple(Constraint.parse(text) for text in written)
 
     def direction_of(self, column: str) -> Literal["max", "min"]:

@@ -27,6 +27,11 @@ def _show_config_help(ctx: click.Context, _: click.Parameter, wanted: bool) -> N
 @click.option("--seed", type=int, metavar="S", help="Seed of the search and of every trial.")
 @click.option("--time-budget", metavar="30m", help="Stop after this time: 90s, 30m, 2h.")
 @changes_option
+@click.option(
+    "--constraint",
+    metavar='"macs <= 0.4"',
+    help="Seek the best network of this share of the dense one's macs, or of this density.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would run, and write nothing.")
 @click.option("--no-report", is_flag=True, help="Write no report, and run nothing for it.")
 @click.option(
@@ -52,6 +57,7 @@ def run(ctx: click.Context, /, study: str, changes: tuple[str, ...], **options: 
             "study.storage_path": options["storage_path"],
             "study.num_samples": options["num_samples"],
             "study.seed": options["seed"],
+            "search.target": options["constraint"],
             "study.time_budget_s": as_seconds(options["time_budget"]),
             "resources.max_concurrent": options["max_concurrent"],
             "resources.share_trajectories": False if options["no_shared_trajectory"] else None,

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from study.configuration.models import StudyConfig
+from study.configuration.targets import at_target
 from study.errors import UsageError, unknown_name
 
 __all__ = ["StudyConfig", "explain", "load_config", "presets", "to_toml"]
@@ -50,7 +51,7 @@ def load_config(source: str | Path | Mapping[str, Any], set_: Iterable[str] = ()
     if not isinstance(source, Mapping) and str(source) not in presets():
         _note_folder(tables, Path(source).absolute().parent)
     try:
-        return StudyConfig.model_validate(tables)
+        return StudyConfig.model_validate(at_target(tables))
     except ValidationError as error:
         raise UsageError(explain(error, StudyConfig)) from error
 

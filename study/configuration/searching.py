@@ -77,6 +77,13 @@ class SearchTable(Table):
         "for its cost than a new trial",
     )
 
+    target: str | None = Field(
+        default=None,
+        description='such as "macs <= 0.4" (a share of the dense network\'s multiply-adds) or '
+        '"density <= 0.1": quality alone is sought, among networks of just that size; --constraint '
+        "sets it",
+    )
+
     @field_validator("constraints")
     @classmethod
     def _constraints_can_be_read(cls, constraints: tuple[str, ...]) -> tuple[str, ...]:
@@ -87,7 +94,8 @@ class SearchTable(Table):
     @property
     def parsed_constraints(self) -> tuple[Constraint, ...]:
         """The constraints, read."""
-        return tuple(Constraint.parse(constraint) for constraint in self.constraints)
+        written = (*self.constraints, *([] if self.target is None else [self.target]))
+        return tuple(Constraint.parse(constraint) for constraint in written)
 
     @field_validator("warm_start_densities")
     @classmethod

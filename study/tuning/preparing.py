@@ -13,7 +13,7 @@ from search_spaces import Layer
 from search_spaces.values import options
 from study.configuration.loading import StudyConfig
 from study.errors import UsageError
-from study.objectives import checked_objectives
+from study.objectives import SIZES, checked_objectives
 from study.plugins import resolve
 from study.pruning.masking.masks import mask_layers
 from study.pruning.pipeline import run_pipeline
@@ -143,6 +143,8 @@ def _with_objectives(config: StudyConfig, task: Task) -> StudyConfig:
     for constraint in config.search.parsed_constraints:
         constraint.check(task.metrics)
     objectives = checked_objectives(config.objectives, task.metrics)
+    if config.search.target is not None:
+        objectives = {name: way for name, way in objectives.items() if name not in SIZES}
     return config.model_copy(update={"objectives": objectives})
 
 

@@ -1,0 +1,56 @@
+"""A study at one size: the space that a target such as ``macs <= 0.4`` makes of another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from study.errors import UsageError
+from study.objectives import Constraint
+
+BUDGETS = {"macs": "macs", "density": "weights"}
+"""What a plan's sparsity is to be a share of, by the column that a target limits."""
+
+_DECIDED = ("form", "per_layer", "density", "cut", "floor", "budget")
+"""Fields of a space that say how far its plans go."""
+
+
+def at_target(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """A study file's tables, all of whose plans end at the target that ``[search]`` names.
+
+    Parameters
+    ----------
+    tables
+        As they were written. Without ``search.target`` they stay as they are.
+
+    Returns
+    -------
+    dict
+        With a space of form global whose density is the target's limit: the search is for the
+        way there, and works at no other size.
+
+    Raises
+    ------
+    UsageError
+        If the target is none, or the space is a function, which says itself how far plans go.
+    """
+    search = tables.get("search")
+    target = search.get("target") if isinstance(search, Mapping) else None
+    if target is None:
+        return dict(tables)
+    constraint = Constraint.parse(str(target))
+    budget = BUDGETS.get(constraint.column)
+    if budget is None or constraint.at_least or not 0 < constraint.limit < 1:
+        raise UsageError(
+            f"search.target: {target!r} is no size to prune to. Write 'macs <= 0.4' (a share of "
+            "the dense network's multiply-adds) or 'density <= 0.1' (of its prunable weights)."
+        )
+    space = dict(tables.get("space") or {})
+    if space.get("function") is not None:
+        raise UsageError(
+            f"search.target: space.function {space['function']!r} decides itself how far its "
+            "plans go; take one of them out."
+        )
+    kept = {field: value for field, value in space.items() if field not in _DECIDED}
+    at_limit = {"form": "global", "density": constraint.limit, "budget": budget}
+    return {**tables, "space": {**kept, **at_limit}}
