@@ -21,11 +21,21 @@ from search_spaces.values import (
 )
 
 Form = Literal["per_layer", "density_projected", "global"]
+Budget = Literal["weights", "macs"]
+Cost = Literal["parameters", "macs"]
 Patterns = Annotated[
     tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
 ]
 
 DEFAULT_DENSITY = Range(0.02, 1.0, log=True)
+COST_AWARE = ("global", "lamp")
+"""Allocations whose scores a cost may divide."""
+
+ALLOCATIONS = ("global", "uniform", "uniform_plus", "per_output", "erk", "lamp", "knapsack")
+"""Those that take one density."""
+
+BY_COST = ("budget", "cost", "cost_exponent")
+
 DEFAULT_ALLOCATION = ("global", "uniform", "uniform_plus", "erk", "lamp")
 
 
@@ -48,7 +58,8 @@ class SpaceTable(BaseModel):
         "unset: [0.02, 1], on a log scale",
     )
     allocation: Annotated[
-        Names | None, names("global", "uniform", "uniform_plus", "erk", "lamp", "threshold")
+        Names | None,
+        names(*ALLOCATIONS, "threshold"),
     ] = Field(
         default=None,
         description="how form global divides the density over layers; unset: "
@@ -58,6 +69,20 @@ class SpaceTable(BaseModel):
         default=None,
         description="with allocation threshold, in place of a density: weights whose saliency is "
         "below it are removed",
+    )
+    budget: Annotated[Budget, one_of("weights", "macs")] = Field(
+        default="weights",
+        description="with form global: what density is a share of, the prunable weights or their "
+        "multiply-adds",
+    )
+    cost: Annotated[Cost, one_of("parameters", "macs")] = Field(
+        default="macs",
+        description="with cost_exponent: what a weight costs, 1 parameter or its multiply-adds",
+    )
+    cost_exponent: Annotated[Numbers, numbers(most=2)] = Field(
+        default=0.0,
+        description="with allocation global or lamp: the scores by which weights of all layers are "
+        "ranked are divided by what a weight costs to this power; 0: costs don't count",
     )
     saliency: Annotated[Names, names()] = Field(
         default="magnitude", description="importance of a weight; the lowest are removed first"
@@ -160,8 +185,8 @@ class SpaceTable(BaseModel):
         elif self.floor is not None:
             raise ValueError("floor has no meaning without cut")
         meaningless = {
-            "per_layer": ("density", "allocation", "threshold"),
-            "density_projected": ("allocation", "threshold"),
+            "per_layer": ("density", "allocation", "threshold", *BY_COST),
+            "density_projected": ("allocation", "threshold", *BY_COST),
             "global": ("per_layer",),
         }[self.form]
         for field in sorted(self._set_fields() & set(meaningless)):
@@ -172,6 +197,12 @@ class SpaceTable(BaseModel):
             raise ValueError("allocation threshold and the field threshold need each other")
         if self.allocation == "threshold" and self.density is not None:
             raise ValueError("density has no meaning with allocation threshold")
+        if self.budget == "macs" and "threshold" in options(self.allocation):
+            raise ValueError("budget macs has no meaning with allocation threshold")
+        if self.cost_exponent != 0 and not set(COST_AWARE) & set(options(self.allocation)):
+            raise ValueError(f"cost_exponent needs allocation {' or '.join(COST_AWARE)}")
+        if self.cost_exponent == 0 and self.cost != "macs":
+            raise ValueError("cost has no meaning without cost_exponent")
         if self.schedule == "one_shot" and 1 not in options(self.rounds):
             raise ValueError(f"schedule one_shot has 1 round; rounds is {options(self.rounds)}")
         if isinstance(self.rewind_epoch, Range) and self.rewind_epoch.step is None:

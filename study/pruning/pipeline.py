@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +19,17 @@ from study.pruning.masking.patterns import resolve_patterns
 from study.pruning.measuring import Spent, measure
 from study.pruning.plan import PruningPlan
 from study.pruning.seeds import derive_seed
-from study.pruning.selection.allocation import Request, allocate
-from study.pruning.selection.saliency import SALIENCIES, SaliencyInputs, score
+from study.pruning.selection.allocation import allocate
+from study.pruning.selection.costs import WeightCosts, weight_costs
+from study.pruning.selection.input_products import check_layers, input_products
+from study.pruning.selection.request import Request
+from study.pruning.selection.saliency import (
+    LOOKS_AT_INPUTS,
+    SALIENCIES,
+    SaliencyInputs,
+    mended,
+    score,
+)
 from study.pruning.selection.schedule import SCHEDULES
 from study.pruning.states.progress import Observer, Progress
 from study.pruning.training.retraining import (
@@ -46,7 +56,7 @@ from study.tasks.task import Task
 from study.tasks.training.optimizers import build_optimizer
 
 SCORING_BATCHES = 10
-"""Batches over which a gradient saliency averages."""
+"""Batches over which a saliency averages that looks at gradients or inputs."""
 
 
 class _Clock:
@@ -118,6 +128,7 @@ class Pipeline:
     model: nn.Module = field(init=False)
     masked: MaskedLayers = field(init=False)
     dense: DenseCost = field(init=False)
+    costs: WeightCosts | None = field(init=False)
 
     def __post_init__(self) -> None:
         rewind_steps(self.plan, self.task)
@@ -126,6 +137,13 @@ class Pipeline:
         self.masked = mask_layers(self.model, self.plan.include or None, self.plan.exclude or None)
         self._check_layers()
         self.dense = dense_cost(self.masked, self._run_one)
+        self.costs = weight_costs(
+            self.plan.cost,
+            self.plan.cost_exponent,
+            self.plan.budget,
+            self.dense.macs_by_layer,
+            self.masked.total,
+        )
 
     def _run_one(self, model: nn.Module, examples: int) -> object:
         """A forward pass of so many examples, for what it costs."""
@@ -251,18 +269,25 @@ class Pipeline:
 
         def gradients() -> dict[str, Tensor]:
             nonlocal scored_samples
-            gradients, scored_samples = self._gradients(round_)
+            gradients, samples = self._gradients(round_)
+            scored_samples += samples
             return gradients
 
-        scores = score(
-            self.plan.saliency,
-            SaliencyInputs(
-                weights={name: w.detach() for name, w in self.masked.weights.items()},
-                before={n: w.to(self.task.device) for n, w in progress.before.items()},
-                gradients=gradients,
-                seed=derive_seed(self.plan.seeds.mask, "saliency", round_),
-            ),
+        @cache
+        def products() -> dict[str, Tensor]:
+            nonlocal scored_samples
+            found, samples = self._input_products(round_)
+            scored_samples += samples
+            return found
+
+        inputs = SaliencyInputs(
+            weights={name: w.detach() for name, w in self.masked.weights.items()},
+            before={n: w.to(self.task.device) for n, w in progress.before.items()},
+            gradients=gradients,
+            seed=derive_seed(self.plan.seeds.mask, "saliency", round_),
+            input_products=products,
         )
+        scores = score(self.plan.saliency, inputs)
         cut = allocate(
             self.plan.allocation,
             Request(
@@ -271,12 +296,15 @@ class Pipeline:
                 sparsity=self.plan.sparsity_at(round_),
                 threshold=self.plan.threshold,
                 layer_floor=self.plan.layer_floor,
+                costs=self.costs,
+                rows=self.masked.output_rows,
             ),
         )
         if self.plan.shuffle_masks:
             shuffle_seed = derive_seed(self.plan.seeds.mask, "shuffle", round_)
             cut = cut.shuffled(self.masked.masks, shuffle_seed)
-        self.masked.cut(cut.masks, optimizer=optimizer)
+        cut = replace(cut, weights=mended(self.plan.saliency, inputs, cut.masks))
+        self.masked.cut(cut.masks, optimizer=optimizer, weights=cut.weights)
         go_back(self.plan, self.task, round_, self.masked, progress.trajectory)
         optimizer = retrain_optimizer(
             self.plan, self.task, self.masked, optimizer, progress.trajectory
@@ -300,8 +328,7 @@ class Pipeline:
     def _gradients(self, round_: int) -> tuple[dict[str, Tensor], int]:
         """Mean gradient of the training loss over a few batches, with norms in eval mode."""
         task, split, size = self.task, self.task.data.train, self.task.recipe.batch_size
-        order = epoch_order(derive_seed(self.plan.seeds.mask, "scoring"), round_, len(split))
-        chosen = order[: SCORING_BATCHES * size].to(self.task.device)
+        chosen = self._scored(round_)
         weights = self.masked.weights
         total = {name: torch.zeros_like(weight) for name, weight in weights.items()}
         self.model.eval()
@@ -324,6 +351,24 @@ class Pipeline:
                     total[name] += part * (len(index) / len(chosen))
         return total, len(chosen)
 
+    def _input_products(self, round_: int) -> tuple[dict[str, Tensor], int]:
+        """What layers are given, over the batches of which gradients are averaged."""
+        task, split = self.task, self.task.data.train
+        chosen, dtype = self._scored(round_), working_dtype(self.model)
+        self.model.eval()
+
+        def run() -> None:
+            for index in chosen.split(task.recipe.batch_size):
+                task.forward(self.model, task.prepared(split.take(index).inputs, dtype))
+
+        return input_products(self.model, self.masked.weights, run), len(chosen)
+
+    def _scored(self, round_: int) -> Tensor:
+        """Training examples by which a round's weights are scored."""
+        length = len(self.task.data.train)
+        order = epoch_order(derive_seed(self.plan.seeds.mask, "scoring"), round_, length)
+        return order[: SCORING_BATCHES * self.task.recipe.batch_size].to(self.task.device)
+
     def load(self, state: TrainState) -> torch.optim.Optimizer:
         """Put a state into the model, and into a new optimizer."""
         load_model(self.model, state)
@@ -339,5 +384,7 @@ class Pipeline:
         """Find a wrong name now, not after the dense run."""
         resolve("saliency", self.plan.saliency, SALIENCIES)
         resolve("schedule", self.plan.schedule, SCHEDULES)
+        if self.plan.saliency in LOOKS_AT_INPUTS:
+            check_layers(self.model, self.masked.weights)
         if isinstance(self.plan.sparsity, dict):
             resolve_patterns(self.plan.sparsity, self.masked.names)

@@ -9,13 +9,10 @@ from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, prune
 
 from study.errors import UsageError
-from study.pruning.selection.allocation import (
-    ALLOCATIONS,
-    Request,
-    allocate,
-    lamp_scores,
-)
+from study.pruning.selection.allocation import ALLOCATIONS, allocate
+from study.pruning.selection.lamp import lamp_scores
 from study.pruning.selection.ranking import pruned_count
+from study.pruning.selection.request import Request
 
 SHAPES = {"conv1": (4, 3, 3, 3), "conv2": (8, 4, 3, 3), "fc1": (30, 40), "fc2": (10, 30)}
 TOTAL = sum(math.prod(shape) for shape in SHAPES.values())
@@ -214,4 +211,4 @@ def test_constant_scores_are_cut_exactly_and_the_same_every_time(name: str) -> N
 def test_a_misspelt_allocation_gets_the_nearest_name() -> None:
     with pytest.raises(UsageError, match="Did you mean 'uniform'"):
         allocate("unifrom", request(0.5))
-    assert set(ALLOCATIONS) == {*ONE_NUMBER, "per_layer", "threshold"}
+    assert set(ALLOCATIONS) == {*ONE_NUMBER, "per_layer", "threshold", "per_output", "knapsack"}

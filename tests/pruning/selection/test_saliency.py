@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from study.errors import UsageError
-from study.pruning.selection.allocation import Request, allocate
+from study.pruning.selection.allocation import allocate
+from study.pruning.selection.request import Request
 from study.pruning.selection.saliency import SaliencyInputs, score
 
 WEIGHTS = {"a": torch.tensor([[1.0, -2.0], [0.5, 0.0]]), "b": torch.tensor([[3.0, -1.0]])}
