@@ -9,7 +9,8 @@ import torch
 from matplotlib.figure import Figure
 
 from study.pruning import mask_layers
-from study.pruning.selection.allocation import Request, allocate
+from study.pruning.selection.allocation import allocate
+from study.pruning.selection.request import Request
 from study.pruning.selection.schedule import SCHEDULES
 from study.tasks import load_task
 

@@ -22,7 +22,7 @@ from search_spaces.cuts import check_reach, cut_of, rounds_of, total_of
 from search_spaces.layers import Layer
 from search_spaces.per_layer import draw_levels, read_levels
 from search_spaces.projection import draw_projected, draw_shares, reach, read_projected
-from search_spaces.table import SpaceTable
+from search_spaces.table import COST_AWARE, SpaceTable
 from search_spaces.values import Choose, draw
 
 
@@ -40,6 +40,9 @@ def draw_plan(space: SpaceTable, choose: Choose, layers: Sequence[Layer]) -> dic
         plan = _draw_sparsity(space, choose, layers)
     else:
         plan = _draw_descent(space, choose, layers)
+    if plan["allocation"] in COST_AWARE:
+        plan["cost_exponent"] = draw(choose, "cost_exponent", space.cost_exponent)
+    plan |= {"budget": space.budget, "cost": space.cost}
     plan["saliency"] = draw(choose, "saliency", space.saliency)
     plan["schedule"] = draw(choose, "schedule", space.schedule)
     if space.cut is None:

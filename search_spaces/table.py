@@ -21,16 +21,26 @@ from search_spaces.values import (
 )
 
 Form = Literal["per_layer", "density_projected", "global"]
+Budget = Literal["weights", "macs"]
+Cost = Literal["parameters", "macs"]
 Patterns = Annotated[
     tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
 ]
 
 DEFAULT_DENSITY = Range(0.02, 1.0, log=True)
-DEFAULT_ALLOCATION = ("global", "uniform", "uniform_plus", "erk", "lamp")
-CHANNEL_ALLOCATIONS = ("uniform", "global", "global_raw", "lamp", "isomorphic")
-"""How a sparsity is divided over layers whose channels are taken out."""
+COST_AWARE = ("global", "global_raw", "lamp")
+"""Allocations whose scores a cost may divide."""
 
-WEIGHT_ALLOCATIONS = (*DEFAULT_ALLOCATION, "threshold")
+BY_COST = ("budget", "cost", "cost_exponent")
+
+DEFAULT_ALLOCATION = ("global", "uniform", "uniform_plus", "erk", "lamp")
+DEFAULT_CHANNEL_ALLOCATION = ("uniform", "global", "global_raw", "lamp", "isomorphic")
+
+WEIGHT_ALLOCATIONS = (
+    "global", "uniform", "uniform_plus", "per_output", "erk", "lamp", "knapsack", "threshold"
+)  # fmt: skip
+CHANNEL_ALLOCATIONS = (*DEFAULT_CHANNEL_ALLOCATION, "knapsack")
+"""How a sparsity is divided over layers of which channels are taken out."""
 
 
 class SpaceTable(BaseModel):
@@ -74,6 +84,20 @@ class SpaceTable(BaseModel):
         default=None,
         description="with allocation threshold, in place of a density: weights whose saliency is "
         "below it are removed",
+    )
+    budget: Annotated[Budget, one_of("weights", "macs")] = Field(
+        default="weights",
+        description="with form global: what density is a share of, the prunable weights or their "
+        "multiply-adds",
+    )
+    cost: Annotated[Cost, one_of("parameters", "macs")] = Field(
+        default="macs",
+        description="with cost_exponent: what a weight costs, 1 parameter or its multiply-adds",
+    )
+    cost_exponent: Annotated[Numbers, numbers(most=2)] = Field(
+        default=0.0,
+        description="with allocation global or lamp: the scores by which weights of all layers are "
+        "ranked are divided by what a weight costs to this power; 0: costs don't count",
     )
     saliency: Annotated[Names, names()] = Field(
         default="magnitude", description="importance of a weight; the lowest are removed first"
@@ -151,7 +175,7 @@ class SpaceTable(BaseModel):
             return values
         by_cut = values.get("cut") is not None
         if values.get("structure") == "channels":
-            values = {"form": "global", "allocation": CHANNEL_ALLOCATIONS, **values}
+            values = {"form": "global", "allocation": DEFAULT_CHANNEL_ALLOCATION, **values}
         filled = fill_in(values) if by_cut else dict(values)
         if not by_cut and filled.get("rounds", ...) is None:
             del filled["rounds"]
@@ -178,8 +202,8 @@ class SpaceTable(BaseModel):
         elif self.floor is not None:
             raise ValueError("floor has no meaning without cut")
         meaningless = {
-            "per_layer": ("density", "allocation", "threshold"),
-            "density_projected": ("allocation", "threshold"),
+            "per_layer": ("density", "allocation", "threshold", *BY_COST),
+            "density_projected": ("allocation", "threshold", *BY_COST),
             "global": ("per_layer",),
         }[self.form]
         for field in sorted(self._set_fields() & set(meaningless)):
@@ -201,6 +225,12 @@ class SpaceTable(BaseModel):
             raise ValueError("allocation threshold and the field threshold need each other")
         if self.allocation == "threshold" and self.density is not None:
             raise ValueError("density has no meaning with allocation threshold")
+        if self.budget == "macs" and "threshold" in options(self.allocation):
+            raise ValueError("budget macs has no meaning with allocation threshold")
+        if self.cost_exponent != 0 and not set(COST_AWARE) & set(options(self.allocation)):
+            raise ValueError(f"cost_exponent needs allocation {' or '.join(COST_AWARE)}")
+        if self.cost_exponent == 0 and self.cost != "macs":
+            raise ValueError("cost has no meaning without cost_exponent")
         if self.schedule == "one_shot" and 1 not in options(self.rounds):
             raise ValueError(f"schedule one_shot has 1 round; rounds is {options(self.rounds)}")
         if isinstance(self.rewind_epoch, Range) and self.rewind_epoch.step is None:

@@ -95,6 +95,8 @@ def test_a_dry_run_prints_a_study_file_that_runs_the_same(tmp_path: Path) -> Non
         ("datasets", "fashion_mnist"),
         ("saliencies", "movement"),
         ("allocations", "lamp"),
+        ("allocations", "knapsack"),
+        ("saliencies", "obs"),
         ("schedules", "cubic"),
         ("tasks", 'model = "vgg16"'),
     ],

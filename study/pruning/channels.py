@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,20 +12,20 @@ from study.errors import UsageError
 from study.pruning.cost import DenseCost
 from study.pruning.masking.masks import MaskedLayers
 from study.pruning.plan import PruningPlan
+from study.pruning.scoring import Scoring
 from study.pruning.seeds import derive_seed
-from study.pruning.selection.allocation import Cut
 from study.pruning.selection.ranking import keep_best
-from study.pruning.structure.allocation import UnitRequest, cut_units
+from study.pruning.selection.request import Cut
+from study.pruning.selection.saliency import score
+from study.pruning.structure.allocation import cut_units
 from study.pruning.structure.cutting import alive_units, masks_of
 from study.pruning.structure.finding import prunable_channels
+from study.pruning.structure.request import UnitRequest
 from study.pruning.structure.scores import UNIT_SALIENCIES, UnitInputs, summed
 from study.pruning.structure.sizes import Sizes, sizes_of
 from study.pruning.structure.units import Alive, Structure
 from study.tasks.forward import working_dtype
 from study.tasks.task import Task
-
-BatchGradients = Callable[[], Iterable[tuple[float, Mapping[str, Tensor]]]]
-"""Gradients by layer, batch after batch, each with its share of the examples."""
 
 
 def channels_of(plan: PruningPlan, task: Task, masked: MaskedLayers) -> list[Structure]:
@@ -54,8 +54,7 @@ def cut_channels(
     masked: MaskedLayers,
     structures: Sequence[Structure],
     dense: DenseCost,
-    score_weights: Callable[[], Mapping[str, Tensor]],
-    batch_gradients: BatchGradients,
+    scoring: Scoring,
 ) -> Cut:
     """The masks of a round that takes channels out.
 
@@ -71,25 +70,29 @@ def cut_channels(
         Its channels.
     dense
         What its layers cost when nothing is pruned.
-    score_weights
-        Scores of single weights by layer, for a saliency that is one of weights.
-    batch_gradients
-        For a saliency that reads gradients.
+    scoring
+        What the saliency may look at.
     """
     alive = alive_units(masked, structures)
-    scores = _scores(plan, round_, masked, structures, score_weights, batch_gradients)
+    scores = _scores(plan, round_, masked, structures, scoring)
     sparsity = plan.sparsity_at(round_)
     assert sparsity is not None
-    sizes = _sizes(structures, masked, {layer: float(n) for layer, n in masked.total.items()})
+    weights = {layer: float(total) for layer, total in masked.total.items()}
+    macs = dense.macs_by_layer if "macs" in (plan.budget, _cost(plan)) else {}
+
+    def sizes(dense: Mapping[str, float]) -> Sizes:
+        return sizes_of(structures, masked.weights, masked.parameter_names, dense)
+
     left = cut_units(
         plan.allocation,
         UnitRequest(
             structures,
             alive,
             scores,
-            sizes,
+            sizes(macs if plan.budget == "macs" else weights),
             sparsity,
-            cost=sizes,
+            cost=sizes(macs if _cost(plan) == "macs" else weights),
+            cost_exponent=plan.cost_exponent,
             layer_floor=plan.layer_floor,
             width_multiple=plan.width_multiple,
         ),
@@ -99,10 +102,9 @@ def cut_channels(
     return Cut(masks_of(masked, structures, left), {})
 
 
-def _sizes(
-    structures: Sequence[Structure], masked: MaskedLayers, dense: Mapping[str, float]
-) -> Sizes:
-    return sizes_of(structures, masked.weights, masked.parameter_names, dense)
+def _cost(plan: PruningPlan) -> str | None:
+    """By what scores are divided, if by anything."""
+    return plan.cost if plan.cost_exponent else None
 
 
 def _scores(
@@ -110,13 +112,12 @@ def _scores(
     round_: int,
     masked: MaskedLayers,
     structures: Sequence[Structure],
-    score_weights: Callable[[], Mapping[str, Tensor]],
-    batch_gradients: BatchGradients,
+    scoring: Scoring,
 ) -> dict[str, Tensor]:
     names = masked.parameter_names
 
     def by_parameter() -> Iterable[tuple[float, dict[str, Tensor]]]:
-        for share, gradients in batch_gradients():
+        for share, gradients in scoring.batch_gradients():
             yield share, {names[layer]: gradient for layer, gradient in gradients.items()}
 
     inputs = UnitInputs(
@@ -128,7 +129,8 @@ def _scores(
     if plan.saliency in UNIT_SALIENCIES:
         scores = UNIT_SALIENCIES[plan.saliency](structures, inputs)
     else:
-        of_weights = {names[layer]: values for layer, values in score_weights().items()}
+        found = score(plan.saliency, scoring.inputs)
+        of_weights = {names[layer]: values for layer, values in found.items()}
         scores = summed(structures, inputs, of_weights)
     for name, values in scores.items():
         if not bool(torch.isfinite(values).all()):

@@ -68,7 +68,8 @@ def measure(
     quality = evaluate(masked.model, task.data.validation, task)
     cost = masked_cost(masked, dense)
     kept, total = masked.kept, masked.total
-    sparsity = plan.sparsity_at(round_)
+    # Of the weights none is asked for where the target is a share of the multiply-adds.
+    sparsity = plan.sparsity_at(round_) if plan.budget == "weights" else None
     return RoundRecord(
         round=round_,
         requested_sparsity=_overall(sparsity, requested, total) if round_ else 0.0,
@@ -112,7 +113,7 @@ def _overall(
     requested: Mapping[str, float],
     total: Mapping[str, int],
 ) -> float:
-    """Sparsity over all prunable weights that was asked for; NaN under an absolute threshold."""
+    """Sparsity over all prunable weights that was asked for; NaN where none was."""
     if sparsity is None:
         return float("nan")
     if isinstance(sparsity, float):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from study.errors import UsageError
 from study.plugins import resolve
 from study.pruning.channels import channels_of, cut_channels, run_examples
 from study.pruning.compact.narrow import NarrowCopy
@@ -20,9 +19,13 @@ from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.masking.patterns import resolve_patterns
 from study.pruning.measuring import Spent, measure
 from study.pruning.plan import PruningPlan
+from study.pruning.scoring import Scoring
 from study.pruning.seeds import derive_seed
-from study.pruning.selection.allocation import Cut, Request, allocate
-from study.pruning.selection.saliency import SALIENCIES, SaliencyInputs, score
+from study.pruning.selection.allocation import allocate
+from study.pruning.selection.costs import WeightCosts, weight_costs
+from study.pruning.selection.input_products import check_layers
+from study.pruning.selection.request import Cut, Request
+from study.pruning.selection.saliency import LOOKS_AT_INPUTS, SALIENCIES, mended, score
 from study.pruning.selection.schedule import SCHEDULES
 from study.pruning.states.progress import Observer, Progress
 from study.pruning.structure.cutting import with_companions
@@ -39,7 +42,6 @@ from study.pruning.training.steps import (
     Segment,
     TrainState,
     capture,
-    epoch_order,
     load_model,
     load_optimizer,
     samples_in,
@@ -47,12 +49,8 @@ from study.pruning.training.steps import (
 )
 from study.pruning.training.trajectory import Trajectory, build_model, dense_steps, train_dense
 from study.records import RoundRecord, is_finite
-from study.tasks.forward import working_dtype
 from study.tasks.task import Task
 from study.tasks.training.optimizers import build_optimizer
-
-SCORING_BATCHES = 10
-"""Batches over which a gradient saliency averages."""
 
 
 class _Clock:
@@ -125,6 +123,7 @@ class Pipeline:
     masked: MaskedLayers = field(init=False)
     structures: list[Structure] = field(init=False)
     dense: DenseCost = field(init=False)
+    costs: WeightCosts | None = field(init=False)
 
     def __post_init__(self) -> None:
         rewind_steps(self.plan, self.task)
@@ -135,6 +134,13 @@ class Pipeline:
         self.masked = with_companions(self.masked, self.structures)
         self._check_names()
         self.dense = dense_cost(self.masked, partial(run_examples, self.task))
+        self.costs = weight_costs(
+            self.plan.cost,
+            self.plan.cost_exponent,
+            self.plan.budget,
+            self.dense.macs_by_layer,
+            self.masked.total,
+        )
 
     def at_dense(self, trajectory: Trajectory | None) -> Progress:
         """Train dense, or take a dense run as it is: where pruning starts, round 0 to measure."""
@@ -258,39 +264,18 @@ class Pipeline:
         """Score, allocate, cut, and go back to where the retraining starts."""
         clock = _Clock(progress)
         round_ = progress.round + 1
-        scored_samples = 0
-
-        def batch_gradients() -> Iterator[tuple[float, dict[str, Tensor]]]:
-            nonlocal scored_samples
-            scored_samples = 0
-            for examples, share, gradients in self._batch_gradients(round_):
-                scored_samples += examples
-                yield share, gradients
-
-        def scores() -> dict[str, Tensor]:
-            return score(
-                self.plan.saliency,
-                SaliencyInputs(
-                    weights={name: w.detach() for name, w in self.masked.weights.items()},
-                    before={n: w.to(self.task.device) for n, w in progress.before.items()},
-                    gradients=lambda: _mean(batch_gradients()),
-                    seed=derive_seed(self.plan.seeds.mask, "saliency", round_),
-                ),
-            )
-
+        scoring = Scoring(self.plan, self.task, self.masked, progress.before, round_)
         if self.structures:
-            cut = cut_channels(
-                self.plan, round_, self.masked, self.structures, self.dense, scores, batch_gradients
-            )
+            cut = cut_channels(self.plan, round_, self.masked, self.structures, self.dense, scoring)
         else:
-            cut = self._cut_weights(round_, scores())
-        self.masked.cut(cut.masks, optimizer=optimizer)
+            cut = self._cut_weights(round_, scoring)
+        self.masked.cut(cut.masks, optimizer=optimizer, weights=cut.weights)
         go_back(self.plan, self.task, round_, self.masked, progress.trajectory)
         optimizer = retrain_optimizer(
             self.plan, self.task, self.masked, optimizer, progress.trajectory
         )
         data_step = progress.segment.data_step + progress.segment.steps
-        spent = self._spent_with_segment(progress).plus(scored_samples=scored_samples)
+        spent = self._spent_with_segment(progress).plus(scored_samples=scoring.samples)
         return (
             Progress(
                 round=round_,
@@ -305,49 +290,24 @@ class Pipeline:
             optimizer,
         )
 
-    def _cut_weights(self, round_: int, scores: dict[str, Tensor]) -> Cut:
+    def _cut_weights(self, round_: int, scoring: Scoring) -> Cut:
         """The masks of a round that removes single weights."""
         cut = allocate(
             self.plan.allocation,
             Request(
-                scores,
+                score(self.plan.saliency, scoring.inputs),
                 self.masked.masks,
                 sparsity=self.plan.sparsity_at(round_),
                 threshold=self.plan.threshold,
                 layer_floor=self.plan.layer_floor,
+                costs=self.costs,
+                rows=self.masked.output_rows,
             ),
         )
-        if not self.plan.shuffle_masks:
-            return cut
-        shuffle_seed = derive_seed(self.plan.seeds.mask, "shuffle", round_)
-        return cut.shuffled(self.masked.masks, shuffle_seed)
-
-    def _batch_gradients(self, round_: int) -> Iterator[tuple[int, float, dict[str, Tensor]]]:
-        """Examples, their share, and the gradient of the training loss, for a few batches.
-
-        Norms are in eval mode.
-        """
-        task, split, size = self.task, self.task.data.train, self.task.recipe.batch_size
-        order = epoch_order(derive_seed(self.plan.seeds.mask, "scoring"), round_, len(split))
-        chosen = order[: SCORING_BATCHES * size].to(self.task.device)
-        weights = self.masked.weights
-        self.model.eval()
-        dtype = working_dtype(self.model)
-        for index in chosen.split(size):
-            batch = split.take(index)
-            with torch.enable_grad():
-                outputs = task.forward(self.model, task.prepared(batch.inputs, dtype))
-                loss = task.loss(outputs, batch.targets)
-            if not loss.requires_grad:
-                raise UsageError(
-                    f"saliency {self.plan.saliency!r}: the loss in eval mode comes from no "
-                    "weight, so it has no gradient; take magnitude, or mend the loss."
-                )
-            # A weight that the loss does not use, such as an auxiliary head's, has gradient 0.
-            parts = torch.autograd.grad(
-                loss, list(weights.values()), allow_unused=True, materialize_grads=True
-            )
-            yield len(index), len(index) / len(chosen), dict(zip(weights, parts, strict=True))
+        if self.plan.shuffle_masks:
+            shuffle_seed = derive_seed(self.plan.seeds.mask, "shuffle", round_)
+            cut = cut.shuffled(self.masked.masks, shuffle_seed)
+        return replace(cut, weights=mended(self.plan.saliency, scoring.inputs, cut.masks))
 
     def load(self, state: TrainState) -> torch.optim.Optimizer:
         """Put a state into the model, and into a new optimizer."""
@@ -365,14 +325,8 @@ class Pipeline:
         if not (self.structures and self.plan.saliency in UNIT_SALIENCIES):
             resolve("saliency", self.plan.saliency, SALIENCIES)
         resolve("schedule", self.plan.schedule, SCHEDULES)
+        if self.plan.saliency in LOOKS_AT_INPUTS:
+            check_layers(self.model, self.masked.weights)
         if isinstance(self.plan.sparsity, dict):
             of_channels = [structure.name for structure in self.structures]
             resolve_patterns(self.plan.sparsity, of_channels or self.masked.names)
-
-
-def _mean(batches: Iterable[tuple[float, dict[str, Tensor]]]) -> dict[str, Tensor]:
-    total: dict[str, Tensor] = {}
-    for share, gradients in batches:
-        for name, gradient in gradients.items():
-            total[name] = total[name] + gradient * share if name in total else gradient * share
-    return total

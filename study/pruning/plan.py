@@ -19,15 +19,21 @@ Allocation = Literal[
     "per_layer",
     "uniform",
     "uniform_plus",
+    "per_output",
     "global",
     "global_raw",
     "erk",
     "lamp",
     "isomorphic",
+    "knapsack",
     "threshold",
 ]
+
+COST_AWARE = ("global", "global_raw", "lamp")
+"""Allocations that rank weights or channels of different layers by a score over its cost."""
+
 _OF_CHANNELS = ("global_raw", "isomorphic")
-_OF_WEIGHTS = ("uniform_plus", "erk", "threshold")
+_OF_WEIGHTS = ("uniform_plus", "per_output", "erk", "threshold")
 
 
 class PruningPlan(BaseModel):
@@ -56,6 +62,20 @@ class PruningPlan(BaseModel):
         default=None,
         gt=0,
         description="with allocation threshold: weights whose saliency is below it are removed",
+    )
+    budget: Literal["weights", "macs"] = Field(
+        default="weights",
+        description="what sparsity is a share of: the prunable weights, or their multiply-adds",
+    )
+    cost: Literal["parameters", "macs"] = Field(
+        default="macs",
+        description="with cost_exponent: what a weight costs, 1 parameter or its multiply-adds",
+    )
+    cost_exponent: float = Field(
+        default=0.0,
+        ge=0,
+        le=2,
+        description="with allocation global or lamp: scores are divided by cost to this power",
     )
     saliency: str = Field(
         default="magnitude", description="importance of a weight; the lowest are removed first"
@@ -157,6 +177,13 @@ class PruningPlan(BaseModel):
                 raise UsageError("allocation per_layer needs sparsity as a table of layers")
         elif not isinstance(self.sparsity, float):
             raise UsageError(f"allocation {self.allocation} needs sparsity as one number")
+        if self.cost_exponent and self.allocation not in COST_AWARE:
+            raise UsageError(
+                f"cost_exponent has no meaning with allocation {self.allocation}; it divides the "
+                f"scores of {' and '.join(COST_AWARE)}"
+            )
+        if self.budget == "macs" and self.allocation in ("per_layer", "threshold"):
+            raise UsageError(f"budget macs has no meaning with allocation {self.allocation}")
         if self.retrain == "weight_rewind" and self.rewind_epoch is None:
             raise UsageError("retrain weight_rewind needs rewind_epoch")
         if self.retrain in ("finetune", "reinit") and self.rewind_epoch is not None:

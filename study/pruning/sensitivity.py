@@ -12,7 +12,8 @@ from torch import nn
 from study.errors import UsageError
 from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.seeds import Seeds
-from study.pruning.selection.allocation import Request, allocate
+from study.pruning.selection.allocation import allocate
+from study.pruning.selection.request import Request
 from study.pruning.selection.saliency import SaliencyInputs, score
 from study.pruning.training.steps import Segment, TrainState, load_model, samples_in, train
 from study.pruning.training.trajectory import build_model, dense_steps

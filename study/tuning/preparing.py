@@ -17,7 +17,7 @@ from study.objectives import SIZES, checked_objectives
 from study.plugins import resolve
 from study.pruning.masking.masks import mask_layers
 from study.pruning.pipeline import run_pipeline
-from study.pruning.plan import PruningPlan
+from study.pruning.plan import COST_AWARE, PruningPlan
 from study.pruning.rehearsal.plans import rehearse_plans
 from study.pruning.rehearsal.task import rehearse_task
 from study.pruning.seeds import Seeds
@@ -189,12 +189,26 @@ def _textbook(config: StudyConfig, layers: Sequence[Layer], task: Task) -> Pruni
 
 
 def _rehearsed(config: StudyConfig, example: PruningPlan) -> tuple[PruningPlan, ...]:
-    """Plans that between them have every saliency, schedule and way of retraining of a space."""
+    """Plans that between them have every saliency, schedule and way of retraining of a space.
+
+    Where costs divide scores, they do so in all of them.
+    """
     space = config.space
     if space.function is not None:
         return (example,)
     ways = (options(space.saliency), options(space.schedule), options(space.retrain))
     rewind = min(options(space.rewind_epoch))
+    exponent = max(options(space.cost_exponent))
+    if exponent:  # what a cost can't divide shows itself where it counts most
+        ranked = next(name for name in options(space.allocation) if name in COST_AWARE)
+        example = example.model_copy(
+            update={
+                "allocation": ranked,
+                "cost_exponent": exponent,
+                "sparsity": 0.5,
+                "threshold": None,
+            }
+        )
     plans = []
     for place in range(max(map(len, ways))):
         saliency, schedule, retrain = (names[place % len(names)] for names in ways)

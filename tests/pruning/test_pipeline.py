@@ -12,6 +12,7 @@ from study.pruning import run_pipeline
 from study.pruning.masking.masks import MaskedLayers
 from study.pruning.pipeline import Pipeline
 from study.pruning.plan import PruningPlan
+from study.pruning.scoring import Scoring
 from study.pruning.selection.ranking import pruned_count
 from study.pruning.states.progress import Progress
 from study.pruning.states.state_files import progress_from_bytes, progress_to_bytes
@@ -40,6 +41,8 @@ PLANS = [
     plan(retrain="reinit", saliency="random"),
     plan(saliency="gradient", allocation="lamp"),
     plan(saliency="movement", schedule="cubic"),
+    plan(saliency="obs", allocation="knapsack", budget="macs"),
+    plan(saliency="wanda", allocation="per_output"),
     plan(sparsity={"conv": 0.5, "fc": 0.9}, schedule="constant"),
     plan(sparsity=None, threshold=0.1),
 ]
@@ -193,11 +196,9 @@ def test_a_gradient_saliency_pays_for_the_examples_it_looks_at() -> None:
 def test_the_gradient_is_the_mean_over_the_examples() -> None:
     task = tiny_task()
     pipeline = Pipeline(plan(), task, None)
-    batches = list(pipeline._batch_gradients(1))
-    assert sum(examples for examples, _, _ in batches) == 50
-    assert sum(share for _, share, _ in batches) == pytest.approx(1.0)
-    layers = pipeline.masked.names
-    gradients = {n: sum(share * found[n] for _, share, found in batches) for n in layers}
+    scoring = Scoring(plan(), task, pipeline.masked, {}, round_=1)
+    gradients = scoring.inputs.gradients()
+    assert scoring.samples == 50
     pipeline.model.eval()
     loss = nn.functional.cross_entropy(
         pipeline.model(task.data.train.inputs), task.data.train.targets
@@ -205,6 +206,72 @@ def test_the_gradient_is_the_mean_over_the_examples() -> None:
     expected = torch.autograd.grad(loss, list(pipeline.masked.weights.values()))
     for found, whole in zip(gradients.values(), expected, strict=True):
         torch.testing.assert_close(found, whole, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("saliency", ["wanda", "obs"])
+def test_a_saliency_that_looks_at_inputs_pays_for_them_once(saliency: str) -> None:
+    plain = list(run_pipeline(plan(), tiny_task()))
+    scored = list(run_pipeline(plan(saliency=saliency), tiny_task()))
+    extra = [s.train_samples - p.train_samples for s, p in zip(scored, plain, strict=True)]
+    assert extra == [0, 50, 100, 150]
+
+
+def test_the_inputs_of_layers_are_those_of_the_training_examples() -> None:
+    task = tiny_task()
+    pipeline = Pipeline(plan(), task, None)
+    scoring = Scoring(plan(), task, pipeline.masked, {}, round_=1)
+    products = scoring.inputs.input_products()
+    assert scoring.samples == 50
+    pipeline.model.eval()
+    seen: list[Tensor] = []
+    handle = pipeline.model.fc.register_forward_pre_hook(lambda _, args: seen.append(args[0]))  # type: ignore[union-attr]
+    with torch.no_grad():
+        pipeline.model(task.data.train.inputs)
+    handle.remove()
+    torch.testing.assert_close(products["fc"][0].float(), seen[0].T @ seen[0])
+
+
+def test_after_obs_retraining_begins_with_weights_that_make_up_for_those_that_went() -> None:
+    task = tiny_task()
+    losses = {}
+    for saliency in ("obs", "magnitude"):
+        made = plan(saliency=saliency, allocation="uniform", sparsity=0.6, rounds=1)
+        pipeline = Pipeline(made, task, None)
+        progress = pipeline.at_dense(None)
+        optimizer = pipeline.load(progress.state)
+        before = {n: w.detach().clone() for n, w in pipeline.masked.weights.items()}
+        _, progress = pipeline.measure(progress, optimizer)
+        pipeline.cut(progress, optimizer)
+        for layer, weight in pipeline.masked.weights.items():
+            kept = pipeline.masked.masks[layer]
+            assert not weight[~kept].any()
+            same = torch.equal(weight[kept], before[layer][kept])
+            assert same == (saliency == "magnitude")
+        pipeline.model.eval()
+        with torch.no_grad():
+            outputs = pipeline.model(task.data.train.inputs)
+        losses[saliency] = float(nn.functional.cross_entropy(outputs, task.data.train.targets))
+    assert losses["obs"] < losses["magnitude"]
+
+
+def test_a_budget_of_multiply_adds_is_met_in_every_round_and_asks_for_no_share_of_weights() -> None:
+    made = plan(budget="macs", allocation="lamp", cost_exponent=0.5)
+    for record in list(run_pipeline(made, tiny_task()))[1:]:
+        asked = made.sparsity_at(record.round)
+        assert isinstance(asked, float)
+        budget = (1 - asked) * (36 * 36 + 432)  # 36 places of the convolution, one of fc
+        assert budget - 36 < record.macs <= budget
+        assert math.isnan(record.requested_sparsity)
+        assert record.collapsed_layers == ()
+
+
+def test_an_exponent_of_the_cost_saves_more_multiply_adds_with_as_many_weights() -> None:
+    plain, divided = (
+        list(run_pipeline(plan(allocation="lamp", cost_exponent=g), tiny_task()))[-1]
+        for g in (0.0, 1.0)
+    )
+    assert divided.density == plain.density
+    assert divided.macs < plain.macs
 
 
 class NoBatchOfOne(Tiny):
@@ -260,7 +327,8 @@ class WithSideHead(Tiny):
 
 def test_a_weight_that_the_loss_does_not_use_has_gradient_zero() -> None:
     task = tiny_task(model=WithSideHead, epochs=1)
-    _, _, gradients = next(Pipeline(plan(), task, None)._batch_gradients(1))
+    masked = Pipeline(plan(), task, None).masked
+    _, gradients = next(Scoring(plan(), task, masked, {}, round_=1).batch_gradients())
     unused = {name for name, gradient in gradients.items() if not gradient.any()}
     assert unused == {"side", "experts.0", "experts.2"}
     records = list(run_pipeline(plan(saliency="gradient", rounds=1), task))

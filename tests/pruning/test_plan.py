@@ -66,6 +66,17 @@ def test_a_prefix_outside_the_plan_is_an_error(rounds: int) -> None:
         ({"sparsity": 1.0}, "at least 0 and below 1"),
         ({"sparsity": -0.1}, "at least 0 and below 1"),
         ({"sparsity": {"fc1": 1.5}}, "layer 'fc1' is 1.5"),
+        (
+            {"sparsity": 0.5, "allocation": "erk", "cost_exponent": 0.5},
+            "cost_exponent has no meaning with allocation erk; .* global and lamp",
+        ),
+        (
+            {"sparsity": 0.5, "allocation": "knapsack", "cost_exponent": 0.5},
+            "cost_exponent has no meaning with allocation knapsack",
+        ),
+        ({"sparsity": 0.5, "cost_exponent": 2.1}, "less than or equal to 2"),
+        ({"sparsity": {"*": 0.5}, "budget": "macs"}, "no meaning with allocation per_layer"),
+        ({"threshold": 0.5, "budget": "macs"}, "no meaning with allocation threshold"),
         ({"sparsity": 0.5, "retrain": "weight_rewind"}, "needs rewind_epoch"),
         ({"sparsity": 0.5, "rewind_epoch": 1}, "no meaning with retrain finetune"),
         ({"sparsity": 0.5, "schedule": "one_shot", "rounds": 2}, "one_shot has 1 round"),

@@ -49,6 +49,12 @@ FORMS: dict[str, SearchSpace] = {
             "per_layer": {"group_by": "block", "bounds": [0, 0.999]},
         },
         "global, by three cuts": {**BY_CUTS, "form": "global", "cut": [0.2, 0.36, 0.5]},
+        "global, by cost": {
+            "form": "global",
+            "allocation": ["lamp", "erk", "knapsack"],
+            "budget": "macs",
+            "cost_exponent": [0.0, 1.0],
+        },
         "per layer": {},
         "per block": {"per_layer": {"group_by": "block"}},
         "per kind, log density": {"per_layer": {"group_by": "kind", "scale": "log_density"}},

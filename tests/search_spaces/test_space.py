@@ -299,3 +299,27 @@ def test_it_needs_neither_torch_nor_ray_nor_the_study() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_an_exponent_of_the_cost_is_drawn_only_for_rankings_that_it_divides() -> None:
+    space = SearchSpace.model_validate(
+        {
+            "form": "global",
+            "allocation": ["lamp", "erk"],
+            "budget": "macs",
+            "cost_exponent": [0.0, 1.0],
+            "rounds": 3,
+            "retrain": "finetune",
+        }
+    )
+    point = {"density": 0.1, "allocation": "lamp", "cost_exponent": 0.5}
+    plan = PruningPlan(**space.suggest(FixedTrial(point), LENET300))
+    assert (plan.budget, plan.cost, plan.cost_exponent) == ("macs", "macs", 0.5)
+    other = PruningPlan(
+        **space.suggest(FixedTrial({"density": 0.1, "allocation": "erk"}), LENET300)
+    )
+    assert (other.budget, other.cost_exponent) == ("macs", 0.0)
+    assert (
+        space.parameters_of(plan.model_copy(update={"budget": "weights"}).model_dump(), LENET300)
+        is None
+    )

@@ -57,3 +57,20 @@ def test_the_textbook_run_is_rehearsed_and_can_be_switched_off(tmp_path: Path) -
     assert without.textbook is None
     assert prepared.plans == (*without.plans, prepared.textbook)
     assert "textbook run" not in describe(without)
+
+
+def test_scores_that_a_cost_cannot_divide_are_found_before_the_study_begins(
+    tmp_path: Path,
+) -> None:
+    space = {
+        "form": "global",
+        "allocation": ["erk", "lamp"],
+        "saliency": ["magnitude", "movement"],
+        "cost_exponent": [0.0, 1.0],
+    }
+    tables = {**OF_SMALL, "space": space, "study": {"storage_path": str(tmp_path)}}
+    with pytest.raises(UsageError, match=r"saliency 'movement'.*never negative"):
+        prepare(load_config(tables))
+    prepared = prepare(load_config(tables, ["space.saliency='magnitude'"]))
+    assert prepared.plans[0].cost_exponent == 1.0
+    assert prepared.plans[0].allocation == "lamp"

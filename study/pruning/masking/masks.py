@@ -101,6 +101,16 @@ class MaskedLayers:
         return {name: by_output_unit(mask, self._owners[name]) for name, mask in self.masks.items()}
 
     @property
+    def output_rows(self) -> dict[str, Tensor]:
+        """Flat indices of the weights of each output unit by layer, of the same shape."""
+        return {
+            name: by_output_unit(
+                torch.arange(mask.numel(), device=mask.device).view_as(mask), self._owners[name]
+            )
+            for name, mask in self.masks.items()
+        }
+
+    @property
     def kept(self) -> dict[str, int]:
         """Number of weights that each mask keeps."""
         return {name: int(mask.sum()) for name, mask in self.masks.items()}
@@ -115,7 +125,13 @@ class MaskedLayers:
         """Share of all masked parameters' weights that is kept."""
         return sum(self.kept.values()) / sum(self.total.values())
 
-    def cut(self, masks: Mapping[str, Tensor], *, optimizer: torch.optim.Optimizer | None) -> None:
+    def cut(
+        self,
+        masks: Mapping[str, Tensor],
+        *,
+        optimizer: torch.optim.Optimizer | None,
+        weights: Mapping[str, Tensor] | None = None,
+    ) -> None:
         """Shrink masks: zero the weights they drop, and what an optimizer remembers of these.
 
         Parameters
@@ -126,6 +142,8 @@ class MaskedLayers:
         optimizer
             The optimizer that trains these weights: its state is cleared where a mask is False,
             or kept momentum would revive pruned weights. Pass None only where none exists yet.
+        weights
+            New values of weights by layer name, which they have before the masks zero them.
 
         Raises
         ------
@@ -150,6 +168,9 @@ class MaskedLayers:
                     f"mask of layer {name!r} would bring back {revived} pruned weights; "
                     "masks only shrink."
                 )
+        with torch.no_grad():
+            for name, values in (weights or {}).items():
+                self._guards[name].parameter.copy_(values)
         for name, mask in masks.items():
             guards[name].set_mask(mask)
         self.apply()

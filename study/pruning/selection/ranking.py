@@ -56,6 +56,48 @@ def keep_best(scores: Tensor, alive: Tensor, count: int) -> Tensor:
     return keep.view_as(alive)
 
 
+def keep_evenly(scores: Tensor, alive: Tensor, count: int, rows: Tensor | None = None) -> Tensor:
+    """Mask of ``count`` entries, as many in each row as in any other.
+
+    Of every row the best entry is taken, then of every row the second best, and so on; where not
+    all rows can have one more, those get it whose next entry has the highest score. Of equal
+    scores those with the lower index stay.
+
+    Parameters
+    ----------
+    scores, alive, count
+        As of :func:`keep_best`.
+    rows
+        Flat indices of the entries of each row, shape (rows, entries of one), each entry in one
+        row; None: rows are along the first dimension.
+
+    Raises
+    ------
+    ValueError
+        If fewer than ``count`` are alive.
+    """
+    if not 0 <= count <= int(alive.sum()):
+        raise ValueError(f"cannot keep {count} of {int(alive.sum())}")
+    if rows is None:
+        rows = torch.arange(alive.numel(), device=alive.device).view(len(alive), -1)
+    flat, alive_flat = scores.flatten(), alive.flatten()
+    within = flat.masked_fill(~alive_flat, -torch.inf)[rows]
+    best_first = within.argsort(dim=1, descending=True, stable=True)
+    # Of equal lowest scores the dead come last, or they would take the place of one alive.
+    dead_last = (~alive_flat)[rows].gather(1, best_first).byte().argsort(dim=1, stable=True)
+    best_first = best_first.gather(1, dead_last)
+    place = torch.empty_like(best_first).scatter_(
+        1, best_first, torch.arange(rows.shape[1], device=rows.device).expand_as(best_first)
+    )
+    places = torch.empty_like(rows.flatten()).index_put_((rows.flatten(),), place.flatten())
+    order = alive_flat.nonzero().flatten()
+    order = order[flat[order].argsort(descending=True, stable=True)]
+    order = order[places[order].argsort(stable=True)]
+    keep = torch.zeros_like(alive_flat)
+    keep[order[:count]] = True
+    return keep.view_as(alive)
+
+
 def apportion(
     shares: Sequence[float], lower: Sequence[int], upper: Sequence[int], total: int
 ) -> list[int]:
@@ -82,19 +124,7 @@ def apportion(
     if not sum(lower) <= total <= sum(upper):
         raise ValueError(f"{total} is not between {sum(lower)} and {sum(upper)}")
 
-    def at(scale: float) -> list[float]:
-        return [
-            min(max(scale * share, low), high)
-            for share, low, high in zip(shares, lower, upper, strict=True)
-        ]
-
-    below, above = 0.0, 1.0
-    while sum(at(above)) < total and any(a < u for a, u in zip(at(above), upper, strict=True)):
-        above *= 2.0
-    for _ in range(200):
-        middle = (below + above) / 2.0
-        below, above = (middle, above) if sum(at(middle)) < total else (below, middle)
-    ideal = at(above)
+    ideal = scaled_within(shares, lower, upper, [1.0] * len(shares), total)
     counts = [min(int(value + 1e-6), high) for value, high in zip(ideal, upper, strict=True)]
     by_remainder = sorted(range(len(ideal)), key=lambda i: counts[i] - ideal[i])
     missing = total - sum(counts)
@@ -108,3 +138,33 @@ def apportion(
                 counts[index] += step
                 missing -= step
     return counts
+
+
+def scaled_within(
+    shares: Sequence[float],
+    lower: Sequence[float],
+    upper: Sequence[float],
+    costs: Sequence[float],
+    total: float,
+) -> list[float]:
+    """``clip(c * share, lower, upper)`` at the scale ``c`` at which they cost ``total``.
+
+    Where even all upper bounds cost less, these.
+    """
+
+    def at(scale: float) -> list[float]:
+        return [
+            min(max(scale * share, low), high)
+            for share, low, high in zip(shares, lower, upper, strict=True)
+        ]
+
+    def cost(scale: float) -> float:
+        return sum(value * each for value, each in zip(at(scale), costs, strict=True))
+
+    below, above = 0.0, 1.0
+    while cost(above) < total and any(a < u for a, u in zip(at(above), upper, strict=True)):
+        above *= 2.0
+    for _ in range(200):
+        middle = (below + above) / 2.0
+        below, above = (middle, above) if cost(middle) < total else (below, middle)
+    return at(above)

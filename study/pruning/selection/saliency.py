@@ -16,6 +16,12 @@ from torch import Tensor
 from study.errors import UsageError
 from study.plugins import resolve
 from study.pruning.seeds import derive_seed
+from study.pruning.selection.input_products import by_group
+from study.pruning.selection.optimal_brain_surgeon import obs_scores, obs_weights
+
+
+def _no_inputs() -> Mapping[str, Tensor]:
+    raise UsageError("saliency: there are no inputs of layers to look at here; use magnitude")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +40,17 @@ class SaliencyInputs:
         saliency that calls it pays for it (the pipeline charges the examples seen).
     seed
         For scores that are drawn.
+    input_products
+        Computes the sum of ``x x^T`` by layer over what it is given in a few batches, float64,
+        shape (groups, inputs, inputs); for Linear and Conv2d, whose inputs are patches. Charged
+        like gradients.
     """
 
     weights: Mapping[str, Tensor]
     before: Mapping[str, Tensor]
     gradients: Callable[[], Mapping[str, Tensor]]
     seed: int
+    input_products: Callable[[], Mapping[str, Tensor]] = _no_inputs
 
 
 Saliency = Callable[[SaliencyInputs], dict[str, Tensor]]
@@ -99,11 +110,50 @@ def movement(inputs: SaliencyInputs) -> dict[str, Tensor]:
     }
 
 
+def wanda(inputs: SaliencyInputs) -> dict[str, Tensor]:
+    """Size of the weight times the 2-norm of the input that it is multiplied with.
+
+    Of weights of one output; compare them so, with allocation ``per_output``.
+
+    References
+    ----------
+    Sun et al. 2024, "A Simple and Effective Pruning Approach for Large Language Models",
+    equation 1.
+    """
+    scores = {}
+    for layer, products in inputs.input_products().items():
+        weight = inputs.weights[layer]
+        norms = products.diagonal(dim1=-2, dim2=-1).sqrt()
+        scores[layer] = (by_group(weight.abs(), products) * norms[:, None, :]).reshape(weight.shape)
+    return scores
+
+
+def obs(inputs: SaliencyInputs) -> dict[str, Tensor]:
+    """Squared change of the layer's outputs if the others make up for the weight.
+
+    After the cut they do so (:func:`mended`), in what retraining begins with: under
+    ``weight_rewind`` and ``reinit``, which take other weights, only the masks are left of it.
+
+    References
+    ----------
+    Frantar & Alistarh 2023, "SparseGPT: Massive Language Models Can Be Accurately Pruned in
+    One-Shot"; Hassibi & Stork 1993, "Optimal Brain Surgeon".
+    """
+    products = inputs.input_products()
+    return {layer: obs_scores(weight, products[layer]) for layer, weight in inputs.weights.items()}
+
+
+LOOKS_AT_INPUTS = ("wanda", "obs")
+"""Saliencies that need to know what layers are given."""
+
+
 SALIENCIES: dict[str, Saliency] = {
     "magnitude": magnitude,
     "random": random,
     "gradient": gradient,
     "movement": movement,
+    "wanda": wanda,
+    "obs": obs,
 }
 
 
@@ -137,3 +187,33 @@ def score(name: str, inputs: SaliencyInputs) -> dict[str, Tensor]:
                 "the weights or gradients have diverged"
             )
     return {layer: scores[layer] for layer in inputs.weights}
+
+
+@torch.no_grad()
+def mended(
+    name: str, inputs: SaliencyInputs, masks: Mapping[str, Tensor]
+) -> dict[str, Tensor] | None:
+    """Weights that make up for those that masks drop.
+
+    Parameters
+    ----------
+    name
+        The saliency of the cut.
+    inputs
+        What it looked at.
+    masks
+        Bool masks by layer, after the cut.
+
+    Returns
+    -------
+    dict or None
+        New weights by layer, zero where masked; None of a saliency that changes no weight, which
+        is any but ``obs``.
+    """
+    if name != "obs":
+        return None
+    products = inputs.input_products()
+    return {
+        layer: obs_weights(weight, masks[layer], products[layer])
+        for layer, weight in inputs.weights.items()
+    }

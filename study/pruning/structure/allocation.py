@@ -8,66 +8,19 @@ than was asked for. What a unit costs is reckoned anew each time: it falls as it
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from torch import Tensor
 
-from study.errors import UsageError, unknown_name
+from study.errors import unknown_name
 from study.pruning.masking.patterns import resolve_patterns
-from study.pruning.selection.allocation import lamp_scores
+from study.pruning.selection.lamp import lamp_scores
 from study.pruning.selection.ranking import keep_best, pruned_count
-from study.pruning.structure.sizes import Sizes, units_left
+from study.pruning.structure.budgeted import knapsack_left
+from study.pruning.structure.request import UnitRequest, unreachable
+from study.pruning.structure.sizes import units_left
 from study.pruning.structure.units import Structure
-
-
-@dataclass(frozen=True, eq=False)
-class UnitRequest:
-    """What a cut of units is asked to do.
-
-    Parameters
-    ----------
-    structures
-        The units that may go.
-    alive
-        Those left: bool, (units,), by structure.
-    scores
-        Saliency of each unit, (units,), finite, by structure.
-    sizes
-        What the network costs, in the measure of which ``sparsity`` is a share.
-    sparsity
-        Share of the dense cost to be gone; or, by structure (names or patterns), shares of units.
-    cost
-        The measure by which scores are divided.
-    cost_exponent
-        Scores are divided by the cost that the unit would save, to this power.
-    layer_floor
-        Least share of units that any structure keeps; one unit is always kept.
-    width_multiple
-        Widths that are left are multiples of this, where the structure is wider.
-    """
-
-    structures: Sequence[Structure]
-    alive: Mapping[str, Tensor]
-    scores: Mapping[str, Tensor]
-    sizes: Sizes
-    sparsity: float | Mapping[str, float]
-    cost: Sizes
-    cost_exponent: float = 0.0
-    layer_floor: float = 0.0
-    width_multiple: int = 1
-
-    def floor(self, structure: Structure) -> int:
-        """Units that a structure must keep."""
-        share = structure.units - pruned_count(1 - self.layer_floor, structure.units)
-        least = math.ceil(max(share, 1) / self.width_multiple) * self.width_multiple
-        return min(least, structure.units)
-
-    def next_cut(self, structure: Structure, left: int) -> int:
-        """How many units go together next; 0 where no more may go."""
-        wide = left % self.width_multiple or self.width_multiple
-        return wide if left - wide >= self.floor(structure) else 0
-
 
 Worth = Callable[[Structure, Mapping[str, int], int], float]
 """What the next so many units of a structure are worth, given what is left; the lowest go."""
@@ -79,7 +32,7 @@ def cut_units(allocation: str, request: UnitRequest) -> dict[str, Tensor]:
     Parameters
     ----------
     allocation
-        A name of :data:`UNIT_ALLOCATIONS`, or ``per_layer``.
+        A name of :data:`UNIT_ALLOCATIONS`, ``knapsack`` or ``per_layer``.
     request
         Scores, what is left, and the target.
 
@@ -95,14 +48,17 @@ def cut_units(allocation: str, request: UnitRequest) -> dict[str, Tensor]:
     """
     if allocation == "per_layer":
         return _per_layer(request)
-    if allocation not in UNIT_ALLOCATIONS:
-        raise unknown_name("allocation of channels", allocation, [*UNIT_ALLOCATIONS, "per_layer"])
+    if allocation not in (*UNIT_ALLOCATIONS, "knapsack"):
+        known = [*UNIT_ALLOCATIONS, "knapsack", "per_layer"]
+        raise unknown_name("allocation of channels", allocation, known)
     assert isinstance(request.sparsity, float)
-    worth = UNIT_ALLOCATIONS[allocation](request)
-    left = units_left(request.alive)
     target = (1.0 - request.sparsity) * request.sizes.total(
         {structure.name: structure.units for structure in request.structures}
     )
+    if allocation == "knapsack":
+        return _keep(request, knapsack_left(request, target))
+    worth = UNIT_ALLOCATIONS[allocation](request)
+    left = units_left(request.alive)
     while request.sizes.total(left) > target * (1 + 1e-9):
         cuts = [
             (worth(structure, left, cut), place, cut)
@@ -110,7 +66,7 @@ def cut_units(allocation: str, request: UnitRequest) -> dict[str, Tensor]:
             if (cut := request.next_cut(structure, left[structure.name]))
         ]
         if not cuts:
-            raise _unreachable(request, left)
+            raise unreachable(request, left)
         _, place, cut = min(cuts)
         left[request.structures[place].name] -= cut
     return _keep(request, left)
@@ -205,10 +161,8 @@ UNIT_ALLOCATIONS: dict[str, Callable[[UnitRequest], Worth]] = {
 
 def _by_score(request: UnitRequest, scores: Mapping[str, Tensor]) -> Worth:
     """The mean score of the units that would go next, over what one of them costs."""
-    ascending = {
-        s.name: scores[s.name].double().cpu()[request.alive[s.name].cpu()].sort().values.tolist()
-        for s in request.structures
-    }
+    ranked = replace(request, scores=scores)
+    ascending = {s.name: ranked.ascending(s.name).tolist() for s in request.structures}
 
     def worth(structure: Structure, left: Mapping[str, int], cut: int) -> float:
         own = ascending[structure.name]
@@ -227,13 +181,3 @@ def _by_score(request: UnitRequest, scores: Mapping[str, Tensor]) -> Worth:
 def _over_mean(scores: Tensor) -> Tensor:
     mean = scores.double().mean()
     return scores.double() / mean if bool(mean != 0) else scores.double()
-
-
-def _unreachable(request: UnitRequest, left: Mapping[str, int]) -> UsageError:
-    whole = request.sizes.total({s.name: s.units for s in request.structures})
-    least = request.sizes.total(left) / whole
-    return UsageError(
-        f"sparsity {request.sparsity}: taking out channels leaves {least:.3g} of the network at "
-        f"least (layer_floor {request.layer_floor}, widths in multiples of "
-        f"{request.width_multiple}, one channel everywhere); {1 - least:.3g} is the most."
-    )

@@ -26,10 +26,11 @@ def coming_weights(plan: PruningPlan, round_: int, layers: Sequence[Layer]) -> i
     Returns
     -------
     int or None
-        Exactly what the cut will leave. None with an absolute threshold.
+        Exactly what the cut will leave. None with an absolute threshold, and where the plan asks
+        for a share of the multiply-adds.
     """
     asked = plan.sparsity_at(round_)
-    if asked is None:
+    if asked is None or plan.budget == "macs":
         return None
     total = sum(layer.total for layer in layers)
     if isinstance(asked, float):

@@ -14,7 +14,8 @@ from search_spaces.values import options
 from study.errors import UsageError
 from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.selection.additive_optimum import additive_optimum
-from study.pruning.selection.allocation import Request, allocate
+from study.pruning.selection.allocation import allocate
+from study.pruning.selection.request import Request
 from study.pruning.training.steps import load_model
 from study.pruning.training.trajectory import Trajectory, build_model, dense_steps
 from study.records import SensitivityRecord

@@ -51,6 +51,17 @@ def step(model: nn.Module, optimizer: torch.optim.Optimizer, number: int) -> Non
     optimizer.step()
 
 
+def test_new_weights_are_there_before_the_masks_are() -> None:
+    model = mlp()
+    masked = mask_layers(model)
+    masks = random_masks(masked)
+    new = {"0": torch.full((16, 12), 3.0)}
+    untouched = masked.weights["2"].detach().clone()
+    masked.cut(masks, optimizer=None, weights=new)
+    assert torch.equal(masked.weights["0"].detach(), 3.0 * masks["0"])
+    assert torch.equal(masked.weights["2"].detach(), untouched * masks["2"])
+
+
 OPTIMIZERS: dict[str, Callable[[list[nn.Parameter]], torch.optim.Optimizer]] = {
     "sgd with momentum": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=1e-3),
     "adam": lambda p: torch.optim.Adam(p, lr=1e-2, weight_decay=1e-3),

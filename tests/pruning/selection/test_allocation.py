@@ -9,13 +9,11 @@ from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, prune
 
 from study.errors import UsageError
-from study.pruning.selection.allocation import (
-    ALLOCATIONS,
-    Request,
-    allocate,
-    lamp_scores,
-)
+from study.pruning.masking.masks import mask_layers
+from study.pruning.selection.allocation import ALLOCATIONS, allocate
+from study.pruning.selection.lamp import lamp_scores
 from study.pruning.selection.ranking import pruned_count
+from study.pruning.selection.request import Request
 
 SHAPES = {"conv1": (4, 3, 3, 3), "conv2": (8, 4, 3, 3), "fc1": (30, 40), "fc2": (10, 30)}
 TOTAL = sum(math.prod(shape) for shape in SHAPES.values())
@@ -45,8 +43,8 @@ def kept(masks: dict[str, Tensor]) -> int:
     return sum(int(mask.sum()) for mask in masks.values())
 
 
-ONE_NUMBER = ["uniform", "uniform_plus", "global", "erk", "lamp"]
-EXACT_IN_TOTAL = ["uniform_plus", "global", "erk", "lamp"]
+ONE_NUMBER = ["uniform", "uniform_plus", "per_output", "global", "erk", "lamp", "knapsack"]
+EXACT_IN_TOTAL = ["uniform_plus", "global", "erk", "lamp", "knapsack"]
 
 
 @settings(max_examples=40, deadline=None)
@@ -67,7 +65,7 @@ def test_masks_only_shrink_and_every_round_meets_its_target_of_the_original(
         if masks is not None:
             assert not any((cut.masks[layer] & ~masks[layer]).any() for layer in masks)
         masks = cut.masks
-        slack = len(SHAPES) / 2 if name == "uniform" else 0
+        slack = len(SHAPES) / 2 if name in ("uniform", "per_output") else 0
         assert abs(kept(masks) - (TOTAL - pruned_count(sparsity, TOTAL))) <= slack
 
 
@@ -179,6 +177,46 @@ def test_lamp_lets_no_layer_die_before_all_do() -> None:
 def test_lamp_refuses_a_saliency_that_is_negative() -> None:
     with pytest.raises(UsageError, match="never negative"):
         allocate("lamp", request(0.5, scores=weights()))
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.3, 0.77, 0.99])
+def test_per_output_takes_of_every_output_alike_what_uniform_takes_of_the_layer(
+    sparsity: float,
+) -> None:
+    alike = allocate("per_output", request(sparsity)).masks
+    whole = allocate("uniform", request(sparsity)).masks
+    for layer, mask in alike.items():
+        counts = mask.flatten(1).sum(1)
+        assert int(mask.sum()) == int(whole[layer].sum())
+        assert int(counts.max() - counts.min()) <= 1
+        scores = weights()[layer].abs().flatten(1)
+        for row, kept_, count in zip(scores, mask.flatten(1), counts.tolist(), strict=True):
+            assert set(row[kept_].tolist()) == set(row.topk(count).values.tolist())
+
+
+def test_the_weights_left_over_go_to_the_outputs_whose_next_is_highest() -> None:
+    scores = {"a": torch.tensor([[9.0, 1.0, 0.5], [8.0, 3.0, 0.1], [7.0, 2.0, 0.2]])}
+    cut = allocate("per_output", request(4 / 9, scores=scores))
+    assert cut.masks["a"].int().tolist() == [[1, 0, 0], [1, 1, 0], [1, 1, 0]]
+
+
+def test_outputs_with_little_left_keep_it_and_what_is_dead_stays_so() -> None:
+    scores = {"a": torch.tensor([[-1.0, -2.0, -3.0, -4.0], [5.0, 6.0, 7.0, 8.0]])}
+    masks = {"a": torch.tensor([[False, True, False, False], [True, True, True, False]])}
+    cut = allocate("per_output", request(5 / 8, scores=scores, masks=masks))
+    assert cut.masks["a"].int().tolist() == [[0, 1, 0, 0], [0, 1, 1, 0]]
+
+
+def test_outputs_may_lie_along_another_dimension() -> None:
+    layer = nn.ConvTranspose2d(6, 4, 3, groups=2)
+    masked = mask_layers(layer)
+    scores = {"weight": layer.weight.detach().abs()}
+    cut = allocate("per_output", Request(scores, masked.masks, 0.5, rows=masked.output_rows))
+    masked.cut(cut.masks, optimizer=None)
+    (rows,) = masked.masks_by_output.values()
+    assert rows.shape[0] == 4
+    assert (rows.sum(1) * 2 == rows.shape[1] - 1).any() or (rows.sum(1) * 2 == rows.shape[1]).all()
+    assert int(rows.sum(1).max() - rows.sum(1).min()) <= 1
 
 
 def test_global_reports_a_layer_that_it_emptied_and_a_floor_prevents_it() -> None:

@@ -5,8 +5,9 @@ import torch
 from torch import Tensor
 
 from study.errors import UsageError
-from study.pruning.selection.allocation import Request, allocate
-from study.pruning.selection.saliency import SaliencyInputs, score
+from study.pruning.selection.allocation import allocate
+from study.pruning.selection.request import Request
+from study.pruning.selection.saliency import SaliencyInputs, mended, score
 
 WEIGHTS = {"a": torch.tensor([[1.0, -2.0], [0.5, 0.0]]), "b": torch.tensor([[3.0, -1.0]])}
 GRADIENTS = {"a": torch.tensor([[-1.0, 0.1], [4.0, 9.0]]), "b": torch.tensor([[0.0, 2.0]])}
@@ -138,3 +139,24 @@ def test_scores_that_are_not_finite_are_refused() -> None:
 def test_a_misspelt_saliency_gets_the_nearest_name() -> None:
     with pytest.raises(UsageError, match="Did you mean 'magnitude'"):
         score("magntude", inputs())
+
+
+def test_wanda_is_the_size_times_the_norm_of_the_input() -> None:
+    weight = torch.tensor([[1.0, -2.0], [0.5, 0.0]])
+    seen = torch.tensor([[3.0, 1.0], [4.0, 0.0]])
+    given = SaliencyInputs(
+        {"a": weight}, {}, no_gradients, 0, lambda: {"a": (seen.T @ seen).double()[None]}
+    )
+    assert score("wanda", given)["a"].tolist() == [[5.0, 2.0], [2.5, 0.0]]
+
+
+@pytest.mark.parametrize("name", ["wanda", "obs"])
+def test_where_there_are_no_inputs_a_saliency_that_needs_them_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="no inputs of layers to look at"):
+        score(name, inputs())
+
+
+@pytest.mark.parametrize("name", ["magnitude", f"{__name__}:halved"])
+def test_other_saliencies_change_no_weight(name: str) -> None:
+    alive = {layer: torch.ones_like(w, dtype=torch.bool) for layer, w in WEIGHTS.items()}
+    assert mended(name, inputs(), alive) is None

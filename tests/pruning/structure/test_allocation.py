@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study.errors import UsageError
-from study.pruning.structure.allocation import UNIT_ALLOCATIONS, UnitRequest, cut_units
+from study.pruning.structure.allocation import UNIT_ALLOCATIONS, cut_units
+from study.pruning.structure.request import UnitRequest
 from study.pruning.structure.sizes import sizes_of, units_left
 from study.pruning.structure.units import Part, Structure
 
@@ -46,7 +47,7 @@ def cost(left: dict[str, int]) -> float:
 
 
 @given(
-    allocation=st.sampled_from(sorted(UNIT_ALLOCATIONS)),
+    allocation=st.sampled_from([*sorted(UNIT_ALLOCATIONS), "knapsack"]),
     seed=st.integers(0, 1000),
     sparsity=st.floats(0.0, 0.9),
     multiple=st.sampled_from([1, 4, 8]),

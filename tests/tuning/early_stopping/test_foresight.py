@@ -52,6 +52,12 @@ def test_an_absolute_threshold_does_not_say_what_it_removes() -> None:
     assert coming_costs(plan, 2, LAYERS, last, epochs_a_round=1, macs_exponent=1) is None
 
 
+def test_a_share_of_the_multiply_adds_does_not_say_how_many_weights_go() -> None:
+    plan = PruningPlan(sparsity=0.5, budget="macs", rounds=2)
+    last = result(1, 0.9, 0.5, prunable_parameters=1000)
+    assert coming_costs(plan, 2, LAYERS, last, epochs_a_round=1, macs_exponent=1) is None
+
+
 def test_epochs_add_up_over_the_rounds_to_come() -> None:
     last = result(1, 0.9, 0.5, prunable_parameters=1000)
     costs = coming_costs(halving_plan(4), 4, LAYERS, last, epochs_a_round=2.0, macs_exponent=1)

@@ -8,7 +8,8 @@ from search_spaces import SearchSpace
 from study.configuration.loading import load_config
 from study.pruning import PruningPlan, train_dense
 from study.pruning.selection.additive_optimum import additive_optimum
-from study.pruning.selection.allocation import Request, allocate
+from study.pruning.selection.allocation import allocate
+from study.pruning.selection.request import Request
 from study.pruning.training.model_state import copy_state
 from study.pruning.training.steps import TrainState
 from study.pruning.training.trajectory import Trajectory, build_model, dense_steps

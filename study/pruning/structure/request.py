@@ -1,0 +1,78 @@
+"""What a cut of units is asked to do, and that it cannot be done."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from study.errors import UsageError
+from study.pruning.selection.ranking import pruned_count
+from study.pruning.structure.sizes import Sizes
+from study.pruning.structure.units import Structure
+
+
+@dataclass(frozen=True, eq=False)
+class UnitRequest:
+    """What a cut of units is asked to do.
+
+    Parameters
+    ----------
+    structures
+        The units that may go.
+    alive
+        Those left: bool, (units,), by structure.
+    scores
+        Saliency of each unit, (units,), finite, by structure.
+    sizes
+        What the network costs, in the measure of which ``sparsity`` is a share.
+    sparsity
+        Share of the dense cost to be gone; or, by structure (names or patterns), shares of units.
+    cost
+        The measure by which scores are divided.
+    cost_exponent
+        Scores are divided by the cost that the unit would save, to this power.
+    layer_floor
+        Least share of units that any structure keeps; one unit is always kept.
+    width_multiple
+        Widths that are left are multiples of this, where the structure is wider.
+    """
+
+    structures: Sequence[Structure]
+    alive: Mapping[str, Tensor]
+    scores: Mapping[str, Tensor]
+    sizes: Sizes
+    sparsity: float | Mapping[str, float]
+    cost: Sizes
+    cost_exponent: float = 0.0
+    layer_floor: float = 0.0
+    width_multiple: int = 1
+
+    def floor(self, structure: Structure) -> int:
+        """Units that a structure must keep."""
+        share = structure.units - pruned_count(1 - self.layer_floor, structure.units)
+        least = math.ceil(max(share, 1) / self.width_multiple) * self.width_multiple
+        return min(least, structure.units)
+
+    def next_cut(self, structure: Structure, left: int) -> int:
+        """How many units go together next; 0 where no more may go."""
+        wide = left % self.width_multiple or self.width_multiple
+        return wide if left - wide >= self.floor(structure) else 0
+
+    def ascending(self, name: str) -> Tensor:
+        """Scores of the units of a structure that are left, the lowest first: float64."""
+        scores = self.scores[name].double().cpu()
+        return scores[self.alive[name].cpu()].sort().values
+
+
+def unreachable(request: UnitRequest, left: Mapping[str, int]) -> UsageError:
+    """That the floors keep more than was asked for; it says what is the most that may go."""
+    whole = request.sizes.total({s.name: s.units for s in request.structures})
+    least = request.sizes.total(left) / whole
+    return UsageError(
+        f"sparsity {request.sparsity}: taking out channels leaves {least:.3g} of the network at "
+        f"least (layer_floor {request.layer_floor}, widths in multiples of "
+        f"{request.width_multiple}, one channel everywhere); {1 - least:.3g} is the most."
+    )
