@@ -30,7 +30,7 @@ def coming_weights(plan: PruningPlan, round_: int, layers: Sequence[Layer]) -> i
         for a share of the multiply-adds.
     """
     asked = plan.sparsity_at(round_)
-    if asked is None or plan.budget == "macs":
+    if asked is None or plan.budget == "macs" or plan.structure != "weights":
         return None
     total = sum(layer.total for layer in layers)
     if isinstance(asked, float):
@@ -76,4 +76,6 @@ def coming_costs(
         "nonzero_parameters": last["nonzero_parameters"] - round(last["density"] * total) + kept,
         "train_epochs": last["train_epochs"] + (round_ - last["round"]) * epochs_a_round,
         "macs": last["macs"] * (density / last["density"]) ** macs_exponent,
+        "dense_macs": last["dense_macs"],
+        "total_parameters": last["total_parameters"],
     }
