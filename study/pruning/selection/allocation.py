@@ -142,7 +142,8 @@ def knapsack(request: Request) -> Cut:
 
     References
     ----------
-    Shen et al. 2022, "Structural Pruning via Latency-Saliency Knapsack" (HALP), equation 5.
+    Shen et al. 2022, "Structural Pruning via Latency-Saliency Knapsack" (HALP), whose items are
+    groups of channels and whose budget is latency.
     """
     if any(bool((request.scores[n][mask] < 0).any()) for n, mask in request.masks.items()):
         raise UsageError("allocation knapsack needs a saliency that is never negative")
