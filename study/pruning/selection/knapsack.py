@@ -26,8 +26,8 @@ def knapsack(values: Tensor, costs: Tensor, budget: float, keep: Tensor | None =
     higher sum. Otherwise by ``value / cost`` from the highest down, until one does not fit, and
     then what else fits, in the same order. The first part alone is the optimum of the relaxed
     problem, in which parts of items may be taken, but for the part of the first item that does not
-    fit: so the sum falls short of the optimum by less than that item's value. (For single weights that
-    is one weight in all, and nothing where all costs are equal.)
+    fit: so the sum falls short of the optimum by less than that item's value: for single
+    weights that is one weight in all, and nothing where all costs are equal.
 
     Parameters
     ----------
