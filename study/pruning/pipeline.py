@@ -301,7 +301,7 @@ class Pipeline:
                 threshold=self.plan.threshold,
                 layer_floor=self.plan.layer_floor,
                 costs=self.costs,
-                rows=self.masked.output_rows,
+                rows=self.masked.output_rows if self.plan.allocation == "per_output" else None,
             ),
         )
         if self.plan.shuffle_masks:

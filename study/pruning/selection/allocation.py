@@ -135,14 +135,18 @@ def knapsack(request: Request) -> Cut:
     """The weights of the highest summed squared saliency that the budget pays for.
 
     Squares, since they add up: with magnitudes their sum is what the cut leaves of the weights'
-    squared norm. The best of each layer stays, as many as its floor says and one at least; that is
-    no loss but of the budget, for within a layer all weights cost the same. Where the budget
-    counts weights this is ``global``; where it counts multiply-adds it is the exact optimum but
-    for what one weight is worth (:func:`study.pruning.selection.knapsack.knapsack`).
+    squared norm. They are taken of every saliency, as ``lamp`` does, of ``obs`` and ``gradient``
+    too, whose scores are changes of a loss already.
+
+    The best of each layer stays, as many as its floor says and one at least; that is no loss but
+    of the budget, for within a layer all weights cost the same. Where the budget counts weights
+    this is ``global``; where it counts multiply-adds it is the exact optimum but for what one
+    weight is worth (:func:`study.pruning.selection.knapsack.knapsack`).
 
     References
     ----------
-    Shen et al. 2022, "Structural Pruning via Latency-Saliency Knapsack" (HALP), equation 5.
+    Shen et al. 2022, "Structural Pruning via Latency-Saliency Knapsack" (HALP), whose items are
+    groups of channels and whose budget is latency.
     """
     if any(bool((request.scores[n][mask] < 0).any()) for n, mask in request.masks.items()):
         raise UsageError("allocation knapsack needs a saliency that is never negative")

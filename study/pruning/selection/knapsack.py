@@ -26,8 +26,8 @@ def knapsack(values: Tensor, costs: Tensor, budget: float, keep: Tensor | None =
     higher sum. Otherwise by ``value / cost`` from the highest down, until one does not fit, and
     then what else fits, in the same order. The first part alone is the optimum of the relaxed
     problem, in which parts of items may be taken, but for the part of the first item that does not
-    fit: so the sum falls short of the optimum by less than that item's value. (Dantzig 1957; for
-    single weights that is one weight in all, and nothing where all costs are equal.)
+    fit: so the sum falls short of the optimum by less than that item's value: for single
+    weights that is one weight in all, and nothing where all costs are equal.
 
     Parameters
     ----------
@@ -53,7 +53,8 @@ def knapsack(values: Tensor, costs: Tensor, budget: float, keep: Tensor | None =
 
     References
     ----------
-    Shen et al. 2022, "Structural Pruning via Latency-Saliency Knapsack" (HALP), section 3.2.
+    Dantzig 1957, "Discrete-Variable Extremum Problems"; Shen et al. 2022, "Structural Pruning via
+    Latency-Saliency Knapsack" (HALP).
     """
     values, costs = values.double(), costs.double()
     for name, numbers in (("value", values), ("cost", costs)):

@@ -44,7 +44,7 @@ def n_of_m(scores: Tensor, alive: Tensor, n: int = 2, m: int = 4, dim: int = 1) 
 
     References
     ----------
-    Mishra et al. 2021, "Accelerating Sparse Deep Neural Networks", section 3.
+    Mishra et al. 2021, "Accelerating Sparse Deep Neural Networks".
     """
     if not 0 < n <= m:
         raise UsageError(f"n:m is {n}:{m}; n must be at least 1 and at most m")

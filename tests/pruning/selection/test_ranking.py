@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.pruning.selection.ranking import apportion, keep_best, pruned_count
+from study.pruning.selection.ranking import apportion, keep_best, keep_evenly, pruned_count
 
 scores = st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0, -1.0]), min_size=1, max_size=40)
 
@@ -66,3 +66,28 @@ def test_a_budget_is_divided_to_the_last_weight_within_bounds(
 def test_a_budget_outside_the_bounds_is_an_error() -> None:
     with pytest.raises(ValueError, match="not between"):
         apportion([1.0, 1.0], [2, 2], [5, 5], 3)
+
+
+def test_rows_cannot_keep_more_than_they_have() -> None:
+    with pytest.raises(ValueError, match="cannot keep 5 of 4"):
+        keep_evenly(torch.rand(2, 2), torch.ones(2, 2, dtype=torch.bool), 5)
+
+
+@given(st.integers(0, 99), st.integers(0, 24))
+def test_rows_are_levelled_as_far_as_they_have_entries(seed: int, count: int) -> None:
+    """Against one entry after another: the row with fewest, of these the one with the best next."""
+    generator = torch.Generator().manual_seed(seed)
+    scores = torch.randn(6, 4, generator=generator)
+    alive = torch.rand(6, 4, generator=generator) < 0.6
+    count = min(count, int(alive.sum()))
+    left = [
+        sorted((float(s) for s, a in zip(row, live, strict=True) if a), reverse=True)
+        for row, live in zip(scores, alive, strict=True)
+    ]
+    expected: list[list[float]] = [[] for _ in range(6)]
+    for _ in range(count):
+        row = min((r for r in range(6) if left[r]), key=lambda r: (len(expected[r]), -left[r][0]))
+        expected[row].append(left[row].pop(0))
+    kept = keep_evenly(scores, alive, count)
+    found = [sorted(scores[r][kept[r]].tolist(), reverse=True) for r in range(6)]
+    assert found == expected
