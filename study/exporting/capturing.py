@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, export
+from torch.fx.experimental.symbolic_shapes import is_concrete_int
 
 from study.errors import UsageError
-from study.exporting.interface import Called, Interface, interface_of
+from study.exporting.interface import Called, Interface, called, interface_of
 from study.tasks.data.splits import Examples, few
 from study.tasks.forward import working_dtype
 from study.tasks.task import Task
@@ -71,23 +72,23 @@ def capture(task: Task, model: nn.Module) -> Captured:
     """
     inputs = prepared_examples(task, model, task.data.validation, max(SIZES))
     interface = interface_of(task, model, inputs)
-    called = Called(model, task, interface)
+    network = called(model, task, interface)
     tensors = interface.tensors(inputs)
     args, kwargs = interface.arguments(inputs)
     axes = [_free_axes(tensor, len(tensors[0]), _are_sequences(tensors)) for tensor in tensors]
     shapes: dict[str, Any] = {"args": tuple(axes)}
     if interface.by_name:
-        shapes = {"kwargs": dict(zip(interface.input_names, axes, strict=True))}
+        shapes = dict(zip(interface.input_names, axes, strict=True))
     try:
         with quiet_exporters(), torch.no_grad():
-            program = export(called, args, kwargs, dynamic_shapes=shapes, strict=False)
+            program = export(network, args, kwargs, dynamic_shapes=shapes, strict=False)
     except Exception as error:  # of any kind: whatever the network's own code does to a tracer
         reason = str(error).strip().partition("\n")[0]
         raise UsageError(
             f"export: torch.export cannot record this network for any number of examples: {reason}"
         ) from error
     _forget_whereabouts(program)
-    return Captured(program, called, interface, _is_second_axis_free(program))
+    return Captured(program, network, interface, _is_second_axis_free(program))
 
 
 def _are_sequences(tensors: list[Tensor]) -> bool:
@@ -105,7 +106,7 @@ def _free_axes(tensor: Tensor, examples: int, are_sequences: bool) -> dict[int, 
 def _is_second_axis_free(program: ExportedProgram) -> bool:
     inputs = set(program.graph_signature.user_inputs)
     shapes = [node.meta["val"].shape for node in program.graph.nodes if node.name in inputs]
-    return all(len(shape) > 1 and isinstance(shape[1], torch.SymInt) for shape in shapes)
+    return all(len(shape) > 1 and not is_concrete_int(shape[1]) for shape in shapes)
 
 
 def _forget_whereabouts(program: ExportedProgram) -> None:

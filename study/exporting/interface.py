@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from inspect import Parameter, Signature
+from keyword import iskeyword
 from typing import Any
 
 import torch
@@ -15,6 +17,7 @@ from study.tasks.judging.outputs import given, own_loss_of, predictions
 from study.tasks.task import Task
 
 Arguments = tuple[tuple[Tensor, ...], dict[str, Tensor]]
+Outputs = Tensor | dict[str, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +78,7 @@ def interface_of(task: Task, model: nn.Module, inputs: Any) -> Interface:
         outputs,
         names,
         _names(outputs, "", "logits" if is_logits else "output"),
-        is_named and all(name.isidentifier() for name in names),
+        is_named and all(_can_be_argument(name) for name in names),
         own_loss_of(raw) is not None,
     )
 
@@ -99,8 +102,11 @@ class Called(nn.Module):
         self._task, self._interface = task, interface
         self.eval()
 
-    def forward(self, *args: Tensor, **kwargs: Tensor) -> Tensor | dict[str, Tensor]:
+    def forward(self, *args: Tensor) -> Outputs:
         """The output, or several by name."""
+        return self._outputs(args, {})
+
+    def _outputs(self, args: tuple[Tensor, ...], kwargs: Mapping[str, Tensor]) -> Outputs:
         inputs = self._interface.as_inputs(args, kwargs)
         found = given(self._task.forward(self.model, inputs))
         if isinstance(found, Tensor):
@@ -109,9 +115,31 @@ class Called(nn.Module):
         return dict(zip(self._interface.output_names, tensors, strict=True))
 
 
-def tensors_of(outputs: Tensor | Mapping[str, Tensor]) -> list[Tensor]:
+def called(model: nn.Module, task: Task, interface: Interface) -> Called:
+    """A model behind its interface, with a signature that names its inputs where they have names.
+
+    torch.export goes by the signature, and cannot free the axes of tensors in ``**kwargs``.
+    """
+    if not interface.by_name:
+        return Called(model, task, interface)
+
+    def forward(self: Called, **kwargs: Tensor) -> Outputs:
+        return self._outputs((), kwargs)
+
+    names = [Parameter(name, Parameter.KEYWORD_ONLY) for name in interface.input_names]
+    itself = Parameter("self", Parameter.POSITIONAL_ONLY)
+    forward.__signature__ = Signature([itself, *names])  # type: ignore[attr-defined]
+    by_name: type[Called] = type("CalledByName", (Called,), {"forward": forward})
+    return by_name(model, task, interface)
+
+
+def tensors_of(outputs: Outputs) -> list[Tensor]:
     """What :class:`Called` gives, as a list."""
     return [outputs] if isinstance(outputs, Tensor) else list(outputs.values())
+
+
+def _can_be_argument(name: str) -> bool:
+    return name.isidentifier() and not iskeyword(name) and name != "self"
 
 
 def _refilled(structure: Any, tensors: Iterator[Tensor]) -> Any:
