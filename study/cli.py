@@ -11,9 +11,10 @@ from typing import Any
 import click
 
 from study.commands.confirm import confirm
-from study.commands.exit_codes import INTERRUPTED, NOTHING, OK, USAGE
+from study.commands.export import export
 from study.commands.look import compare, report, status, table_
 from study.commands.names import doctor, list_
+from study.commands.options import INTERRUPTED, NOTHING, OK, USAGE
 from study.commands.replicate import replicate
 from study.commands.run import run
 from study.commands.sensitivity import sensitivity
@@ -62,6 +63,7 @@ for command in (
     run,
     sensitivity,
     confirm,
+    export,
     replicate,
     status,
     table_,

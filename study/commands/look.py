@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import click
 
 from study.commands.options import FORMATS
 from study.errors import NothingToReportError, UsageError
+from study.storage import write_output
 
 WATCH_INTERVAL_S = 2.0
 
@@ -63,7 +63,7 @@ def table_(directory: str, table: str, format_: str, output: str | None) -> None
         raise NothingToReportError(f"the table {table} has no rows in {directory}")
     data = render_table(frame, format_)
     if output is not None:
-        _write(output, data)
+        write_output(output, data)
     elif format_ == "parquet" and sys.stdout.isatty():
         raise UsageError("--format parquet is binary; write it to a file with -o.")
     else:
@@ -100,7 +100,7 @@ def compare(
         raise NothingToReportError(f"no two groups by {group} reached a density that is compared")
     data = render_table(found, format_)
     if output is not None:
-        _write(output, data)
+        write_output(output, data)
     else:
         sys.stdout.buffer.write(data)
 
@@ -125,12 +125,3 @@ def report(directory: str, output: str | None, format_: str | None) -> None:
         return
     place = output or f"{directory.rstrip('/')}/{REPORT_FILE}"
     click.echo(write_report(load(directory), place, format_))  # type: ignore[arg-type]
-
-
-def _write(output: str, data: bytes) -> None:
-    from study.storage import Folder
-
-    parent = Path(output).parent
-    if not parent.is_dir():
-        raise UsageError(f"--output: there is no folder {str(parent)!r}")
-    Folder(str(parent)).write(data, Path(output).name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from study.commands.exit_codes import CRASH
+from study.commands.options import CRASH
 
 
 @click.command("list")

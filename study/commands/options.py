@@ -1,4 +1,4 @@
-"""Options that several commands share, and how their values are read."""
+"""What several commands share: options, how their values are read, and how commands end."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import click
 from study.errors import UsageError
 
 FORMATS = ("table", "csv", "json", "parquet")
+
+OK, CRASH, USAGE, FAILED_TRIALS, NOTHING, INTERRUPTED = 0, 1, 2, 3, 4, 130
+"""Exit codes."""
 
 changes_option = click.option(
     "--set", "changes", multiple=True, metavar="TABLE.KEY=VALUE", help="Change a key."

@@ -6,8 +6,7 @@ import sys
 
 import click
 
-from study.commands.exit_codes import FAILED_TRIALS
-from study.commands.options import FORMATS
+from study.commands.options import FAILED_TRIALS, FORMATS
 
 
 @click.command()

@@ -6,8 +6,7 @@ from typing import Any
 
 import click
 
-from study.commands.exit_codes import FAILED_TRIALS, INTERRUPTED
-from study.commands.options import as_seconds, changes_option, settings
+from study.commands.options import FAILED_TRIALS, INTERRUPTED, as_seconds, changes_option, settings
 
 
 def _show_config_help(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:

@@ -174,8 +174,8 @@ def _card(row: pd.Series, results: Results) -> Card:
     title = {"macs": faster, "train_epochs": size_text("train_epochs", row["train_epochs"])}
     again = results.confirmation
     own = (again["replicate_of"] == row["trial_id"]) & (again["round"] == row["round"])
-    replicate = again.loc[own, "trial_id"]
-    weights = f"{TRIALS_DIR}/{replicate.iloc[0]}/{round_state_file(int(row['round']))}"
+    replicate, round_ = again.loc[own, "trial_id"].iloc[0], int(row["round"])
+    weights = f"{TRIALS_DIR}/{replicate}/{round_state_file(round_)}"
     notes = [
         f"the smallest shown to be within {tell.within(row['tolerated_drop'])} of dense",
         f"keeps {percent(row['density'])} of the prunable weights",
@@ -187,6 +187,7 @@ def _card(row: pd.Series, results: Results) -> Card:
         *_on_test(row, tell),
         f"trial {row['trial_id']}, round {row['round']}",
         f"weights and masks: {weights}, and of the other seeds beside it",
+        f"prune-study export DIR --trial {replicate} --round {round_} -o network.onnx",
     ]
     return Card(title.get(results.size, smaller), bound_label(row, tell), notes)
 

@@ -6,10 +6,9 @@ from collections.abc import Iterable
 
 from study.configuration.loading import StudyConfig
 from study.errors import UsageError
+from study.exporting.networks import stored_network
 from study.objectives import quality_of
-from study.pruning.masking.masks import mask_layers
 from study.pruning.plan import PruningPlan
-from study.pruning.states.state_files import load_weights
 from study.pruning.training.fingerprint import fingerprint
 from study.pruning.training.steps import load_model
 from study.pruning.training.trajectory import build_model, dense_steps, refuse_another
@@ -18,7 +17,6 @@ from study.records import (
     TEST_FILE,
     TRIALS_DIR,
     HeldOutRecord,
-    round_state_file,
 )
 from study.storage import Folder
 from study.tasks.judging.confirming import resample
@@ -62,7 +60,6 @@ def read_test(
         record = known.get((trial_id, round_))
         if record is None:
             plan = PruningPlan.model_validate_json(study.read(TRIALS_DIR, trial_id, PLAN_FILE))
-            model = build_model(task, plan.seeds.init)
             if round_ == 0:
                 dense = stored_trajectory(study, trajectory_name(key, plan.seeds))
                 if dense is None:
@@ -71,10 +68,10 @@ def read_test(
                         "it cannot be evaluated on the test split."
                     )
                 refuse_another(dense.origin, fingerprint(task, plan.seeds))
+                model = build_model(task, plan.seeds.init)
                 load_model(model, dense.states[dense_steps(task)])
             else:
-                masked = mask_layers(model, plan.include or None, plan.exclude or None)
-                load_weights(masked, study.read(TRIALS_DIR, trial_id, round_state_file(round_)))
+                model = stored_network(study, task, plan, trial_id, round_)
             test = resample(model, split, task, quality_of(task.metrics, config.objectives))
             record = HeldOutRecord(
                 trial_id=trial_id,

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from typing import Any
 
-from study.configuration.loading import StudyConfig, load_config
-from study.errors import UsageError, unknown_name
+from study.configuration.loading import StudyConfig
+from study.errors import UsageError
+from study.exporting.networks import find_round, study_config
 from study.pruning.plan import PruningPlan
-from study.records import (
-    PLAN_FILE,
-    STUDY_FILE,
-    TASK_FILE,
-    TRIALS_DIR,
-    TaskRecord,
-    round_state_file,
-)
+from study.records import TASK_FILE, TaskRecord
 from study.storage import Folder
 
 
@@ -65,19 +58,10 @@ def find_point(study: Folder, trial_id: str, round_: int | None = None) -> Point
     UsageError
         If there is no such study, trial or round.
     """
-    if not study.exists(STUDY_FILE):
-        raise UsageError(f"{study.location}: this folder holds no study; it has no {STUDY_FILE}")
-    if not study.exists(TRIALS_DIR, trial_id, PLAN_FILE):
-        raise unknown_name("--trial", trial_id, study.folders(TRIALS_DIR))
-    plan = PruningPlan.model_validate_json(study.read(TRIALS_DIR, trial_id, PLAN_FILE))
-    trial = study.child(TRIALS_DIR, trial_id)
-    finished = [r for r in range(1, plan.rounds + 1) if trial.exists(round_state_file(r))]
-    chosen = max(finished, default=0) if round_ is None else round_
-    if chosen not in finished:
-        raise UsageError(f"--round: trial {trial_id} has no round {chosen}; it has {finished}")
-    config = load_config(tomllib.loads(study.read(STUDY_FILE).decode()))
+    found = find_round(study, trial_id, round_)
+    config = study_config(study)
     key, arguments = task_record(study).key, config.task_arguments()
-    return Point(config, trial_id, plan, chosen, key, arguments)
+    return Point(config, trial_id, found.plan, found.round, key, arguments)
 
 
 def new_seeds(config: StudyConfig, count: int) -> list[int]:

@@ -195,6 +195,17 @@ def test_a_card_says_what_was_shown_and_on_what(tmp_path: Path) -> None:
     assert "the smallest shown to be within 2.0 points of dense" in second
 
 
+def test_a_card_ends_with_the_command_that_hands_its_network_over(tmp_path: Path) -> None:
+    results = confirmed_study(tmp_path / "s")
+    for round_, escaped in enumerate(_cards(results), 1):
+        card = escaped.replace("\\", "")
+        command = re.findall(r"prune-study export DIR --trial (\S+) --round (\d) -o (\S+)$", card)
+        ((trial, told, output),) = command
+        assert (int(told), output) == (round_, "network.onnx")
+        assert f"weights and masks: trials/{trial}/round_{round_:02d}.safetensors" in card
+        assert results.folders[0].exists("trials", trial, "plan.json")
+
+
 def test_a_network_is_named_once_by_the_tightest_tolerance(tmp_path: Path) -> None:
     cards = _cards(confirmed_study(tmp_path / "s"))
     assert sum("round 2" in card for card in cards) == 1

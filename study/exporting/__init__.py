@@ -1,0 +1,1 @@
+"""How does a network leave the study?"""

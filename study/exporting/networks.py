@@ -1,0 +1,165 @@
+"""The network of a trial after one of its rounds, as a plain module."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from study.configuration.loading import StudyConfig, load_config
+from study.errors import UsageError, unknown_name
+from study.pruning.masking.masks import mask_layers
+from study.pruning.plan import PruningPlan
+from study.pruning.states.state_files import load_weights
+from study.pruning.training.trajectory import build_model
+from study.records import (
+    PLAN_FILE,
+    ROUNDS_FILE,
+    STUDY_FILE,
+    TRIALS_DIR,
+    RoundRecord,
+    round_state_file,
+)
+from study.storage import Folder
+from study.tasks.loading import load_task
+from study.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class StoredRound:
+    """A finished round of a trial, whose network is in the study folder."""
+
+    trial_id: str
+    plan: PruningPlan
+    record: RoundRecord
+
+    @property
+    def round(self) -> int:
+        """Its number; there is none for the dense round 0."""
+        return self.record.round
+
+
+def find_round(study: Folder, trial_id: str, round_: int | None = None) -> StoredRound:
+    """Look a trial's round up in a study folder.
+
+    Parameters
+    ----------
+    study
+        Folder of a study.
+    trial_id
+        A trial of it, or a replicate.
+    round_
+        One of its finished rounds; None is the last.
+
+    Raises
+    ------
+    UsageError
+        If there is no such study, trial or round; it names those that there are.
+    """
+    if not study.exists(STUDY_FILE):
+        raise UsageError(f"{study.location}: this folder holds no study; it has no {STUDY_FILE}")
+    if not study.exists(TRIALS_DIR, trial_id, PLAN_FILE):
+        raise unknown_name("trial", trial_id, study.folders(TRIALS_DIR))
+    trial = study.child(TRIALS_DIR, trial_id)
+    finished = {
+        record.round: record
+        for record in _records(trial)
+        if record.round > 0 and trial.exists(round_state_file(record.round))
+    }
+    chosen = max(finished, default=0) if round_ is None else round_
+    if chosen not in finished:
+        raise UsageError(f"round: trial {trial_id} has no round {chosen}; it has {list(finished)}")
+    plan = PruningPlan.model_validate_json(trial.read(PLAN_FILE))
+    return StoredRound(trial_id, plan, finished[chosen])
+
+
+def _records(trial: Folder) -> list[RoundRecord]:
+    if not trial.exists(ROUNDS_FILE):
+        return []
+    lines = trial.read(ROUNDS_FILE).decode().splitlines()
+    return [RoundRecord.model_validate_json(line) for line in lines]
+
+
+def stored_network(
+    study: Folder, task: Task, plan: PruningPlan, trial_id: str, round_: int
+) -> nn.Module:
+    """Build the network of a round: its weights, zeros where it is pruned, and no masks.
+
+    Parameters
+    ----------
+    study
+        Folder of the study.
+    task
+        Of the study; the network is on its device.
+    plan
+        Of the trial.
+    trial_id, round_
+        Which network.
+
+    Raises
+    ------
+    UsageError
+        If the file is damaged, or of another network than the task's.
+    """
+    model = build_model(task, plan.seeds.init)
+    masked = mask_layers(model, plan.include or None, plan.exclude or None)
+    load_weights(masked, study.read(TRIALS_DIR, trial_id, round_state_file(round_)))
+    masked.remove()
+    return model
+
+
+def study_config(study: Folder) -> StudyConfig:
+    """The resolved study file of a folder."""
+    return load_config(tomllib.loads(study.read(STUDY_FILE).decode()))
+
+
+def task_on_cpu(config: StudyConfig) -> Task:
+    """The task of a study, on the CPU, wherever it was trained."""
+    arguments = config.task_arguments()
+    return load_task(**{**arguments, "recipe": {**arguments["recipe"], "device": "cpu"}})
+
+
+def plain_network(study: Folder, task: Task, found: StoredRound) -> nn.Module:
+    """The network of a round in eval mode, its weights in torch's usual layout."""
+    model = stored_network(study, task, found.plan, found.trial_id, found.round)
+    return model.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload, no-any-return]
+
+
+def load_network(
+    directory: str | os.PathLike[str], trial: str, round: int | None = None
+) -> nn.Module:
+    """Load the network of a trial after one of its rounds.
+
+    The module is built as the study's task builds it and has the weights of the round's file, with
+    zeros where its masks are False. Masks and hooks are taken off: it trains and saves like any
+    other, and training it on fills the zeros.
+
+    Parameters
+    ----------
+    directory
+        Folder of a study, or its URI.
+    trial
+        Name of a trial, or of a replicate.
+    round
+        One of its finished rounds, from 1; None is the last.
+
+    Returns
+    -------
+    nn.Module
+        In eval mode, on the CPU.
+
+    Raises
+    ------
+    UsageError
+        If there is no such study, trial or round; it names those that there are.
+
+    Examples
+    --------
+    >>> network = study.load_network("studies/digits-mlp", "0000")  # doctest: +SKIP
+    """
+    folder = Folder(directory)
+    found = find_round(folder, trial, round)
+    return plain_network(folder, task_on_cpu(study_config(folder)), found)

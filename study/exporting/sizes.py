@@ -1,0 +1,53 @@
+"""What a network takes: on disk, compressed, and in sparse storage."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import dataclass
+
+from torch import nn
+
+from study.exporting.sparse_files import to_sparse
+from study.exporting.weight_files import plain_state
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes of a file, and of its network.
+
+    Parameters
+    ----------
+    file_bytes
+        On disk.
+    gzip_bytes
+        Of the file compressed by gzip, at its highest level.
+    dense_bytes
+        Of all weights and buffers of the network as they are in memory, tied ones once.
+    sparse_bytes
+        Of the same in sparse storage: a bit for each weight and the values that are not zero, with
+        the names.
+    parameters, nonzero_parameters
+        Of the network, tied ones once.
+    """
+
+    file_bytes: int
+    gzip_bytes: int
+    dense_bytes: int
+    sparse_bytes: int
+    parameters: int
+    nonzero_parameters: int
+
+
+def sizes_of(data: bytes, model: nn.Module) -> Sizes:
+    """Measure a file and the network in it."""
+    state = plain_state(model)
+    parts = {(t.data_ptr(), t.dtype, t.shape): t.nbytes for t in state.values() if t.numel()}
+    parameters = list(model.parameters())
+    return Sizes(
+        file_bytes=len(data),
+        gzip_bytes=len(gzip.compress(data, compresslevel=9, mtime=0)),
+        dense_bytes=sum(parts.values()),
+        sparse_bytes=len(to_sparse(state, {})),
+        parameters=sum(parameter.numel() for parameter in parameters),
+        nonzero_parameters=sum(int(parameter.count_nonzero()) for parameter in parameters),
+    )
