@@ -1,0 +1,81 @@
+"""Candidates timed in turns: what disturbs the machine for a while disturbs all of them alike."""
+
+from __future__ import annotations
+
+import gc
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+SAMPLE_MS = 1.0
+"""A sample lasts at least about as long; what is shorter is repeated within it, so that neither
+the clock's step nor a call of it is seen."""
+
+MOST_CALLS = 10_000
+"""Calls in a sample, however short they are."""
+
+_LOOKS = 3
+"""Calls by the shortest of which the number of calls in a sample is chosen."""
+
+Timed = Callable[[int], float]
+"""``calls -> milliseconds``: what so many calls, one after the other, take in all."""
+
+
+def take_turns(
+    candidates: Mapping[str, Timed], *, repeats: int, warm_up: int, seed: int
+) -> dict[str, list[float]]:
+    """Milliseconds of one call of each candidate, once in each of many passes.
+
+    In each pass every candidate has one turn, in an order that is drawn anew, so that none is
+    always behind the same other one, whose data are then in the caches. Python's garbage collector
+    is paused.
+
+    Parameters
+    ----------
+    candidates
+        What to time.
+    repeats
+        Passes that count.
+    warm_up
+        Passes before them that do not.
+    seed
+        Of the orders.
+
+    Returns
+    -------
+    dict
+        ``repeats`` samples of each, in milliseconds a call, in the order of the passes.
+    """
+    orders = random.Random(seed)
+    samples: dict[str, list[float]] = {name: [] for name in candidates}
+    with _garbage_left_alone():
+        calls = {name: calls_in_a_sample(timed) for name, timed in candidates.items()}
+        for number in range(warm_up + repeats):
+            order = list(candidates)
+            orders.shuffle(order)
+            for name in order:
+                taken_ms = candidates[name](calls[name]) / calls[name]
+                if number >= warm_up:
+                    samples[name].append(taken_ms)
+    return samples
+
+
+def calls_in_a_sample(timed: Timed) -> int:
+    """How many calls make a sample long enough."""
+    shortest_ms = min(timed(1) for _ in range(_LOOKS))
+    if shortest_ms * MOST_CALLS <= SAMPLE_MS:
+        return MOST_CALLS
+    return max(1, math.ceil(SAMPLE_MS / shortest_ms))
+
+
+@contextmanager
+def _garbage_left_alone() -> Iterator[None]:
+    was_on = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
