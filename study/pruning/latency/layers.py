@@ -138,12 +138,8 @@ def _fused(noted: Sequence[_Noted]) -> list[_Noted]:
 def _size_of(module: nn.Module) -> str:
     """Kind and plain attributes of a module, and the shapes of the tensors that it has."""
     kind = type(module)
-    place = kind.__module__.removeprefix("torch.nn.modules.").partition(".")[0]
-    name = (
-        kind.__qualname__
-        if kind.__module__.startswith("torch.")
-        else f"{place}.{kind.__qualname__}"
-    )
+    own = kind.__module__.startswith("torch.")
+    name = kind.__qualname__ if own else f"{kind.__module__}.{kind.__qualname__}"
     plain = {
         key: value
         for key, value in vars(module).items()
@@ -163,7 +159,9 @@ def _is_plain(value: Any) -> bool:
 
 def _in_words(value: Any) -> str:
     if isinstance(value, Tensor):
-        return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+        last = value.ndim == 4 and value.is_contiguous(memory_format=torch.channels_last)
+        layout = " channels last" if last and not value.is_contiguous() else ""
+        return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}{layout}"
     if isinstance(value, (tuple, list)):
         return f"({', '.join(map(_in_words, value))})"
     if isinstance(value, dict):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from study.errors import UsageError
 from study.pruning.latency.backends import Backend, ready
+from study.pruning.latency.job import Job
 from study.pruning.latency.turns import take_turns
 from study.tasks.data.structures import leaves
 from study.tasks.forward import call
@@ -30,7 +31,7 @@ class Latency:
     spread_ms
         From their lower to their upper quartile, in milliseconds.
     repeats
-        How many there were.
+        Samples that these are of.
     backend, threads, batch_size, device
         What ran the network, on how many threads, with how many examples, and where.
     """
@@ -58,8 +59,9 @@ def measure_latency(
     """Measure networks in turns, so that what disturbs the machine disturbs all of them alike.
 
     Networks run in evaluation mode and without gradients; afterwards each module is in the mode in
-    which it was. Only ratios of what was measured in one call say something on a machine that
-    does other work too.
+    which it was. A sample during which another process took the processor away is taken again, as
+    far as that leads to anything (:func:`~study.pruning.latency.turns.take_turns`). On a machine
+    that does other work too, only ratios of what was measured in one call say something.
 
     Parameters
     ----------
@@ -75,7 +77,7 @@ def measure_latency(
         That one operation may use; the process has its own number again afterwards. Of ``"cuda"``
         those of the CPU beside it.
     repeats, warm_up
-        Samples of each network that count, and samples before them that do not. A sample lasts
+        Samples of each network that count, and passes before them that do not. A sample lasts
         about a millisecond or longer; short networks are called several times within it.
     seed
         Of the order in which networks take turns, which is drawn anew for each pass.
@@ -101,11 +103,12 @@ def measure_latency(
     4.2
     """
     batch_size = _checked(networks, inputs, threads=threads, repeats=repeats, warm_up=warm_up)
-    with ready(networks, inputs, backend=backend, threads=threads, run=run) as (timed, device):
+    jobs = {name: Job(network, inputs, run) for name, network in networks.items()}
+    with ready(jobs, backend=backend, threads=threads) as (timed, device):
         samples = take_turns(timed, repeats=repeats, warm_up=warm_up, seed=seed)
     return {
         name: Latency(
-            *_median_and_spread(taken_ms), repeats, backend, threads, batch_size, str(device)
+            *_median_and_spread(taken_ms), len(taken_ms), backend, threads, batch_size, str(device)
         )
         for name, taken_ms in samples.items()
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import random
+import resource
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -15,6 +16,9 @@ the clock's step nor a call of it is seen."""
 MOST_CALLS = 10_000
 """Calls in a sample, however short they are."""
 
+MOST_PASSES = 3
+"""Times as many passes as samples that count, where other processes disturb."""
+
 _LOOKS = 3
 """Calls by the shortest of which the number of calls in a sample is chosen."""
 
@@ -22,43 +26,69 @@ Timed = Callable[[int], float]
 """``calls -> milliseconds``: what so many calls, one after the other, take in all."""
 
 
+def times_off_the_processor() -> int:
+    """How often another process has taken a processor from a thread of this one."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+
+
 def take_turns(
-    candidates: Mapping[str, Timed], *, repeats: int, warm_up: int, seed: int
+    candidates: Mapping[str, Timed],
+    *,
+    repeats: int,
+    warm_up: int,
+    seed: int,
+    disturbances: Callable[[], int] = times_off_the_processor,
 ) -> dict[str, list[float]]:
     """Milliseconds of one call of each candidate, once in each of many passes.
 
     In each pass every candidate has one turn, in an order that is drawn anew, so that none is
     always behind the same other one, whose data are then in the caches. Python's garbage collector
-    is paused.
+    is paused. A sample during which another process took the processor away is of that process,
+    not of the candidate: passes go on until each candidate has enough samples without, but no
+    further than three times as many.
 
     Parameters
     ----------
     candidates
         What to time.
     repeats
-        Passes that count.
+        Samples of each that count.
     warm_up
         Passes before them that do not.
     seed
         Of the orders.
+    disturbances
+        Counts what disturbs; a sample during which the count grew is disturbed.
 
     Returns
     -------
     dict
-        ``repeats`` samples of each, in milliseconds a call, in the order of the passes.
+        Samples of each, in milliseconds a call, in the order of the passes: those without a
+        disturbance, ``repeats`` at most; all that there are, where fewer than half as many are
+        without.
     """
     orders = random.Random(seed)
-    samples: dict[str, list[float]] = {name: [] for name in candidates}
+    every: dict[str, list[float]] = {name: [] for name in candidates}
+    quiet: dict[str, list[float]] = {name: [] for name in candidates}
     with _garbage_left_alone():
         calls = {name: calls_in_a_sample(timed) for name, timed in candidates.items()}
-        for number in range(warm_up + repeats):
+        for number in range(warm_up + MOST_PASSES * repeats):
+            if all(len(samples) >= repeats for samples in quiet.values()):
+                break
             order = list(candidates)
             orders.shuffle(order)
             for name in order:
+                before = disturbances()
                 taken_ms = candidates[name](calls[name]) / calls[name]
-                if number >= warm_up:
-                    samples[name].append(taken_ms)
-    return samples
+                if number < warm_up:
+                    continue
+                every[name].append(taken_ms)
+                if disturbances() == before:
+                    quiet[name].append(taken_ms)
+    return {
+        name: samples[:repeats] if 2 * len(samples) >= repeats else every[name]
+        for name, samples in quiet.items()
+    }
 
 
 def calls_in_a_sample(timed: Timed) -> int:
