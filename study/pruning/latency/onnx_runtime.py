@@ -19,6 +19,11 @@ from study.tasks.data.structures import leaves, map_leaves
 
 _NEEDED = ("onnx", "onnxscript", "onnxruntime")
 
+_TALKATIVE = (
+    "torch.onnx._internal.exporter._registration",
+    "onnxscript.optimizer._constant_folding",
+)
+
 
 def onnx_calls(jobs: Mapping[str, Job], threads: int) -> dict[str, Callable[[], object]]:
     """Functions that run each job's network once in ONNX Runtime, all cut out of one export.
@@ -144,12 +149,14 @@ class _SideBySide(nn.Module):
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without what the exporter says of packages that it does not need, and of torch itself."""
-    registration = logging.getLogger("torch.onnx._internal.exporter._registration")
-    before = registration.level
-    registration.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in _TALKATIVE]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
             yield
     finally:
-        registration.setLevel(before)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
