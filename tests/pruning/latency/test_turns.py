@@ -65,7 +65,7 @@ def test_the_order_is_of_the_seed() -> None:
 def test_what_is_short_is_called_often_within_a_sample_and_told_by_the_call() -> None:
     fake = Fake(LENGTHS)
     assert fake.measured() == {name: [ms] * 6 for name, ms in LENGTHS.items()}
-    assert {name: calls for name, calls in fake.turns[LOOKS:]} == {"a": 1, "b": 1, "c": 4}
+    assert dict(fake.turns[LOOKS:]) == {"a": 1, "b": 1, "c": 4}
 
 
 @given(st.floats(1e-6, 50))
