@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -65,6 +66,8 @@ def check_onnx_runtime() -> None:
 
 
 def _call(graph: bytes, tensors: Sequence[Tensor], threads: int) -> Callable[[], object]:
+    # Else it reports to its maker what it runs, from a thread beside what is timed.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
     session = onnxruntime.InferenceSession(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import random
-import resource
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -26,9 +26,17 @@ Timed = Callable[[int], float]
 """``calls -> milliseconds``: what so many calls, one after the other, take in all."""
 
 
-def times_off_the_processor() -> int:
-    """How often another process has taken a processor from a thread of this one."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+if sys.platform == "win32":  # which does not tell: every sample counts as undisturbed
+
+    def times_off_the_processor() -> int:
+        """How often another process has taken a processor from a thread of this one."""
+        return 0
+else:
+    import resource
+
+    def times_off_the_processor() -> int:
+        """How often another process has taken a processor from a thread of this one."""
+        return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 
 def take_turns(
