@@ -118,7 +118,7 @@ def _exported(jobs: Mapping[str, Job]) -> Any:
     tensors = tuple(tensor for job in jobs.values() for tensor in _tensors(job))
     with _quiet():
         try:
-            program = torch.onnx.export(
+            program: Any = torch.onnx.export(
                 _SideBySide(list(jobs.values())).eval(), tensors, dynamo=True, verbose=False
             )
         except torch.onnx.errors.OnnxExporterError as error:
