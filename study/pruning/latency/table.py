@@ -88,8 +88,8 @@ class LayerTable:
             return
         jobs = {size: Job(_AsOne(each), _given(each), _run) for size, each in lacking.items()}
         jobs[EMPTY] = Job(nn.Identity(), torch.zeros(1, 1), call)
-        how = {"backend": self.machine.backend, "threads": self.machine.threads}
-        with ready(jobs, **how, exported_at_once=True) as (timed, _):
+        backend, threads = self.machine.backend, self.machine.threads
+        with ready(jobs, backend=backend, threads=threads, exported_at_once=True) as (timed, _):
             samples = take_turns(timed, repeats=self.repeats, warm_up=WARM_UP, seed=0)
         empty_ms = float(np.median(samples[EMPTY]))
         found = {size: _time(samples[size], empty_ms) for size in lacking}

@@ -19,6 +19,9 @@ MOST_CALLS = 10_000
 MOST_PASSES = 3
 """Times as many passes as samples that count, where other processes disturb."""
 
+FEWEST = 10
+"""One undisturbed sample in as many of those that were asked for is enough to go by them alone."""
+
 _LOOKS = 3
 """Calls by the shortest of which the number of calls in a sample is chosen."""
 
@@ -72,7 +75,7 @@ def take_turns(
     -------
     dict
         Samples of each, in milliseconds a call, in the order of the passes: those without a
-        disturbance, ``repeats`` at most; all that there are, where fewer than half as many are
+        disturbance, ``repeats`` at most; all that there are, where fewer than a tenth as many are
         without.
     """
     orders = random.Random(seed)
@@ -94,7 +97,7 @@ def take_turns(
                 if disturbances() == before:
                     quiet[name].append(taken_ms)
     return {
-        name: samples[:repeats] if 2 * len(samples) >= repeats else every[name]
+        name: samples[:repeats] if FEWEST * len(samples) >= repeats else every[name]
         for name, samples in quiet.items()
     }
 

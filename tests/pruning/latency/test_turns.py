@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from study.pruning.latency.turns import (
+    FEWEST,
     MOST_CALLS,
     MOST_PASSES,
     SAMPLE_MS,
@@ -106,7 +107,7 @@ def test_each_has_no_more_samples_than_asked_for_unless_most_were_disturbed(
         turns = [n for n, (who, _) in enumerate(fake.turns) if who == name][3 + 2 :]
         calm = [n for n in turns if n not in disturbed]
         assert len(found[name]) == (
-            min(repeats, len(calm)) if 2 * len(calm) >= repeats else len(turns)
+            min(repeats, len(calm)) if FEWEST * len(calm) >= repeats else len(turns)
         )
 
 
