@@ -39,6 +39,7 @@ LABELS = {
     "density": "density (kept / prunable weights)",
     "elapsed_s": "time since the study began (s)",
     "hypervolume": "hypervolume",
+    "latency_ms": "latency (ms a batch)",
     "macs": "multiply-adds per example",
     "networks": "networks evaluated",
     "nonzero_parameters": "nonzero parameters",
@@ -46,13 +47,22 @@ LABELS = {
     "round": "round (0 is dense)",
     "sparsity": "sparsity (removed / prunable weights)",
     "theoretical_speedup": "theoretical speedup (dense / remaining multiply-adds)",
+    "speedup_measured": "measured speedup (dense / own latency)",
     "train_epochs": "training epochs, dense run included",
     "train_samples": "training examples seen, dense run included",
     "trials": "trials",
     "wall_s": "time of the trial (s)",
 }
 
-LOG_AXES = ("density", "compression_ratio", "macs", "nonzero_parameters", "theoretical_speedup")
+LOG_AXES = (
+    "density",
+    "compression_ratio",
+    "latency_ms",
+    "macs",
+    "nonzero_parameters",
+    "speedup_measured",
+    "theoretical_speedup",
+)
 
 _FIRST = ("finetune", "lr_rewind", "weight_rewind", "reinit", "geometric", "constant", "cubic")
 """Names that look the same in every figure, whatever else is in it."""

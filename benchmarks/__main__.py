@@ -39,6 +39,9 @@ BENCHMARKS = {
     "worker_scaling": "two workers against one",
     "simulated_cluster": "results a second from 64 workers that sleep",
     "searcher_latency": "drawing the next plan",
+    "latency_of_zeros": "what zeros and missing channels do for latency",
+    "latency_prediction": "what a network takes, by its layers",
+    "latency_steadiness": "latency beside other work, and in a quiet phase",
 }
 
 

@@ -187,6 +187,20 @@ class RoundRecord(_WithMetrics):
     macs: Number
     dense_macs: Number
     theoretical_speedup: Number
+    latency_ms: Number = Field(
+        default=math.nan,
+        description="median time of a call of the network without its pruned channels, in "
+        "milliseconds a batch; NaN where it was not measured, as of the next three",
+    )
+    latency_spread_ms: Number = Field(
+        default=math.nan, description="interquartile range of latency_ms, in milliseconds"
+    )
+    dense_latency_ms: Number = Field(
+        default=math.nan,
+        description="median time of the dense network, measured in turns with this one, in "
+        "milliseconds a batch",
+    )
+    speedup_measured: Number = Field(default=math.nan, description="dense_latency_ms / latency_ms")
     val_loss: Number
     train_loss: Number
     train_epochs: float

@@ -20,8 +20,8 @@ from study.records import MetricRecord
 from study.telling import Telling, size_text
 from study.volume import FLOOR_DENSITY, Axis, Volume, quality_axis, size_axis
 
-RATIOS = ("compression_ratio", "theoretical_speedup")
-"""How many times smaller than dense: the larger, the better."""
+RATIOS = ("compression_ratio", "theoretical_speedup", "speedup_measured")
+"""How many times smaller or faster than dense: the larger, the better."""
 
 _UNPRUNED = {"macs": "dense_macs", "nonzero_parameters": "total_parameters"}
 """Columns of any round that hold the dense network's size."""

@@ -43,8 +43,10 @@ _FIRST_COLUMNS = (
     "requested_sparsity",
     "compression_ratio",
     "theoretical_speedup",
+    "speedup_measured",
     "macs",
     "nonzero_parameters",
+    "latency_ms",
 )
 
 _THEN_COLUMNS = (

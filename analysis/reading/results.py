@@ -169,7 +169,7 @@ class Results:
         metric = self.metric_of(column)
         if metric is not None:
             return metric.direction
-        more = ("sparsity", "compression_ratio", "theoretical_speedup")
+        more = ("sparsity", "compression_ratio", "theoretical_speedup", "speedup_measured")
         return "max" if column in more else "min"
 
     def metric_of(self, column: str) -> MetricRecord | None:

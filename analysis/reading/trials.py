@@ -39,7 +39,13 @@ AUDIT_COLUMNS = ("audited", "reached_front")
 """Of trials that were to be stopped: whether they ran on, and if so, whether they did join the
 front."""
 
-SIZE_COLUMNS = ("density", "compression_ratio", "theoretical_speedup")
+SIZE_COLUMNS = (
+    "density",
+    "compression_ratio",
+    "theoretical_speedup",
+    "speedup_measured",
+    "latency_ms",
+)
 
 COST_COLUMNS = ("train_epochs", "train_samples", "wall_s")
 """Like those of size and of the metrics between them, of a trial's last round."""

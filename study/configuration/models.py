@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from search_spaces import SearchSpace
 from study.configuration.concluding import ConfirmTable, ReportTable
+from study.configuration.latency import LatencyTable
 from study.configuration.running import ResourcesTable, StudyTable, TaskTable
 from study.configuration.searching import SearchTable, SensitivityTable
 from study.configuration.table import Table
@@ -38,6 +39,7 @@ class StudyConfig(Table):
     search: SearchTable = SearchTable()
     sensitivity: SensitivityTable = SensitivityTable()
     resources: ResourcesTable = ResourcesTable()
+    latency: LatencyTable = LatencyTable()
     confirm: ConfirmTable = ConfirmTable()
     report: ReportTable = ReportTable()
 

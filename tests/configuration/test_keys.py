@@ -50,7 +50,8 @@ def test_types_and_meanings_are_words(table: str, key: ConfigKey) -> None:
 def test_every_table_of_a_study_file_is_there() -> None:
     names = [table.name for table in config_tables()]
     assert names == ["study", "task", "task.distill", "space", "space.per_layer", "objectives",
-                     "search", "sensitivity", "resources", "confirm", "report"]  # fmt: skip
+                     "search", "sensitivity", "resources", "latency", "confirm",
+                     "report"]  # fmt: skip
 
 
 def test_help_has_each_key_below_its_table() -> None:

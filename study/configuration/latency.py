@@ -1,0 +1,27 @@
+"""The table ``[latency]``: whether the time that a network takes is measured, and how."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from study.configuration.table import Table
+
+
+class LatencyTable(Table):
+    """The time that networks take, measured beside the dense network."""
+
+    backend: Literal["none", "eager", "onnxruntime", "cuda"] = Field(
+        default="none",
+        description="what runs the networks: torch on the CPU (eager), ONNX Runtime on the CPU "
+        "(onnxruntime, of the extra onnx), torch on a GPU (cuda); none: nothing is measured",
+    )
+    batch_size: int = Field(default=1, ge=1, description="validation examples in a call")
+    threads: int = Field(default=1, ge=1, description="CPU threads that an operation may use")
+    repeats: int = Field(
+        default=50,
+        ge=2,
+        description="samples of each network, of which the median counts; each lasts about a "
+        "millisecond or longer",
+    )
