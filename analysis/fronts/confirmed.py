@@ -12,7 +12,7 @@ from analysis.reading.candidates import meets
 from analysis.reading.results import Results
 from analysis.statistics.levels import checked_levels
 from analysis.statistics.replicates import MEASURES
-from analysis.statistics.two_way import TwoWay, paired_two_way, pseudo_values
+from analysis.statistics.two_way import TwoWay, jackknifed, paired_two_way
 from study.confirmation import seeds_needed
 from study.records import MetricRecord
 from study.telling import is_tolerable
@@ -207,21 +207,17 @@ def drop_over_seeds(
     quality
         What they are judged by.
     own, dense
-        A row a seed, in the same order, with ``column``, ``examples`` and ``without``.
+        A row a seed, in the same order, with ``column``, ``examples``, and what
+        :func:`analysis.statistics.two_way.jackknifed` takes.
     column
         The figure of all examples.
     """
     sign = 1.0 if quality.direction == "max" else -1.0
-    values = [
-        sign
-        * pseudo_values(
-            frame[column].to_numpy(dtype=np.float64),
-            np.array([each[quality.name] for each in frame["without"]], dtype=np.float64),
-        )
-        for frame in (dense, own)
-    ]
+    unpruned, pruned = (
+        jackknifed(each, column, quality.name).signed(sign) for each in (dense, own)
+    )
     resolution = 1.0 / float(own["examples"].min()) if quality.unit == "share" else 0.0
-    return paired_two_way(values[0], values[1], resolution)
+    return paired_two_way(unpruned, pruned, resolution)
 
 
 def _on_test(

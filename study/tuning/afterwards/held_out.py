@@ -82,6 +82,8 @@ def read_test(
                 **test.columns("test"),
                 examples=len(split),
                 without=test.without,
+                part_examples=test.part_examples,
+                part_groups=test.part_groups,
             )
             study.append_line(record.to_json(), TEST_FILE)
             known[trial_id, round_] = record
