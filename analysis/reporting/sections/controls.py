@@ -105,23 +105,30 @@ def selection(results: Results) -> Section:
             ],
         )
     gap, tell = mean_gap(results), Telling(results.quality, dense_value(results))
-    dense = table[table["round"] == 0]
+    dense, again = table["round"] == 0, table["replicate_of"].notna()
+    of_kind = {
+        "chosen by validation": ~dense & ~again,
+        "of new seeds, which nothing chose": ~dense & again,
+        "dense": dense,
+    }
+    told = ", ".join(f"{int(rows.sum())} {kind}" for kind, rows in of_kind.items() if rows.any())
     sentences = [
-        f"Networks were chosen by validation {tell.name}. The test split was read once for each of "
-        f"{count(len(table), 'network')}, after the search."
+        f"The test split was read once for each of {count(len(table), 'network')}, after the "
+        f"search: {told}."
     ]
+    gaps = {
+        "The chosen ones are": gap.mean if gap.n else math.nan,
+        "networks on new seeds": table.loc[~dense & again, "gap"].mean(),
+        "the dense network": table.loc[dense, "gap"].mean(),
+    }
     if gap.n:
-        sentences.append(
-            f"The chosen ones are {tell.gap(gap.mean)} {'worse' if gap.mean > 0 else 'better'} "
-            "on the test split than on the validation split"
-            + (
-                f"; the dense network, which nothing chose, is "
-                f"{tell.gap(dense['gap'].mean())} "
-                f"{'worse' if dense['gap'].mean() > 0 else 'better'}."
-                if len(dense)
-                else "."
-            )
+        chosen, *rest = (
+            f"{who} {tell.gap(value)} {'worse' if value > 0 else 'better'}"
+            for who, value in gaps.items()
+            if math.isfinite(value)
         )
+        beside = f"; {', '.join(rest)}, which nothing chose" if rest else ""
+        sentences.append(f"{chosen} on the test split than on the validation split{beside}.")
         sentences.append(_how_sure(results, table))
     return Section(
         "selection-bias",

@@ -78,7 +78,7 @@ def test_networks_read_on_test_data_apart_are_counted_too(tmp_path: Path) -> Non
     read = [{"trial_id": "a", "round": number, "test_accuracy": 0.9} for number in (0, 1)]
     study.folder.write("".join(json.dumps(row) + "\n" for row in read), TEST_FILE)
     reason = next(c.reason for c in analysis.checklist(results) if "test data" in c.name)
-    assert reason == "test data were read for 1 chosen networks only"
+    assert reason == "test data were read for 1 chosen network only"
 
 
 def test_recipes_that_differ_between_studies_are_named(tmp_path: Path) -> None:
