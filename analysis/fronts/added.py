@@ -77,7 +77,8 @@ def added_by(results: Results, best: str, textbook: str, confidence: float = 0.9
         for each in (best, textbook)
     ]
     sign = 1.0 if results.quality.direction == "max" else -1.0
-    measured = paired_two_way(*(each.signed(sign) for each in figures))
+    ours, theirs = (each.signed(sign) for each in figures)
+    measured = paired_two_way(ours, theirs)
     if not np.isfinite(measured.mean):
         return None
     low, high = measured.interval(confidence)

@@ -75,7 +75,8 @@ def read_test(
             else:
                 masked = mask_layers(model, plan.include or None, plan.exclude or None)
                 load_weights(masked, study.read(TRIALS_DIR, trial_id, round_state_file(round_)))
-            test = resample(model, split, task, quality_of(task.metrics, config.objectives))
+            quality = quality_of(task.metrics, config.objectives)
+            test = resample(model, split, task, quality, task.data.test_groups)
             record = HeldOutRecord(
                 trial_id=trial_id,
                 round=round_,

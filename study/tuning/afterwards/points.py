@@ -10,10 +10,12 @@ from study.configuration.loading import StudyConfig, load_config
 from study.errors import UsageError, unknown_name
 from study.pruning.plan import PruningPlan
 from study.records import (
+    ORIGIN_FILE,
     PLAN_FILE,
     STUDY_FILE,
     TASK_FILE,
     TRIALS_DIR,
+    Origin,
     TaskRecord,
     round_state_file,
 )
@@ -68,7 +70,8 @@ def find_point(study: Folder, trial_id: str, round_: int | None = None) -> Point
     if not study.exists(STUDY_FILE):
         raise UsageError(f"{study.location}: this folder holds no study; it has no {STUDY_FILE}")
     if not study.exists(TRIALS_DIR, trial_id, PLAN_FILE):
-        raise unknown_name("--trial", trial_id, study.folders(TRIALS_DIR))
+        searched = (each for each in study.folders(TRIALS_DIR) if _origin(study, each) is None)
+        raise unknown_name("--trial", trial_id, searched)
     plan = PruningPlan.model_validate_json(study.read(TRIALS_DIR, trial_id, PLAN_FILE))
     trial = study.child(TRIALS_DIR, trial_id)
     finished = [r for r in range(1, plan.rounds + 1) if trial.exists(round_state_file(r))]
@@ -78,6 +81,30 @@ def find_point(study: Folder, trial_id: str, round_: int | None = None) -> Point
     config = load_config(tomllib.loads(study.read(STUDY_FILE).decode()))
     key, arguments = task_record(study).key, config.task_arguments()
     return Point(config, trial_id, plan, chosen, key, arguments)
+
+
+def find_searched(study: Folder, trial_id: str, round_: int | None = None) -> Point:
+    """As :func:`find_point`, of a trial that is to be run again on new seeds.
+
+    Raises
+    ------
+    UsageError
+        Also if the trial is itself a replicate: of those nothing is confirmed.
+    """
+    origin = _origin(study, trial_id)
+    if origin is not None:
+        raise UsageError(
+            f"--trial: {trial_id!r} is a replicate, on a new seed, of trial {origin.of}; give "
+            f"--trial {origin.of} to run that again."
+        )
+    return find_point(study, trial_id, round_)
+
+
+def _origin(study: Folder, trial_id: str) -> Origin | None:
+    """Of what a trial is a replicate; None of those that the search asked for."""
+    if not study.exists(TRIALS_DIR, trial_id, ORIGIN_FILE):
+        return None
+    return Origin.model_validate_json(study.read(TRIALS_DIR, trial_id, ORIGIN_FILE))
 
 
 def new_seeds(config: StudyConfig, count: int) -> list[int]:
