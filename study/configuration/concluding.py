@@ -66,7 +66,8 @@ class ReportTable(Table):
 
     test: StrictBool = Field(
         default=True,
-        description="read the test split, once, for the dense network and those the report names",
+        description="read the test split, each network once, for the dense one and those the "
+        "report names",
     )
     controls: StrictBool = Field(
         default=False,

@@ -177,10 +177,15 @@ def _compared(row: Row, tell: Telling) -> str:
     # Ends are told in the direction of the word before them; of equal ones, better is positive.
     if tell.is_better(1.0) != (is_better or is_equal):
         low, high = -high, -low
-    told = f"{tell.span(low, high)}, 95 % interval over {row['n']} seeds"
+    # Of an amount a share of the control's would pass 100 %: it is told in the metric itself.
+    is_amount = tell.metric.unit == "amount"
+    span = f"{low:.4g} to {high:.4g}" if is_amount else tell.span(low, high)
+    told = f"{span}, 95 % interval over {row['n']} seeds"
     if not math.isfinite(low):
         told = f"on {count(row['n'], 'seed')}, too few for an interval"
-    side = f"{tell.gap(change)} {'better' if is_better else 'worse'}"
+    size = f"{abs(change):.4g}" if is_amount else tell.gap(change)
+    beside = f" in {tell.name}" if is_amount else ""
+    side = f"{size} {'better' if is_better else 'worse'}{beside}"
     if not _leaves_out_zero(row):
         return f"not told apart ({'equal' if is_equal else side}; {told}) from"
     return f"{side} ({told}) than"

@@ -114,7 +114,7 @@ def _evidence(
     finding = (
         "A card is the smallest network whose upper bound (dotted) lies below its tolerance (grey)."
     )
-    shown = table[[name for name in (*_SHOWN, *of_metric) if name in table]]
+    shown = Telling(metric).columns(table[[n for n in (*_SHOWN, *of_metric) if n in table]])
     caption = "Every network that was run again on new seeds"
     return (
         (figure(finding, plot_confirmation(results)),),
