@@ -1,4 +1,4 @@
-"""How many new seeds it takes to say that a network holds."""
+"""How many new seeds, and groups of examples, it takes to say that a network holds."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ FEW_EXAMPLES = 1000
 """Examples below which more seeds are needed."""
 
 SEEDS, SEEDS_OF_FEW = 3, 5
+
+LEAST_GROUPS = 2
+"""Groups of examples without which nothing tells how groups differ."""
 
 
 def seeds_needed(given: int | None, examples: int) -> int:

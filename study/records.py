@@ -348,6 +348,18 @@ class SensitivityRecord(_WithMetrics):
         return drop
 
 
+def _part_examples() -> Any:
+    return Field(default=(), description="in the first, second, ... part; (): as many in each")
+
+
+def _part_groups() -> Any:
+    return Field(
+        default=(),
+        description="how many groups of equal size say as much as those of a part, where examples "
+        "belong together",
+    )
+
+
 class HeldOutRecord(_WithMetrics):
     """A network on the test split, which is read once, for reporting: ``test_NAME`` a metric."""
 
@@ -359,6 +371,8 @@ class HeldOutRecord(_WithMetrics):
         default_factory=dict,
         description="the study's quality on the split without its first, second, ... part",
     )
+    part_examples: tuple[int, ...] = _part_examples()
+    part_groups: tuple[float, ...] = _part_groups()
     read_at: str = Field(default_factory=utc_now)
 
 
@@ -377,3 +391,5 @@ class ConfirmationRecord(_WithMetrics):
     without: dict[str, tuple[Number, ...]] = Field(
         description="the study's quality on these examples without their first, second, ... part"
     )
+    part_examples: tuple[int, ...] = _part_examples()
+    part_groups: tuple[float, ...] = _part_groups()

@@ -106,6 +106,10 @@ class Telling:
         """What a change for the worse is called."""
         return "drop" if self.metric.direction == "max" else "rise"
 
+    def columns(self, frame: Any) -> Any:
+        """A frame whose columns of changes for the worse are called a drop, or a rise."""
+        return frame.rename(columns=lambda name: str(name).replace("drop", self.worse))
+
     @property
     def heading(self) -> str:
         """Of a column of changes for the worse, with their unit."""

@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.reading.candidates import with_figures
 from analysis.reading.results import Results
 from analysis.statistics.intervals import CONFIDENCE, t_interval
-from analysis.statistics.two_way import TwoWay, paired_two_way, pseudo_values
+from analysis.statistics.two_way import PART_SIZES, TwoWay, jackknifed, paired_two_way
 from study.records import CONTROLS, MetricRecord
 
 
@@ -54,14 +54,15 @@ def masks_alone(results: Results) -> pd.DataFrame:
         difference, low, high (95 %), n (seeds), examples.
     """
     sides = ("reinit", "shuffled_reinit")
-    pairs = _pairs(results)[["network", "replicate", "role", "examples", *_FIGURES["control"]]]
+    of_parts = ["examples", *PART_SIZES]
+    pairs = _pairs(results)[["network", "replicate", "role", *of_parts, *_FIGURES["control"]]]
     first, second = (
         pairs[pairs["role"] == role].rename(
             columns=dict(zip(_FIGURES["control"], names, strict=True))
         )
         for role, names in zip(sides, (_FIGURES["own"], _FIGURES["control"]), strict=True)
     )
-    both = first.merge(second.drop(columns="examples"), on=["network", "replicate"])
+    both = first.merge(second.drop(columns=of_parts), on=["network", "replicate"])
     rows = [
         {"network": network, **_difference(results.quality, group, ("own", "control"), sides)}
         for network, group in both.groupby("network", sort=False)
@@ -82,13 +83,10 @@ def _difference(
     means = dict(zip(names, (first.mean(), second.mean()), strict=True))
     parts = [list(group[_FIGURES[side][1]]) for side in sides]
     if all(isinstance(each, dict) and quality.name in each for side in parts for each in side):
-        values = [
-            pseudo_values(whole, np.array([each[quality.name] for each in side], dtype=np.float64))
-            for whole, side in zip((first, second), parts, strict=True)
-        ]
+        figures = [jackknifed(group, each, quality.name, _FIGURES[each][1]) for each in sides]
         examples = int(group["examples"].min())
         resolution = 1.0 / examples if quality.unit == "share" else 0.0
-        measured = paired_two_way(values[0], values[1], resolution)
+        measured = paired_two_way(figures[0], figures[1], resolution)
         return {**means, **_told(measured), "examples": examples}
     spread = t_interval(first - second)
     interval = {"difference": spread.mean, "low": spread.low, "high": spread.high, "n": spread.n}

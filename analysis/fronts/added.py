@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.fronts.confirmed import needed_seeds
 from analysis.reading.results import Results
-from analysis.statistics.two_way import paired_two_way, pseudo_values
+from analysis.statistics.two_way import Jackknifed, jackknifed, paired_two_way
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def added_by(results: Results, best: str, textbook: str, confidence: float = 0.9
         for each in (best, textbook)
     ]
     sign = 1.0 if results.quality.direction == "max" else -1.0
-    ours, theirs = (sign * pseudo_values(*each) for each in figures)
+    ours, theirs = (each.signed(sign) for each in figures)
     measured = paired_two_way(ours, theirs)
     if not np.isfinite(measured.mean):
         return None
@@ -146,15 +146,21 @@ def _weighted(
     seeds: list[int],
     largest: float,
     smallest: float,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Jackknifed:
     """Mean quality over the sizes for each seed, and the same without each part of the examples."""
     quality = results.quality
     weights = weights_of(course["size"].to_numpy(), largest, smallest)
-    whole, without = [], []
-    for seed in seeds:
-        own = runs[runs["seed"] == seed].set_index("round").loc[course["round"]]
-        values = own[quality.confirm_column].to_numpy(dtype=np.float64)
-        parts = np.array([each[quality.name] for each in own["without"]], dtype=np.float64)
-        whole.append(float(weights @ values))
-        without.append(weights @ parts)
-    return np.array(whole), np.array(without)
+    every = [
+        jackknifed(
+            runs[runs["seed"] == seed].set_index("round").loc[course["round"]],
+            quality.confirm_column,
+            quality.name,
+        )
+        for seed in seeds
+    ]
+    return Jackknifed(
+        np.array([weights @ each.whole for each in every]),
+        np.array([weights @ each.without for each in every]),
+        every[0].examples,
+        every[0].groups,
+    )

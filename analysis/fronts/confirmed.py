@@ -12,10 +12,10 @@ from analysis.reading.candidates import meets
 from analysis.reading.results import Results
 from analysis.statistics.levels import checked_levels
 from analysis.statistics.replicates import MEASURES
-from analysis.statistics.two_way import TwoWay, paired_two_way, pseudo_values
+from analysis.statistics.two_way import TwoWay, jackknifed, paired_two_way
 from study.confirmation import seeds_needed
 from study.records import MetricRecord
-from study.telling import is_tolerable
+from study.telling import is_tolerable, scale
 
 TOLERANCES = (0.005, 0.01, 0.02)
 """Of studies from before they said which."""
@@ -44,8 +44,8 @@ def confirmed_networks(results: Results) -> pd.DataFrame:
         were run again one may be lucky, so each is held to more); enough (whether it has the seeds
         that naming needs); meets_constraints; and of the test split test_NAME, test_dense,
         test_drop, test_low, test_high, test_examples, contradicted (whether the mean drop there
-        lies above the bound), NaN where it was not read. Infinite drops are of networks that
-        diverged on a seed.
+        lies above the bound; of an amount, as a share of the dense value of either split), NaN
+        where it was not read. Infinite drops are of networks that diverged on a seed.
     """
     parts = results.parts or {results.name: results}
     tables = [_of_study(part, name if results.parts else "") for name, part in parts.items()]
@@ -207,21 +207,17 @@ def drop_over_seeds(
     quality
         What they are judged by.
     own, dense
-        A row a seed, in the same order, with ``column``, ``examples`` and ``without``.
+        A row a seed, in the same order, with ``column``, ``examples``, and what
+        :func:`analysis.statistics.two_way.jackknifed` takes.
     column
         The figure of all examples.
     """
     sign = 1.0 if quality.direction == "max" else -1.0
-    values = [
-        sign
-        * pseudo_values(
-            frame[column].to_numpy(dtype=np.float64),
-            np.array([each[quality.name] for each in frame["without"]], dtype=np.float64),
-        )
-        for frame in (dense, own)
-    ]
+    unpruned, pruned = (
+        jackknifed(each, column, quality.name).signed(sign) for each in (dense, own)
+    )
     resolution = 1.0 / float(own["examples"].min()) if quality.unit == "share" else 0.0
-    return paired_two_way(values[0], values[1], resolution)
+    return paired_two_way(unpruned, pruned, resolution)
 
 
 def _on_test(
@@ -242,15 +238,26 @@ def _on_test(
     networks, unpruned = reads
     if not all(bool(each) for frame in reads for each in frame["without"]):
         return {}  # read by an older version, without its parts
+    figures, dense_figures = networks[quality.test_column], unpruned[quality.test_column]
+    if not np.isfinite(dense_figures).all():
+        return {}
+    known = {
+        quality.test_column: float(figures.mean()),
+        "test_dense": float(dense_figures.mean()),
+        "test_examples": int(networks["examples"].min()),
+    }
+    if not np.isfinite(figures).all():
+        return {**known, quality.test_column: np.nan, "test_drop": np.inf, "contradicted": True}
     measured = drop_over_seeds(quality, networks, unpruned, quality.test_column)
     low, high = measured.interval(_two_sided(confidence))
+    # A label is in the unit of the tolerance, which of an amount is the dense value's own; and it
+    # never says better than dense.
+    shown = row["drop_bound"] / scale(quality, row[f"dense_{quality.name}"])
+    found = measured.mean / scale(quality, known["test_dense"])
     return {
-        quality.test_column: float(networks[quality.test_column].mean()),
-        "test_dense": float(unpruned[quality.test_column].mean()),
+        **known,
         "test_drop": measured.mean,
         "test_low": low,
         "test_high": high,
-        "test_examples": int(networks["examples"].min()),
-        # A label never says better than dense.
-        "contradicted": measured.mean > max(row["drop_bound"], 0.0),
+        "contradicted": found > max(shown, 0.0),
     }

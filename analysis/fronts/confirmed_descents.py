@@ -52,7 +52,8 @@ def plot_confirmation(results: Results, ax: Axes | None = None) -> Axes:
     ax.invert_xaxis()
     points = " (points)" if quality.unit == "share" else ""
     name = quality.name.replace("_", " ")
-    ax.set(xlabel=label(size), ylabel=f"{name} lost against dense{points}")
+    change = "lost against" if quality.direction == "max" else "above"
+    ax.set(xlabel=label(size), ylabel=f"{name} {change} dense{points}")
     examples = int(shown["examples"].min())
     confidence = float(shown["own_confidence"].iloc[0])
     entitle(ax, f"on new seeds and {examples:,} examples; bounds at {confidence:.0%}")

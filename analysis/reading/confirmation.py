@@ -13,6 +13,9 @@ from analysis.reading.metrics import Metrics
 from study.records import CONFIRMATION_FILE, TRIALS_DIR, ConfirmationRecord, MetricRecord
 from study.storage import Folder
 
+PARTS = ("without", "part_examples", "part_groups")
+"""Columns of what a record says of the parts of its examples."""
+
 
 def read_confirmation(
     folder: Folder,
@@ -29,7 +32,8 @@ def read_confirmation(
     DataFrame
         study, trial_id (of the replicate), round, seed, examples, groups (of them), held_back
         (whether the search did not see these examples), ``confirm_NAME`` a metric, without (the
-        study's quality, by name, without each part of the examples).
+        study's quality, by name, without each part of the examples), part_examples and part_groups
+        (of these parts; empty where they are alike).
     """
     rows = [
         row
@@ -37,7 +41,7 @@ def read_confirmation(
         for row in _judged(folder, f"{TRIALS_DIR}/{trial_id}", quality, problems)
     ]
     figures = [metric.confirm_column for metric in metrics]
-    columns = ["trial_id", "round", "seed", "examples", "groups", "held_back", *figures, "without"]
+    columns = ["trial_id", "round", "seed", "examples", "groups", "held_back", *figures, *PARTS]
     frame = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(figures, "float64"))
     frame.insert(0, "study", pd.Series(study, index=frame.index, dtype="str"))
     return frame

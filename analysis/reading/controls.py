@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.reading.confirmation import PARTS
 from analysis.reading.files.records import read_records
 from analysis.reading.metrics import Metrics
 from study.records import (
@@ -63,7 +64,7 @@ def read_controls(
     figures = [metric.column for metric in metrics]
     figures += [metric.confirm_column for metric in metrics]
     columns = ["control", "role", "of", "replicate", "seed", "round", "density", *figures]
-    columns += ["examples", "held_back", "without", "train_epochs", "train_samples"]
+    columns += ["examples", "held_back", *PARTS, "train_epochs", "train_samples"]
     frame = pd.DataFrame(rows, columns=columns)
     frame = frame.astype(dict.fromkeys(["density", *figures], "float64"))
     frame.insert(0, "study", pd.Series(study, index=frame.index, dtype="str"))
@@ -116,7 +117,7 @@ def read_held_out(
     rows = read_records(folder, problems, TEST_FILE) if folder.exists(TEST_FILE) else []
     figures = [metric.test_column for metric in metrics]
     frame = pd.DataFrame(
-        rows, columns=["trial_id", "round", *figures, "examples", "without", "read_at"]
+        rows, columns=["trial_id", "round", *figures, "examples", *PARTS, "read_at"]
     )
     frame = frame.astype(dict.fromkeys(figures, "float64"))
     frame.insert(0, "study", pd.Series(study, index=frame.index, dtype="str"))

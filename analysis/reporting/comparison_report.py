@@ -152,6 +152,7 @@ def _volume(results: Results, by: str) -> Section:
 
 def _choices(results: Results) -> Section:
     frame, quality = named_networks(results), results.quality
+    tell = Telling(quality)
     columns = ["study", "tolerated_drop", "compression_ratio", "theoretical_speedup", "density",
                quality.confirm_column, quality.drop_column, "drop_bound", "n", "examples",
                "trial_id", "round"]  # fmt: skip
@@ -164,8 +165,11 @@ def _choices(results: Results) -> Section:
     return Section(
         "choices",
         "The smallest networks of each",
-        ["Confirmed on new seeds: drop_bound is how far below dense they are at most."],
-        tables=[as_table("Smallest within each tolerance of dense", frame[columns])],
+        [
+            f"Confirmed on new seeds: {tell.worse} bound is how far {tell.side(1.0)} dense they "
+            "are at most."
+        ],
+        tables=[as_table("Smallest within each tolerance of dense", tell.columns(frame[columns]))],
         missing=missing,
     )
 

@@ -12,8 +12,9 @@ from analysis.reading.results import Results
 from analysis.spending.spending import AMOUNTS, round_costs, scan_train_samples
 from analysis.style import COLOURS, axes_or_new, counted, entitle, legend, say, tidy
 
-CUT_OFF = ("time_budget", "interrupted")
-"""Reasons of a stop that saves nothing: the study ended before the trial did."""
+CUT_OFF = ("time_budget", "interrupted", "diverged")
+"""Reasons of a stop that no rule saved: the study ended before the trial did, or its network was
+lost, and no further round of it could have been run."""
 
 ROOM_FOR_NAMES = 0.6
 """Room for the legend above the bars, as a share of theirs."""
@@ -23,8 +24,8 @@ def trial_costs(results: Results) -> pd.DataFrame:
     """What each trial cost, and what it was spared.
 
     Only finished rounds are counted; what an unfinished one used is not recorded. Spared are the
-    rounds that a trial was not let run because it was stopped: by early stopping, or as it had
-    diverged. Rounds that the end of the study cut off are not spared, only missing.
+    rounds that a trial was not let run because early stopping ended it. Those that the end of the
+    study cut off, or that a network had diverged before, are not spared, only missing.
 
     Returns
     -------

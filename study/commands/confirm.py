@@ -41,7 +41,7 @@ def confirm(
     from study.errors import UsageError
     from study.records import STUDY_FILE
     from study.storage import Folder
-    from study.tuning.afterwards.points import find_point
+    from study.tuning.afterwards.points import find_searched
 
     folder = Folder(directory)
 
@@ -50,7 +50,7 @@ def confirm(
             click.echo(line, err=True)
 
     if trial_id is not None:
-        point = find_point(folder, trial_id, round_)
+        point = find_searched(folder, trial_id, round_)
         if seeds is not None and seeds < 2:
             raise UsageError(f"--seeds: {seeds}; an interval over seeds needs at least 2.")
         examples = (load(directory).provenance.get("examples") or {}).get("confirmation", 0)

@@ -12,7 +12,7 @@ from analysis.spending.cost import cost_summary
 from analysis.statistics.replicates import searched
 from study.configuration.loading import StudyConfig
 from study.storage import Folder
-from study.tuning.afterwards.points import find_point, new_seeds
+from study.tuning.afterwards.points import find_searched, new_seeds
 from study.tuning.afterwards.replicating import replicate
 
 Say = Callable[[str], None]
@@ -69,7 +69,7 @@ def confirm_next(folder: Folder, say: Say) -> Descent | None:
 def run_again(folder: Folder, trial_id: str, last: int, seeds: int, say: Say) -> None:
     """Run a trial's rounds up to one of them on so many new seeds."""
     say(f"confirming trial {trial_id} up to round {last} on {seeds} new seeds")
-    point = find_point(folder, trial_id, last)
+    point = find_searched(folder, trial_id, last)
     chosen = new_seeds(point.config, seeds)
     for name in replicate(folder, point, chosen, lambda _: None, controls=False).failed:
         say(f"{name} failed; see its error.txt")

@@ -10,7 +10,7 @@ from study.errors import NothingToReportError, UsageError
 from study.records import REPORT_FILE
 from study.storage import Folder
 from study.tuning.afterwards.held_out import read_test
-from study.tuning.afterwards.points import find_point, new_seeds
+from study.tuning.afterwards.points import find_searched, new_seeds
 from study.tuning.afterwards.replicating import replicate
 
 
@@ -74,7 +74,7 @@ def _run_controls(folder: Folder, config: StudyConfig, say: Say) -> None:
         : config.report.controlled_networks
     ]:
         say(f"running the controls of trial {trial_id}, round {round_}")
-        point = find_point(folder, trial_id, round_)
+        point = find_searched(folder, trial_id, round_)
         seeds = new_seeds(config, config.report.control_seeds)
         for name in replicate(folder, point, seeds, lambda _: None).failed:
             say(f"{name} failed; see its error.txt")

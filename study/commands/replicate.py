@@ -40,11 +40,11 @@ def replicate(
     from analysis import load
     from analysis.tables import render_table, select_table
     from study.storage import Folder
-    from study.tuning.afterwards.points import find_point, new_seeds
+    from study.tuning.afterwards.points import find_searched, new_seeds
     from study.tuning.afterwards.replicating import replicate as run_again
 
     folder = Folder(directory)
-    point = find_point(folder, trial_id, round_)
+    point = find_searched(folder, trial_id, round_)
 
     def say(name: str) -> None:
         if not quiet:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
+from typing import Any
+
+from pydantic import Field, StrictBool, field_validator
 
 from study.configuration.table import Table
 
@@ -20,7 +22,6 @@ class ConfirmTable(Table):
     )
     tolerances: tuple[float, ...] = Field(
         default=(0.005, 0.01, 0.02),
-        min_length=1,
         description="drops against dense for which the smallest network is named: 0.01 is one "
         "point of a share, 0.01 of a score, 1 % of an amount such as perplexity",
     )
@@ -45,22 +46,30 @@ class ConfirmTable(Table):
         "and all examples do both",
     )
 
-    @field_validator("tolerances")
+    @field_validator("tolerances", mode="before")
     @classmethod
-    def _tolerances_are_drops(cls, tolerances: tuple[float, ...]) -> tuple[float, ...]:
-        if not all(0 <= tolerance < 1 for tolerance in tolerances):
-            raise ValueError(f"{list(tolerances)}: a tolerance is at least 0 and below 1")
-        return tuple(sorted(set(tolerances)))
+    def _tolerances_are_drops(cls, given: Any) -> tuple[float, ...]:
+        allowed = "a list of different numbers of at least 0 and below 1 is allowed"
+        if not isinstance(given, list | tuple) or not given:
+            raise ValueError(f"{given!r}: {allowed}")
+        for each in given:
+            is_number = isinstance(each, int | float) and not isinstance(each, bool)
+            if not is_number or not 0 <= each < 1:
+                raise ValueError(f"{each!r} in {list(given)}: {allowed}")
+        if len(set(given)) < len(given):
+            raise ValueError(f"{list(given)}: one is there twice; {allowed}")
+        return tuple(sorted(float(each) for each in given))
 
 
 class ReportTable(Table):
     """What is measured for the report when the search is over."""
 
-    test: bool = Field(
+    test: StrictBool = Field(
         default=True,
-        description="read the test split, once, for the dense network and those the report names",
+        description="read the test split, each network once, for the dense one and those the "
+        "report names",
     )
-    controls: bool = Field(
+    controls: StrictBool = Field(
         default=False,
         description="run the headline's networks again on new seeds, beside their controls: "
         "their masks on new weights, shuffled masks, and unpruned at equal budget",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, StrictBool, field_validator, model_validator
 
 from study.configuration.table import Table
 from study.errors import UsageError
@@ -119,7 +119,7 @@ class ResourcesTable(Table):
     max_failures: int = Field(
         default=0, ge=0, description="times that a trial is tried again after an error"
     )
-    share_trajectories: bool = Field(
+    share_trajectories: StrictBool = Field(
         default=True,
         description="train each dense run once for all trials, and for all studies under the same "
         "storage_path; results are the same either way",

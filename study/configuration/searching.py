@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, StrictBool, field_validator
 
 from study.configuration.table import Table
 from study.objectives import Constraint
@@ -16,12 +16,12 @@ class SearchTable(Table):
     sampler: Literal["tpe", "nsga2", "gp", "random"] = Field(
         default="tpe", description="Optuna's sampler"
     )
-    every_round: bool = Field(
+    every_round: StrictBool = Field(
         default=True,
         description="tell the sampler of every round as the plan that it is the end of, where the "
         "schedule makes it one (geometric, constant)",
     )
-    textbook: bool = Field(
+    textbook: StrictBool = Field(
         default=True,
         description="begin with a textbook run, as the first of the trials: iterative magnitude "
         "pruning by LAMP, a fifth of what remains a round, learning-rate rewinding for a fifth of "
@@ -71,7 +71,7 @@ class SearchTable(Table):
         description="share of the trials that future_dominated would stop that run on all the "
         "same, to count wrong stops; unset: 0.3 in studies of fewer than 100 trials, else 0.1",
     )
-    extend: bool = Field(
+    extend: StrictBool = Field(
         default=False,
         description="lengthen trials that ended on the front by a round, where that promises more "
         "for its cost than a new trial",
@@ -108,7 +108,7 @@ class SearchTable(Table):
 class SensitivityTable(Table):
     """The scan that says how much each layer can take on its own."""
 
-    scan: bool = Field(
+    scan: StrictBool = Field(
         default=False, description='scan before the search; bounds = "sensitivity" does so too'
     )
     levels: tuple[float, ...] = Field(

@@ -45,6 +45,7 @@ def make_task(
     transform: Callable[[Any], Any] | None = None,
     augment: Callable[[Any, Any], tuple[Any, Any]] | None = None,
     groups: Any = None,
+    test_groups: Any = None,
     split_seed: int = SPLIT_SEED,
     collate: Collate = default_collate,
     workers: int = 0,
@@ -84,7 +85,11 @@ def make_task(
     augment
         ``(inputs, targets) -> (inputs, targets)`` on every batch of training, on the device.
     groups
-        Shape (n,), such as patients: with a share, no group is torn apart.
+        Shape (n,), such as patients, of the training examples where validation is a share: no
+        group is torn apart; else of the validation examples. How sure a confirmed drop is, is told
+        from whole groups of those held out.
+    test_groups
+        Likewise of the test examples.
     split_seed
         Of the share.
     collate, workers
@@ -100,7 +105,7 @@ def make_task(
     as_examples = partial(_examples, collate=collate, workers=workers)
     train_split = as_examples("train", train)
     if isinstance(validation, Real) and not isinstance(validation, bool):
-        group_of = _groups(train_split, groups)
+        group_of = _groups("groups", train_split, groups)
         train_split, validation_split, _, held_out = hold_out(
             train_split, float(validation), split_seed, group_of
         )
@@ -111,10 +116,11 @@ def make_task(
             f"hold out, above 0 and below 1, or {TAKEN}. Decisions need data of their own."
         )
     else:
-        if groups is not None:
-            raise UsageError("groups: they say how a share is held out; validation is no share.")
         validation_split = as_examples("validation", validation)
+        groups = _groups("groups", validation_split, groups)
     test_split = None if test is None else as_examples("test", test)
+    if test_split is None and test_groups is not None:
+        raise UsageError("test_groups: they are of the test examples; test is not given.")
     given = metrics_of(metrics)
     if correct is not None:
         given = metrics_of([from_correct(correct), *given])
@@ -129,6 +135,9 @@ def make_task(
             _classes(train_split),
             has_test=test_split is not None,
             validation_groups=groups,
+            test_groups=None
+            if test_split is None
+            else _groups("test_groups", test_split, test_groups),
         ),
         Recipe(**recipe),
         loss,
@@ -190,10 +199,10 @@ def _is_on_disk(array: np.ndarray) -> bool:
     return False
 
 
-def _groups(train: Examples, groups: Any) -> np.ndarray | None:
+def _groups(field: str, split: Examples, groups: Any) -> np.ndarray | None:
     group_of = None if groups is None else np.asarray(groups)
-    if group_of is not None and group_of.shape != (len(train),):
-        raise UsageError(f"groups: shape {group_of.shape}; one of each of {len(train)} examples.")
+    if group_of is not None and group_of.shape != (len(split),):
+        raise UsageError(f"{field}: shape {group_of.shape}; one of each of {len(split)} examples.")
     return group_of
 
 

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import optuna
 from torch import nn
 
 from search_spaces import Layer
 from search_spaces.values import options
 from study.configuration.loading import StudyConfig
+from study.confirmation import LEAST_GROUPS
 from study.errors import UsageError
 from study.objectives import SIZES, checked_objectives
 from study.plugins import resolve
@@ -101,6 +103,8 @@ def prepare(config: StudyConfig, *, is_new: bool = True) -> Prepared:
     check_tracking(config, folder)
     config = config.with_confirmation()
     task = load_task(**config.task_arguments())
+    if is_new and config.confirm.share > 0:
+        _refuse_too_few_groups(task)
     rehearse_task(task)
     config = _with_objectives(config, task)
     if config.search.early_stopping == "future_dominated":
@@ -119,6 +123,19 @@ def prepare(config: StudyConfig, *, is_new: bool = True) -> Prepared:
         run_pipeline(plan, task)
     rehearse_plans(task, plans)
     return Prepared(config, folder, task, layers, task_key(config.task_arguments(), task), plans)
+
+
+def _refuse_too_few_groups(task: Task) -> None:
+    """Of one group no interval can be told: all that confirmation takes would be in vain."""
+    groups = task.data.confirming_groups
+    held_out = None if groups is None else len(np.unique(groups))
+    if held_out is not None and held_out < LEAST_GROUPS:
+        raise UsageError(
+            f"groups: {held_out} of them is held out to confirm, and at least {LEAST_GROUPS} are "
+            "needed to tell how groups differ (ten for a bound that is of much use). Hold out a "
+            "larger share of smaller groups, set confirm.held_back = 0 so that no validation "
+            "group is kept back, or set confirm.share = 0, and nothing is confirmed or named."
+        )
 
 
 def refuse_changes(expected: Fingerprint, task: Task, seeds: Seeds, where: str) -> None:

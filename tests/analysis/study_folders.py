@@ -177,13 +177,18 @@ class StudyFolder:
         dense: float = 0.95,
         spread: float = 0.004,
         test_drops: Sequence[float] = (),
+        test_dense: float | None = None,
         held_back: bool = True,
         examples: int = 1000,
+        part_examples: Sequence[int] = (),
+        groups: int | None = None,
         **plan: Any,
     ) -> str:
         """Write a trial on a new seed that was judged: how far below dense each round is.
 
         ``spread`` is the standard deviation of the parts of the examples, the same in all rounds.
+        In the study's quality less may be better: then a drop is a rise. ``test_dense`` is the
+        dense value on the test split, where it is another.
         """
         name = f"{of}-round-{len(drops)}-seed-{seed}"
         self.trial(name, rounds=len(drops), seed=seed, **plan)
@@ -191,23 +196,31 @@ class StudyFolder:
         self.folder.write(origin.model_dump_json(), TRIALS_DIR, name, ORIGIN_FILE)
         parts = np.random.default_rng(seed).normal(0, spread, 20)
         parts -= parts.mean()
+        quality = self.metrics[0]
+        sign = 1.0 if quality.direction == "max" else -1.0
         for number, drop in enumerate([0.0, *drops]):
-            figures = dict.fromkeys(["accuracy", "loss"], dense - drop)
+            figures = dict.fromkeys([quality.name, "loss"], dense - sign * drop)
             # The network misses as much more in each part as the part is hard.
-            without = tuple(dense - drop - (drop * parts if number else 0 * parts))
+            harder = drop * parts if number else 0 * parts
+            without = tuple(dense - sign * (drop + harder))
+            if groups == 1:
+                without = (math.nan,)
             record = ConfirmationRecord(
                 trial_id=name,
                 round=number,
                 seed=seed,
                 **{f"confirm_{metric}": value for metric, value in figures.items()},
                 examples=examples,
+                groups=groups,
                 held_back=held_back,
                 without=dict.fromkeys(figures, without),
+                part_examples=tuple(part_examples),
             )
             line = record.to_json()
             self.folder.append_line(line, TRIALS_DIR, name, CONFIRMATION_FILE)
         for number, drop in enumerate([0.0, *test_drops] if test_drops else []):
-            figures = dict.fromkeys(["accuracy", "loss"], dense - drop)
+            level = dense if test_dense is None else test_dense
+            figures = dict.fromkeys([quality.name, "loss"], level - sign * drop)
             held_out = HeldOutRecord(
                 trial_id=name,
                 round=number,

@@ -358,9 +358,13 @@ def test_controls_and_the_test_split_of_a_metric_of_which_less_is_better(tmp_pat
     value = results.rounds["val_perplexity"][3]
     assert gaps.loc[3, "gap"] == pytest.approx(50.0 - value)
     text = render_report(results, "md")
-    assert re.search(
-        r"is \S+ % better \(\S+ to \S+ %, 95 % interval over 3 seeds\) than masks", text
+    said = (
+        r"is (\S+) better in perplexity \((\S+) to (\S+), 95 % interval over 3 seeds\) than masks"
     )
+    figures = re.search(said, text)
+    assert figures is not None
+    told = [-control["difference"], -control["high"], -control["low"]]
+    assert [float(each) for each in figures.groups()] == pytest.approx(told, rel=1e-3)
     assert "% worse on the test split" in text
     assert "is known to" not in text  # of a mean of losses the examples alone say nothing
     assert "test split: 50, dense 31 (seed 0)" in text or "none" in text

@@ -152,3 +152,20 @@ def test_examples_are_held_back_where_many_networks_may_be_tried() -> None:
     assert (held_back(20), held_back(21)) == (0.0, 0.5)
     assert held_back(21, share=0) == 0.0
     assert held_back(2, held_back=0.3) == 0.3
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ('confirm.tolerances=["x"]', "confirm.tolerances: 'x' in"),
+        ("confirm.tolerances=[nan]", "confirm.tolerances: nan in"),
+        ("confirm.tolerances=[]", r"confirm.tolerances: \[\]: a list of"),
+        ("confirm.tolerances=[0.1, 0.1]", "confirm.tolerances: .* one is there twice"),
+        ("confirm.tolerances=[0.1, 1.5]", "confirm.tolerances: 1.5 in"),
+        ('search.textbook="yes"', "search.textbook: .*boolean, not 'yes'"),
+    ],
+)
+def test_a_wrong_value_gets_one_message(change: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said) as raised:
+        load_config({"task": {"dataset": "digits", "model": "mlp"}}, [change])
+    assert "\n" not in str(raised.value)

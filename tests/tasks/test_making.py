@@ -69,8 +69,19 @@ def test_groups_are_held_out_whole() -> None:
 def test_groups_that_say_nothing_are_refused() -> None:
     with pytest.raises(UsageError, match=r"groups: shape \(59,\); one of each of 60"):
         make_task(linear, (X, Y), 0.3, groups=np.zeros(59))
-    with pytest.raises(UsageError, match="groups: they say how a share is held out"):
-        make_task(linear, (X, Y), (X, Y), groups=np.zeros(60))
+    with pytest.raises(UsageError, match=r"^groups: shape \(59,\); one of each of 60"):
+        make_task(linear, (X, Y), (X, Y), groups=np.zeros(59))
+    with pytest.raises(UsageError, match=r"test_groups: shape \(59,\); one of each of 60"):
+        make_task(linear, (X, Y), 0.3, (X, Y), test_groups=np.zeros(59))
+    with pytest.raises(UsageError, match="test is not given"):
+        make_task(linear, (X, Y), 0.3, test_groups=np.zeros(60))
+
+
+def test_groups_of_data_of_their_own_are_kept_for_the_bound() -> None:
+    groups = np.arange(60) // 6
+    task = make_task(linear, (X, Y), (X, Y), (X, Y), groups=groups, test_groups=groups[::-1])
+    np.testing.assert_array_equal(task.data.confirming_groups, groups)
+    np.testing.assert_array_equal(task.data.test_groups, groups[::-1])
 
 
 class Endless(IterableDataset[Any]):

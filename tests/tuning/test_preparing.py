@@ -4,11 +4,15 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from study.commands.dry_run import describe
 from study.configuration.loading import load_config, to_toml
 from study.errors import UsageError
+from study.tasks import Task, make_task
 from study.tuning.preparing import prepare
 from tests.conftest import SMALL
 
@@ -74,3 +78,29 @@ def test_scores_that_a_cost_cannot_divide_are_found_before_the_study_begins(
     prepared = prepare(load_config(tables, ["space.saliency='magnitude'"]))
     assert prepared.plans[0].cost_exponent == 1.0
     assert prepared.plans[0].allocation == "lamp"
+
+
+def in_three_groups() -> Task:
+    """300 examples of three patients, of whom a share of 0.3 holds out one."""
+    inputs = torch.randn(300, 4, generator=torch.Generator().manual_seed(0))
+    return make_task(
+        lambda: nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)),
+        (inputs, (inputs[:, 0] > 0).long()),
+        validation=0.3,
+        groups=np.repeat(np.arange(3), 100),
+        epochs=1,
+    )
+
+
+def test_one_group_to_confirm_by_is_refused_before_a_study(tmp_path: Path) -> None:
+    tables = {
+        **SMALL,
+        "task": {"object": f"{__name__}:in_three_groups"},
+        "study": {"storage_path": str(tmp_path)},
+    }
+    with pytest.raises(UsageError, match=r"groups: 1 of them is held out .* at least 2 are needed"):
+        prepare(load_config(tables, ["confirm.share=0.25"]))
+    assert not list(tmp_path.iterdir())
+    assert prepare(load_config(tables, ["confirm.share=0"])).plans
+    # Of a study that runs already nothing is refused.
+    assert prepare(load_config(tables, ["confirm.share=0.25"]), is_new=False).plans

@@ -105,23 +105,30 @@ def selection(results: Results) -> Section:
             ],
         )
     gap, tell = mean_gap(results), Telling(results.quality, dense_value(results))
-    dense = table[table["round"] == 0]
+    dense, again = table["round"] == 0, table["replicate_of"].notna()
+    of_kind = {
+        "chosen by validation": ~dense & ~again,
+        "of new seeds, which nothing chose": ~dense & again,
+        "dense": dense,
+    }
+    told = ", ".join(f"{int(rows.sum())} {kind}" for kind, rows in of_kind.items() if rows.any())
     sentences = [
-        f"Networks were chosen by validation {tell.name}. The test split was read once for each of "
-        f"{count(len(table), 'network')}, after the search."
+        f"The test split was read once for each of {count(len(table), 'network')}, after the "
+        f"search: {told}."
     ]
+    gaps = {
+        "The chosen ones are": gap.mean if gap.n else math.nan,
+        "networks on new seeds": table.loc[~dense & again, "gap"].mean(),
+        "the dense network": table.loc[dense, "gap"].mean(),
+    }
     if gap.n:
-        sentences.append(
-            f"The chosen ones are {tell.gap(gap.mean)} {'worse' if gap.mean > 0 else 'better'} "
-            "on the test split than on the validation split"
-            + (
-                f"; the dense network, which nothing chose, is "
-                f"{tell.gap(dense['gap'].mean())} "
-                f"{'worse' if dense['gap'].mean() > 0 else 'better'}."
-                if len(dense)
-                else "."
-            )
+        chosen, *rest = (
+            f"{who} {tell.gap(value)} {'worse' if value > 0 else 'better'}"
+            for who, value in gaps.items()
+            if math.isfinite(value)
         )
+        beside = f"; {', '.join(rest)}, which nothing chose" if rest else ""
+        sentences.append(f"{chosen} on the test split than on the validation split{beside}.")
         sentences.append(_how_sure(results, table))
     return Section(
         "selection-bias",
@@ -170,10 +177,15 @@ def _compared(row: Row, tell: Telling) -> str:
     # Ends are told in the direction of the word before them; of equal ones, better is positive.
     if tell.is_better(1.0) != (is_better or is_equal):
         low, high = -high, -low
-    told = f"{tell.span(low, high)}, 95 % interval over {row['n']} seeds"
+    # Of an amount a share of the control's would pass 100 %: it is told in the metric itself.
+    is_amount = tell.metric.unit == "amount"
+    span = f"{low:.4g} to {high:.4g}" if is_amount else tell.span(low, high)
+    told = f"{span}, 95 % interval over {row['n']} seeds"
     if not math.isfinite(low):
         told = f"on {count(row['n'], 'seed')}, too few for an interval"
-    side = f"{tell.gap(change)} {'better' if is_better else 'worse'}"
+    size = f"{abs(change):.4g}" if is_amount else tell.gap(change)
+    beside = f" in {tell.name}" if is_amount else ""
+    side = f"{size} {'better' if is_better else 'worse'}{beside}"
     if not _leaves_out_zero(row):
         return f"not told apart ({'equal' if is_equal else side}; {told}) from"
     return f"{side} ({told}) than"

@@ -17,6 +17,7 @@ from analysis.reading.results import Results
 from analysis.reporting.page.document import Card, Figure, Section, Table, as_table, count
 from analysis.reporting.page.drawing import figure
 from analysis.statistics.replicates import searched
+from study.confirmation import LEAST_GROUPS
 from study.records import TRIALS_DIR, round_state_file
 from study.telling import Telling, percent, points, scale, size_text
 
@@ -41,7 +42,7 @@ def headline(results: Results) -> Section:
     asked = searched(results).rounds["seed"].unique()
     tell = Telling(metric)
     sentences = [
-        *(_unmet(results) or _nothing_confirmed(results, table)),
+        *(_unmet(results) or _nothing_named(results, table, rows)),
         *_diverged_seeds(results, dense),
         f"The dense network reaches {_reached(dense.mean(), tell)} on the validation split"
         f"{_of_examples(results)} ({_seeds(dense, asked, tell)}).",
@@ -113,7 +114,7 @@ def _evidence(
     finding = (
         "A card is the smallest network whose upper bound (dotted) lies below its tolerance (grey)."
     )
-    shown = table[[name for name in (*_SHOWN, *of_metric) if name in table]]
+    shown = Telling(metric).columns(table[[n for n in (*_SHOWN, *of_metric) if n in table]])
     caption = "Every network that was run again on new seeds"
     return (
         (figure(finding, plot_confirmation(results)),),
@@ -121,9 +122,18 @@ def _evidence(
     )
 
 
-def _nothing_confirmed(results: Results, table: pd.DataFrame) -> list[str]:
-    if len(table):
+def _nothing_named(results: Results, table: pd.DataFrame, rows: pd.DataFrame) -> list[str]:
+    if rows["trial_id"].notna().any():
         return []
+    if len(table):
+        again = count(int(table["trial_id"].nunique()), "descent")
+        seeds = count(int(table["n"].max()), "new seed")
+        within = Telling(results.quality).within(float(rows["tolerated_drop"].max()))
+        why = (
+            f"{again} ran again on {seeds} at most, and no network of them was shown to be within "
+            f"{within} of dense"
+        )
+        return [f"Nothing is confirmed: {why}, so none is named here.{_no_interval(table)}"]
     if results.config.get("confirm", {}).get("share") == 0:
         why = "the study's [confirm] share is 0"
     elif not is_candidate(results)[(results.rounds["round"] > 0).to_numpy()].any():
@@ -134,6 +144,18 @@ def _nothing_confirmed(results: Results, table: pd.DataFrame) -> list[str]:
         f"Nothing is confirmed: no network was run again on new seeds ({why}), so none is named "
         f"here. {MORE} runs the best descent again."
     ]
+
+
+def _no_interval(table: pd.DataFrame) -> str:
+    """That examples which are all of one group say nothing of others."""
+    groups = table["groups"]
+    if not (groups.notna() & (groups < LEAST_GROUPS)).any():
+        return ""
+    judged = count(int(groups.min()), "group")
+    return (
+        f" No interval is possible: the examples that judged are {judged}, and it takes "
+        f"{LEAST_GROUPS} to tell how groups differ."
+    )
 
 
 def _goes_on(results: Results, table: pd.DataFrame) -> list[str]:
@@ -184,7 +206,7 @@ def _card(row: pd.Series, results: Results) -> Card:
         f"({percent(2 * row['own_confidence'] - 1, 0)} interval of the {tell.worse}: "
         f"{tell.span(row['drop_low'], row['drop_high'])})",
         *(text for text in (smaller, faster) if text != title.get(results.size, smaller)),
-        *_on_test(row, tell),
+        *_on_test(row, Telling(metric, row["test_dense"])),
         f"trial {row['trial_id']}, round {row['round']}",
         f"weights and masks: {weights}, and of the other seeds beside it",
         f"prune-study export DIR --trial {replicate} --round {round_} -o network.onnx",
@@ -221,9 +243,14 @@ def _drop(tell: Telling, drop: float) -> str:
 
 
 def _on_test(row: pd.Series, tell: Telling) -> list[str]:
-    """What the test split, which chose nothing and confirmed nothing, says of the label."""
+    """What the test split, which chose nothing and confirmed nothing, says of the label.
+
+    ``tell`` knows the dense network's value there: of another split it may be another.
+    """
     if pd.isna(row["test_drop"]):
         return []
+    if np.isinf(row["test_drop"]):
+        return ["CONTRADICTED by the test split: there the outputs of a seed's network diverged"]
     level = percent(2 * row["own_confidence"] - 1, 0)
     said = (
         f"{_drop(tell, row['test_drop'])} dense ({level} interval "
@@ -251,6 +278,8 @@ def _none(results: Results, table: pd.DataFrame, tolerance: float) -> Card:
             f"{best['round']}): {count(int(best['n']), 'seed')} and {count(examples, 'example')} "
             "tell no better"
         )
+    elif text := _no_interval(table):
+        notes.append(text.strip())
     elif len(table):
         needed = needed_seeds(results, int(table["examples"].iloc[0]))
         notes.append(f"naming needs {count(needed, 'seed')}; {MORE}")

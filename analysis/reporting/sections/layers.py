@@ -73,7 +73,8 @@ def layers(results: Results) -> Section:
             f"On the front, {kept.index[0]} keeps the least ({percent(kept.iloc[0], 0)} on "
             f"average) and {kept.index[-1]} the most ({percent(kept.iloc[-1], 0)})."
         )
-        figures.append(figure(finding, plot_layer_densities(results), chosen.reset_index()))
+        shown = chosen.set_axis([f"of {100 * each:.3g} %" for each in chosen.columns], axis=1)
+        figures.append(figure(finding, plot_layer_densities(results), shown.reset_index()))
     return Section(
         "layers", "Which layers can take it?", sentences, figures=figures, tables=tables,
         missing=missing,

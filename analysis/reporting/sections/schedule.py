@@ -47,12 +47,13 @@ def schedule(results: Results) -> Section:
     tables: list[Table] = []
     missing: list[str] = []
     varied = [axis for axis in AXES if _groups(results, axis) > 1]
-    if not varied:
+    not_tried = _not_tried(results)
+    if not varied and not not_tried:
         missing.append(
             "Neither the way of retraining nor the schedule varied: give [space] several, and run "
             "again."
         )
-    missing += _not_tried(results)
+    missing += not_tried
     for axis in varied:
         found = _told(results, axis)
         if found is None:

@@ -115,6 +115,8 @@ class Data:
     validation_groups, confirmation_groups
         Of the validation examples, shape (n,), where groups of them belong together; and of those
         that were kept back.
+    test_groups
+        Likewise of the test examples.
     """
 
     name: str
@@ -126,6 +128,7 @@ class Data:
     confirmation: Examples | None = None
     validation_groups: np.ndarray | None = None
     confirmation_groups: np.ndarray | None = None
+    test_groups: np.ndarray | None = None
 
     def to(self, device: torch.device) -> Data:
         """The same data on a device; the test split follows when it is read."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,11 +36,17 @@ class Resampled:
         part.
     examples
         In the split.
+    part_examples
+        In each part.
+    part_groups
+        How many groups of equal size say as much as those of each part; () without groups.
     """
 
     figures: Mapping[str, float]
     without: Mapping[str, tuple[float, ...]]
     examples: int
+    part_examples: tuple[int, ...]
+    part_groups: tuple[float, ...] = ()
 
     def columns(self, split: str) -> dict[str, float]:
         """Fields of a record: ``{split}_NAME`` of each metric, and of the loss."""
@@ -92,7 +98,9 @@ def resample(
             outputs = task.forward(model, task.prepared(batch.inputs, dtype))
             mean, counted = task.evaluation_loss(outputs, batch.targets, examples)
             if not (is_number(outputs) and math.isfinite(mean)):
-                return _not_finite([*whole, LOSS.name], quality.name, len(parts), len(split))
+                figures = dict.fromkeys([*whole, LOSS.name], math.nan)
+                without = [math.nan] * len(parts)
+                return _resampled(figures, {quality.name: without}, parts, groups)
             sums[place] += mean * counted
             counts[place] += counted
             others = (each for n, each in enumerate(left_out) if n != place)
@@ -105,34 +113,51 @@ def resample(
         (total - part) / (counted - n) if counted > n else math.nan
         for part, n in zip(sums, counts, strict=True)
     ]
-    return Resampled(figures, {quality.name: tuple(without)}, len(split))
+    return _resampled(figures, {quality.name: without}, parts, groups)
+
+
+def _resampled(
+    figures: Mapping[str, float],
+    without: Mapping[str, Sequence[float]],
+    parts: Sequence[Tensor],
+    groups: np.ndarray | None,
+) -> Resampled:
+    sizes = tuple(len(part) for part in parts)
+    counts = () if groups is None else tuple(_like_groups(groups[part.numpy()]) for part in parts)
+    known = {name: tuple(values) for name, values in without.items()}
+    return Resampled(figures, known, sum(sizes), sizes, counts)
+
+
+def _like_groups(groups: np.ndarray) -> float:
+    """Groups of equal size whose mean varies as much as that of these (Kish's effective number)."""
+    sizes = np.unique(groups, return_counts=True)[1].astype(np.float64)
+    return float(sizes.sum() ** 2 / (sizes**2).sum())
 
 
 def parts_of(examples: int, groups: np.ndarray | None = None) -> list[Tensor]:
     """Which examples are in each part: int64, ascending.
 
-    Parts differ by one example at most, or by one group.
+    Parts differ by one example at most; of whole groups they are as alike in size as placing the
+    largest first, each where the fewest examples are, makes them.
     """
     generator = torch.Generator().manual_seed(SPLIT_SEED)
     if groups is not None:
-        labels, of_example = np.unique(groups, return_inverse=True)
+        labels, of_example, sizes = np.unique(groups, return_inverse=True, return_counts=True)
         number = min(PARTS, len(labels))
-        part_of_group = torch.empty(len(labels), dtype=torch.int64)
-        part_of_group[torch.randperm(len(labels), generator=generator)] = (
-            torch.arange(len(labels)) % number
-        )
-        part = part_of_group[torch.from_numpy(of_example)]
+        order = torch.randperm(len(labels), generator=generator).numpy()
+        filled, part_of_group = np.zeros(number, np.int64), np.empty(len(labels), np.int64)
+        for group in order[np.argsort(-sizes[order], kind="stable")]:
+            place = int(filled.argmin())
+            part_of_group[group] = place
+            filled[place] += sizes[group]
+        part = torch.from_numpy(part_of_group[of_example])
         return [(part == place).nonzero().flatten() for place in range(number)]
     number = max(min(PARTS, examples // 2), 1)
-    order = torch.randperm(examples, generator=generator)
-    return [order[place::number].sort().values for place in range(number)]
+    order_of_examples = torch.randperm(examples, generator=generator)
+    return [order_of_examples[place::number].sort().values for place in range(number)]
 
 
 def _draws(parts: list[Tensor], size: int) -> Iterator[tuple[int, Draw]]:
     for place, part in enumerate(parts):
         for draw in in_order(len(part), size):
             yield place, Draw(part[draw.examples], draw.seed)
-
-
-def _not_finite(names: list[str], quality: str, parts: int, examples: int) -> Resampled:
-    return Resampled(dict.fromkeys(names, math.nan), {quality: (math.nan,) * parts}, examples)

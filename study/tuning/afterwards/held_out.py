@@ -72,13 +72,16 @@ def read_test(
                 load_model(model, dense.states[dense_steps(task)])
             else:
                 model = stored_network(study, task, plan, trial_id, round_)
-            test = resample(model, split, task, quality_of(task.metrics, config.objectives))
+            quality = quality_of(task.metrics, config.objectives)
+            test = resample(model, split, task, quality, task.data.test_groups)
             record = HeldOutRecord(
                 trial_id=trial_id,
                 round=round_,
                 **test.columns("test"),
                 examples=len(split),
                 without=test.without,
+                part_examples=test.part_examples,
+                part_groups=test.part_groups,
             )
             study.append_line(record.to_json(), TEST_FILE)
             known[trial_id, round_] = record

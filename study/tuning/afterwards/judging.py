@@ -69,6 +69,8 @@ class JudgingWriter(TrialWriter):
             groups=None if groups is None else len(np.unique(groups)),
             held_back=self._is_held_back,
             without=found.without,
+            part_examples=found.part_examples,
+            part_groups=found.part_groups,
         )
         self._judged.append(judged.to_json())
         self._place.write("".join(f"{line}\n" for line in self._judged), CONFIRMATION_FILE)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from study.configuration.loading import StudyConfig
-from study.errors import UsageError
+from study.errors import UsageError, unknown_name
 from study.exporting.networks import find_round, study_config
 from study.pruning.plan import PruningPlan
-from study.records import TASK_FILE, TaskRecord
+from study.records import ORIGIN_FILE, PLAN_FILE, TASK_FILE, TRIALS_DIR, Origin, TaskRecord
 from study.storage import Folder
 
 
@@ -62,6 +62,33 @@ def find_point(study: Folder, trial_id: str, round_: int | None = None) -> Point
     config = study_config(study)
     key, arguments = task_record(study).key, config.task_arguments()
     return Point(config, trial_id, found.plan, found.round, key, arguments)
+
+
+def find_searched(study: Folder, trial_id: str, round_: int | None = None) -> Point:
+    """As :func:`find_point`, of a trial that is to be run again on new seeds.
+
+    Raises
+    ------
+    UsageError
+        Also if the trial is itself a replicate: of those nothing is confirmed.
+    """
+    if study.exists(TRIALS_DIR) and not study.exists(TRIALS_DIR, trial_id, PLAN_FILE):
+        searched = (each for each in study.folders(TRIALS_DIR) if _origin(study, each) is None)
+        raise unknown_name("trial", trial_id, searched)
+    origin = _origin(study, trial_id)
+    if origin is not None:
+        raise UsageError(
+            f"--trial: {trial_id!r} is a replicate, on a new seed, of trial {origin.of}; give "
+            f"--trial {origin.of} to run that again."
+        )
+    return find_point(study, trial_id, round_)
+
+
+def _origin(study: Folder, trial_id: str) -> Origin | None:
+    """Of what a trial is a replicate; None of those that the search asked for."""
+    if not study.exists(TRIALS_DIR, trial_id, ORIGIN_FILE):
+        return None
+    return Origin.model_validate_json(study.read(TRIALS_DIR, trial_id, ORIGIN_FILE))
 
 
 def new_seeds(config: StudyConfig, count: int) -> list[int]:

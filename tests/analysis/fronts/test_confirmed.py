@@ -9,7 +9,7 @@ import analysis
 from analysis.fronts.confirmed import confirmed_networks, named_networks
 from analysis.statistics.two_way import two_way
 from study.storage import Folder
-from tests.analysis.study_folders import StudyFolder, new_study
+from tests.analysis.study_folders import PERPLEXITY, StudyFolder, new_study
 
 
 @pytest.fixture
@@ -79,6 +79,56 @@ def test_the_test_split_contradicts_a_label_that_it_lies_beyond(study: StudyFold
     table = confirmed_networks(analysis.load(study.path)).set_index("round")
     assert table.loc[2, "test_drop"] == pytest.approx(0.012)
     assert table["contradicted"].tolist() == [False, True]
+
+
+def test_an_amount_is_contradicted_relative_to_the_dense_network_of_the_test_split(
+    tmp_path: Path,
+) -> None:
+    """A loss of 1.0 on the examples that confirm, and of 0.05 on the test split."""
+    study = new_study(tmp_path, metrics=(PERPLEXITY,))
+    study.trial("0000", sparsity=0.9, rounds=2)
+    for seed in (1, 2, 3):
+        study.replicate(
+            "0000", seed, [0.10, 0.10], sparsity=0.9, spread=0.0,
+            dense=1.0, test_dense=0.05, test_drops=[0.004, 0.01],
+        )  # fmt: skip
+    table = confirmed_networks(analysis.load(study.path)).set_index("round")
+    # 10 % on the examples that confirm; there 8 and 20 % of the test split's own.
+    assert table["drop_bound"].tolist() == pytest.approx([0.10, 0.10])
+    assert table["test_dense"].tolist() == pytest.approx([0.05, 0.05])
+    assert table["contradicted"].tolist() == [False, True]
+
+
+def test_outputs_that_diverge_on_the_test_split_contradict(study: StudyFolder) -> None:
+    for seed in (1, 2, 3):
+        lost = float("nan") if seed == 2 else 0.0
+        study.replicate("0000", seed, [0.0], sparsity=0.99, test_drops=[lost])
+    row = confirmed_networks(analysis.load(study.path)).iloc[0]
+    assert row["contradicted"]
+    assert np.isinf(row["test_drop"])
+
+
+def test_one_group_of_examples_gives_a_drop_and_no_bound(study: StudyFolder) -> None:
+    _confirm(study, [[0.01]] * 3, groups=1)
+    results = analysis.load(study.path)
+    row = confirmed_networks(results).iloc[0]
+    assert row["accuracy_drop"] == pytest.approx(0.01)
+    assert np.isnan(row["drop_bound"])
+    assert named_networks(results, [0.5])["trial_id"].isna().all()
+
+
+def test_parts_weigh_by_the_examples_that_records_say_are_in_them(study: StudyFolder) -> None:
+    """One of the parts holds half of the examples, and so decides how sure a drop is."""
+    alone = study.path + "-alike"
+    other = new_study(Path(alone))
+    other.trial("0000", sparsity=0.99, rounds=4)
+    _confirm(study, [[0.01]] * 3, part_examples=[500, *[26] * 18, 32], spread=0.05)
+    _confirm(other, [[0.01]] * 3, spread=0.05)
+    bounds = [
+        confirmed_networks(analysis.load(path)).iloc[0]["drop_bound"]
+        for path in (study.path, alone)
+    ]
+    assert bounds[0] != pytest.approx(bounds[1], rel=1e-3)
 
 
 def test_what_the_test_split_was_not_read_for_is_not_contradicted(study: StudyFolder) -> None:

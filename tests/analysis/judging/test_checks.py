@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import analysis
+from analysis.reporting.sections.controls import selection
 from study.cli import main
 from study.records import CONTROLS, TEST_FILE
 from tests.analysis.study_folders import new_study, searched_study
@@ -71,6 +72,22 @@ def test_reading_test_data_for_everything_is_warned_of(tmp_path: Path) -> None:
     assert analysis.mean_gap(results).mean == analysis.validation_gap(results)["gap"].mean()
 
 
+def test_new_seeds_are_no_networks_that_validation_chose(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    study.trial("0000", rounds=3)
+    for seed in (1, 2, 3):
+        study.replicate("0000", seed, [0.0, 0.01], test_drops=[0.0, 0.02])
+    results = analysis.load(tmp_path)
+    gaps = analysis.validation_gap(results)
+    assert (gaps["replicate_of"] == "0000").sum() == len(gaps) == 9
+    assert analysis.mean_gap(results).n == 0
+    check = next(c for c in analysis.checklist(results) if "on test data" in c.name)
+    assert "2 chosen networks" in check.reason
+    told = selection(results).sentences
+    assert told[0].endswith("after the search: 6 of new seeds, which nothing chose, 3 dense.")
+    assert not any("chosen ones" in each for each in told)
+
+
 def test_networks_read_on_test_data_apart_are_counted_too(tmp_path: Path) -> None:
     study = new_study(tmp_path)
     study.trial("a", rounds=3)
@@ -78,7 +95,7 @@ def test_networks_read_on_test_data_apart_are_counted_too(tmp_path: Path) -> Non
     read = [{"trial_id": "a", "round": number, "test_accuracy": 0.9} for number in (0, 1)]
     study.folder.write("".join(json.dumps(row) + "\n" for row in read), TEST_FILE)
     reason = next(c.reason for c in analysis.checklist(results) if "test data" in c.name)
-    assert reason == "test data were read for 1 chosen networks only"
+    assert reason == "test data were read for 1 chosen network only"
 
 
 def test_recipes_that_differ_between_studies_are_named(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ import pytest
 import analysis
 from analysis.judging.status import status_text, study_status
 from analysis.reporting.report import SECTIONS, render_report
+from analysis.reporting.sections.headline import headline
 from study.errors import NothingToReportError, UsageError
-from tests.analysis.study_folders import new_study, searched_study
+from tests.analysis.study_folders import PERPLEXITY, new_study, searched_study
 
 pytestmark = pytest.mark.filterwarnings("ignore::analysis.ProblemWarning")
 
@@ -230,6 +231,43 @@ def test_a_label_that_the_test_split_contradicts_says_so(tmp_path: Path) -> None
     assert "CONTRADICTED by the test split: 2.0 points below dense" in second
     told = json.loads(render_report(results, "json"))["headline"]
     assert [row["contradicted"] for row in told] == [False, False, True]
+
+
+def test_an_amount_is_told_relative_to_the_dense_network_of_the_split(tmp_path: Path) -> None:
+    study = new_study(tmp_path / "s", metrics=(PERPLEXITY,))
+    study.trial("0000", rounds=1, sparsity=0.9, accuracy=0.99)
+    for seed in (1, 2, 3):
+        study.replicate(
+            "0000", seed, [0.01], sparsity=0.9, spread=0.0,
+            dense=1.0, test_dense=0.05, test_drops=[0.01],
+        )  # fmt: skip
+    (card,) = (each for each in _cards(analysis.load(study.path)) if "1.0 % above dense" in each)
+    assert "CONTRADICTED by the test split: 20.0 % above dense" in card
+
+
+def test_divergence_on_the_test_split_is_told_on_the_card(tmp_path: Path) -> None:
+    first, *_ = _cards(confirmed_study(tmp_path / "s", test_drops=[float("nan"), 0.02, 0.05]))
+    assert "CONTRADICTED by the test split: there the outputs" in first
+
+
+def test_what_ran_again_and_passed_nowhere_is_said_first(tmp_path: Path) -> None:
+    study = new_study(tmp_path / "s")
+    study.trial("0000", rounds=1, sparsity=0.9, accuracy=0.99)
+    for seed in (1, 2, 3):
+        study.replicate("0000", seed, [0.3], sparsity=0.9)
+    section = headline(analysis.load(study.path))
+    assert section.sentences[0].startswith("Nothing is confirmed: 1 descent ran again on 3 new")
+    assert "No interval" not in section.sentences[0]
+
+
+def test_one_group_is_said_to_allow_no_interval(tmp_path: Path) -> None:
+    study = new_study(tmp_path / "s")
+    study.trial("0000", rounds=1, sparsity=0.9, accuracy=0.99)
+    for seed in (1, 2, 3):
+        study.replicate("0000", seed, [0.0], sparsity=0.9, groups=1)
+    results = analysis.load(study.path)
+    assert "No interval is possible" in headline(results).sentences[0]
+    assert all("1 group, and it takes 2" in card for card in _cards(results))
 
 
 def test_examples_that_also_chose_are_told_of(tmp_path: Path) -> None:

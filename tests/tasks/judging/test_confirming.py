@@ -86,4 +86,20 @@ def test_parts_hold_whole_groups() -> None:
     assert len(parts) == PARTS
     seen = [set(groups[part.numpy()].tolist()) for part in parts]
     assert sum(map(len, seen)) == 43
-    assert max(map(len, seen)) - min(map(len, seen)) <= 1
+    sizes = [len(part) for part in parts]
+    assert max(sizes) - min(sizes) <= 8
+
+
+def test_a_record_says_how_large_parts_are_and_of_how_many_groups() -> None:
+    """A group of 60 among 10s stands alone, and says as much as one."""
+    task = _task(["accuracy"])
+    split = task.data.validation
+    groups = np.concatenate([np.zeros(60), 1 + np.arange(55) // 2])
+    found = resample(nn.Linear(4, 2), split, task, task.quality, groups)
+    assert sum(found.part_examples) == len(split) == 115
+    assert found.part_examples[0] == 60
+    assert found.part_groups[0] == 1
+    rest = zip(found.part_examples[1:], found.part_groups[1:], strict=True)
+    # Of two and one examples: (2 + 1)^2 / (2^2 + 1^2).
+    assert all(like == {2: 1, 3: 1.8, 4: 2}[size] for size, like in rest)
+    assert resample(nn.Linear(4, 2), split, task, task.quality).part_groups == ()
