@@ -5,10 +5,9 @@ from __future__ import annotations
 import gzip
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
 from study.exporting.sparse_files import to_sparse
-from study.exporting.weight_files import plain_state
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Sizes:
 
 def sizes_of(data: bytes, model: nn.Module) -> Sizes:
     """Measure a file and the network in it."""
-    state = plain_state(model)
+    state = {n: t.detach() for n, t in model.state_dict().items() if isinstance(t, Tensor)}
     parts = {(t.data_ptr(), t.dtype, t.shape): t.nbytes for t in state.values() if t.numel()}
     parameters = list(model.parameters())
     return Sizes(

@@ -48,6 +48,7 @@ def test_what_is_no_tensor_is_refused_by_name() -> None:
     model = nn.Sequential(Remembering(2, 2))
     with pytest.raises(UsageError, match=r"0\._extra_state of this network is no tensor"):
         plain_state(model)
+    assert sizes_of(b"", model).dense_bytes == 6 * 4  # other files of it are told their sizes
 
 
 def test_sizes_count_tied_weights_once() -> None:
