@@ -53,18 +53,22 @@ class _Operation(torch.autograd.Function):
         return x.new_zeros(shape)
 
 
+def _operation(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    made: Tensor = _Operation.apply(x, shape)  # type: ignore[no-untyped-call]
+    return made
+
+
 def _forward(module: nn.RNNBase, inputs: Any, hx: Any = None) -> Any:
     x = inputs.data if isinstance(inputs, PackedSequence) else inputs
     sides = 2 if module.bidirectional else 1
     width = module.proj_size or module.hidden_size
-    out = _Operation.apply(x, (*x.shape[:-1], sides * width))
-    states: Any
+    out = _operation(x, (*x.shape[:-1], sides * width))
     if isinstance(inputs, PackedSequence):
         batch: tuple[int, ...] = (int(inputs.batch_sizes[0]),)
     else:
         batch = (x.shape[0 if module.batch_first else 1],) if x.dim() == 3 else ()
     last = (sides * module.num_layers, *batch)
-    states = _Operation.apply(out, (*last, width))
+    states: Any = _operation(out, (*last, width))
     if isinstance(module, nn.LSTM):
-        states = (states, _Operation.apply(out, (*last, module.hidden_size)))
+        states = (states, _operation(out, (*last, module.hidden_size)))
     return (inputs._replace(data=out) if isinstance(inputs, PackedSequence) else out), states

@@ -94,7 +94,7 @@ def _shared(structures: Sequence[Structure]) -> dict[str, str]:
     for structure in structures:
         for part in structure.parts:
             users.setdefault((part.tensor, part.dimension), []).append((structure.name, part))
-    reasons = {}
+    reasons: dict[str, str] = {}
     for (tensor, _), claims in users.items():
         for (one, first), (other, second) in combinations(claims, 2):
             if bool(((first.unit_of >= 0) & (second.unit_of >= 0)).any()):
