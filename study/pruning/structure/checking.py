@@ -52,7 +52,11 @@ def separable(
 @torch.no_grad()
 def _difference(model: nn.Module, structures: Sequence[Structure], run: Run) -> str | None:
     """How the network without a unit of each structure differs from the one where it is zero."""
-    alive = {s.name: torch.arange(s.units) != s.units // 2 for s in structures}
+    generator = torch.Generator().manual_seed(0)
+    alive = {
+        s.name: torch.arange(s.units) != torch.randint(s.units, (1,), generator=generator)
+        for s in structures
+    }
     if any(structure.units < 2 for structure in structures):
         return "there is only one"
     zeroed, sliced = copy_of(model).eval(), copy_of(model).eval()

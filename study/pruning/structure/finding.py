@@ -27,7 +27,8 @@ def separable_channels(model: nn.Module, run: Run) -> tuple[list[Structure], dic
     list of Structure
         In the order of the model.
     dict of str to str
-        Why the channels of the other layers must stay, by layer.
+        Why the channels of the other layers must stay, by layer, in the order of the model. Of
+        layers that are coupled one is named.
 
     Raises
     ------
@@ -38,7 +39,8 @@ def separable_channels(model: nn.Module, run: Run) -> tuple[list[Structure], dic
     MaskedLayers(plain).remove()
     structures, reasons = coupled_channels(copy_of(plain), run)
     found, others = separable(plain, structures, run)
-    return found, reasons | others
+    why = reasons | others
+    return found, {name: why[name] for name, _ in model.named_modules() if name in why}
 
 
 def prunable_channels(masked: MaskedLayers, run: Run) -> list[Structure]:

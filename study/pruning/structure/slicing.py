@@ -104,5 +104,5 @@ def _say_sizes(module: nn.Module) -> None:
         module.embedding_dim = int(module.weight.shape[1])
     elif isinstance(module, nn.PReLU):
         module.num_parameters = module.weight.numel()
-    elif isinstance(module, nn.LSTM):
+    elif isinstance(module, nn.RNNBase):
         module.input_size = module.get_parameter("weight_ih_l0").shape[1]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 import torch
@@ -11,6 +13,8 @@ import torch_pruning
 from torch import Tensor, nn
 
 from study.errors import UsageError
+from study.pruning.structure.coupling import Member, NotSeparableError, members
+from study.pruning.structure.recurrent import Recurrent, as_single_operations
 from study.pruning.structure.units import Part, Role, Structure
 from study.tasks.data.structures import leaves
 
@@ -21,17 +25,13 @@ _Conv = nn.modules.conv._ConvNd
 _NORMS_BY_CHANNEL = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
 
 
-class NotSeparableError(Exception):
-    """Units of which one cannot be taken out without changing what the others do."""
-
-
 def coupled_channels(model: nn.Module, run: Run) -> tuple[list[Structure], dict[str, str]]:
     """Channels that can be taken out together, and why others cannot.
 
     Parameters
     ----------
     model
-        In plain form, without masks; it is put into eval mode and its gradients are cleared.
+        A copy, in plain form, without masks: it is of no use afterwards.
     run
         Runs it.
 
@@ -51,17 +51,62 @@ def coupled_channels(model: nn.Module, run: Run) -> tuple[list[Structure], dict[
     ----------
     Fang et al. 2023, "DepGraph: Towards Any Structural Pruning".
     """
+    as_single_operations(model)
     names = {module: name for name, module in model.named_modules()}
     graph = _graph(model, run)
     order = {name: place for place, name in enumerate(names.values())}
     structures, reasons = [], {}
-    for group in graph.get_all_groups():
-        name = names[group[0].dep.target.module]
+    made: set[Any] = set()
+    for layer in _layers(graph):
+        if layer in made:
+            continue
+        name = names[layer]
         try:
+            group = members(graph, layer)
+            made.update(each.module for each in group if each.handler == "prune_out_channels")
             structures.append(_structure(name, group, names, graph))
         except NotSeparableError as error:
             reasons[name] = str(error)
-    return sorted(structures, key=lambda each: order[each.name]), reasons
+    structures.sort(key=lambda each: order[each.name])
+    structures = [_by_first_names(each, model) for each in structures]
+    shared = _shared(structures)
+    return [each for each in structures if each.name not in shared], reasons | shared
+
+
+def _by_first_names(structure: Structure, model: nn.Module) -> Structure:
+    """Each part once, under the first name of its tensor: tied weights have several."""
+    first_names = {parameter: name for name, parameter in model.named_parameters()}
+    names = {
+        name: first_names[parameter]
+        for name, parameter in model.named_parameters(remove_duplicate=False)
+    }
+    parts: dict[tuple[str, int, tuple[int, ...]], Part] = {}
+    for part in sorted(structure.parts, key=lambda each: each.role == "reads"):
+        tensor = names.get(part.tensor, part.tensor)
+        place = (tensor, part.dimension, tuple(part.unit_of.tolist()))
+        parts.setdefault(place, replace(part, tensor=tensor))
+    return replace(structure, parts=tuple(parts.values()))
+
+
+def _shared(structures: Sequence[Structure]) -> dict[str, str]:
+    """Why structures must stay that need the same entries of a tensor for units of their own."""
+    users: dict[tuple[str, int], list[tuple[str, Part]]] = {}
+    for structure in structures:
+        for part in structure.parts:
+            users.setdefault((part.tensor, part.dimension), []).append((structure.name, part))
+    reasons: dict[str, str] = {}
+    for (tensor, _), claims in users.items():
+        for (one, first), (other, second) in combinations(claims, 2):
+            if bool(((first.unit_of >= 0) & (second.unit_of >= 0)).any()):
+                both = f"{one!r} and {other!r}" if one != other else f"{one!r} in two ways"
+                reasons |= dict.fromkeys((one, other), f"{tensor} is shared by {both}")
+    return reasons
+
+
+def _layers(graph: Any) -> Iterator[Any]:
+    for module in graph.module2node:
+        if isinstance(module, (_Conv, nn.Linear)):
+            yield module
 
 
 def _graph(model: nn.Module, run: Run) -> Any:
@@ -78,6 +123,7 @@ def _graph(model: nn.Module, run: Run) -> Any:
                     for leaf in leaves(outputs)
                     if isinstance(leaf, Tensor) and leaf.grad_fn is not None
                 ],
+                customized_pruners={nn.GRU: Recurrent(), nn.RNN: Recurrent()},
                 verbose=False,
             )
     except UsageError:
@@ -89,32 +135,31 @@ def _graph(model: nn.Module, run: Run) -> Any:
     return graph
 
 
-def _structure(name: str, group: Any, names: dict[Any, str], graph: Any) -> Structure:
-    members: list[tuple[str, Any, Role, list[int], list[int], str]] = []
+def _structure(name: str, group: Sequence[Member], names: dict[Any, str], graph: Any) -> Structure:
+    sides: list[tuple[str, Member, Role, str]] = []
     together = 1
-    for item in group:
-        module = item.dep.target.module
+    for member in group:
+        module = member.module
         if type(module).__module__.startswith("torch_pruning."):
             continue  # an operation without parameters
-        reads = item.dep.handler.__name__ == "prune_in_channels" and _has_two_sides(module)
-        role: Role = "reads" if reads else "writes"
+        reads = member.handler == "prune_in_channels" and _has_two_sides(module)
         where = graph._param_to_name[module] if isinstance(module, nn.Parameter) else names[module]
-        members.append((where, module, role, item.idxs, item.root_idxs, _kind(module)))
+        sides.append((where, member, "reads" if reads else "writes", _kind(module)))
         if isinstance(module, _Conv) and _has_two_sides(module):
             together = max(together, module.groups)
-    units = max(max(roots) for *_, roots, _ in members) + 1
+    units = max(max(member.roots) for _, member, _, _ in sides) + 1
     if units % together:
         raise NotSeparableError(f"{units} channels do not fall into {together} groups")
     parts = []
-    for where, module, role, entries, roots, _ in members:
-        of_root = torch.tensor(roots) % (units // together)
-        for tensor, dimension, size in _tensors(where, module, role, graph):
+    for where, member, role, _ in sides:
+        of_root = torch.tensor(member.roots) % (units // together)
+        for tensor, dimension, size in _tensors(where, member.module, role, graph):
             unit_of = torch.full((size,), -1)
-            unit_of[torch.tensor(entries) % size] = of_root
+            unit_of[torch.tensor(member.entries) % size] = of_root
             parts.append(Part(tensor, dimension, unit_of, role))
     if not any(part.role == "reads" for part in parts):
         raise NotSeparableError("nothing reads them: they are the network's outputs")
-    alike = "; ".join(sorted(f"{role} {kind}" for _, _, role, _, _, kind in members))
+    alike = "; ".join(sorted(f"{role} {kind}" for _, _, role, kind in sides))
     return Structure(name, units // together, tuple(parts), alike)
 
 
@@ -122,7 +167,7 @@ def _has_two_sides(module: nn.Module) -> bool:
     """Whether what goes in and what comes out are different channels."""
     if isinstance(module, _Conv):
         return not _is_depthwise(module)
-    return isinstance(module, (nn.Linear, nn.LSTM, nn.GRU, nn.RNN))
+    return isinstance(module, (nn.Linear, nn.RNNBase))
 
 
 def _is_depthwise(module: _Conv) -> bool:
@@ -142,6 +187,10 @@ def _tensors(where: str, module: Any, role: Role, graph: Any) -> list[tuple[str,
         dimension = graph.module2node[module].pruning_dim
         return [(where, dimension, module.shape[dimension])]
     own = dict(module.named_parameters(recurse=False)) | dict(module.named_buffers(recurse=False))
+    if hasattr(module, "weight") and module.weight is not None and "weight" not in own:
+        raise NotSeparableError(
+            f"the weight of {where!r} is computed from other parameters, as by a weight norm"
+        )
 
     def along(**dimensions: int) -> list[tuple[str, int, int]]:
         return [
@@ -162,7 +211,7 @@ def _tensors(where: str, module: Any, role: Role, graph: Any) -> list[tuple[str,
         return along(weight=0) if module.num_parameters > 1 else []
     if isinstance(module, nn.Embedding):
         return along(weight=1)
-    if isinstance(module, nn.LSTM) and role == "reads":
+    if isinstance(module, nn.RNNBase) and role == "reads":
         return along(weight_ih_l0=1, weight_ih_l0_reverse=1)
     raise NotSeparableError(
         f"{where!r} ({type(module).__name__}) computes with all of them together"

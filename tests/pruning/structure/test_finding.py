@@ -95,6 +95,35 @@ def test_channels_that_the_model_counts_on_stay_and_it_says_why(
         prunable_channels(masked, lambda m: m(torch.randn(2, 4)))
 
 
+class OneWeight(nn.Module):
+    """Two layers with one weight; in each unit goes with others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other = nn.Linear(6, 8), nn.Linear(6, 8)
+        self.other.weight = self.one.weight
+        self.last = nn.Linear(16, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.last(torch.cat([self.one(x).tanh(), self.other(x).sigmoid()], 1))
+        return out
+
+
+def test_units_of_a_weight_that_two_layers_share_stay() -> None:
+    model, inputs = OneWeight().eval(), torch.randn(2, 6)
+    structures, reasons = separable_channels(model, lambda m: m(inputs))
+    assert structures == []
+    assert reasons["one"] == reasons["other"] == "one.weight is shared by 'one' and 'other'"
+
+
+def test_a_weight_that_is_made_of_others_stays() -> None:
+    first = nn.utils.parametrizations.weight_norm(nn.Linear(6, 8))
+    model, inputs = nn.Sequential(first, nn.ReLU(), nn.Linear(8, 3)).eval(), torch.randn(2, 6)
+    structures, reasons = separable_channels(model, lambda m: m(inputs))
+    assert structures == []
+    assert "computed from other parameters" in reasons["0"]
+
+
 def test_channels_of_a_layer_that_is_left_out_stay() -> None:
     model, inputs = network("residual")
     masked = mask_layers(model, exclude="stem")

@@ -1,0 +1,63 @@
+"""Recurrent layers of every form let go of channels that they read, and of no others."""
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from study.pruning.structure.checking import zero_units
+from study.pruning.structure.finding import separable_channels
+from study.pruning.structure.slicing import places_left, slice_model
+
+
+class Reading(nn.Module):
+    """A recurrent layer between dense ones, read by its outputs and by its last states."""
+
+    def __init__(self, kind: Any, packed: bool, **options: Any) -> None:
+        super().__init__()
+        self.before = nn.Linear(4, 8)
+        self.recurrent = kind(8, 6, batch_first=True, **options)
+        sides = 2 if self.recurrent.bidirectional else 1
+        self.after = nn.Linear(sides * (self.recurrent.proj_size or 6), 5)
+        self.head, self.packed = nn.Linear(5, 3), packed
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.before(x).relu()
+        if self.packed:
+            lengths = torch.tensor([5, 3])
+            packed, states = self.recurrent(pack_padded_sequence(x, lengths, batch_first=True))
+            out, _ = pad_packed_sequence(packed, batch_first=True)
+        else:
+            out, states = self.recurrent(x)
+        last = states[0] if isinstance(states, tuple) else states
+        return self.head(self.after(out).tanh()), last
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (nn.GRU, {}),
+        (nn.GRU, {"bidirectional": True, "num_layers": 2}),
+        (nn.RNN, {"bidirectional": True}),
+        (nn.LSTM, {"num_layers": 2}),
+        (nn.LSTM, {"bidirectional": True, "proj_size": 2}),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_it_reads_goes_and_what_it_makes_stays(
+    kind: Any, options: dict[str, Any], packed: bool
+) -> None:
+    torch.manual_seed(0)
+    model, inputs = Reading(kind, packed, **options).eval(), torch.randn(2, 5, 4)
+    structures, _ = separable_channels(model, lambda m: m(inputs))
+    assert {s.name: s.units for s in structures} == {"before": 8, "after": 5}
+    alive = {s.name: torch.arange(s.units) % 3 != 1 for s in structures}
+    zeroed, small = deepcopy(model), deepcopy(model)
+    zero_units(zeroed, structures, alive)
+    slice_model(small, places_left(structures, alive))
+    assert small.recurrent.input_size == 5
+    for found, expected in zip(small(inputs), zeroed(inputs), strict=True):
+        torch.testing.assert_close(found, expected)

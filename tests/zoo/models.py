@@ -1,0 +1,7 @@
+"""All models of the zoo."""
+
+from tests.zoo.attentive import ATTENTIVE
+from tests.zoo.convolutional import CONVOLUTIONAL
+from tests.zoo.layers import LAYERS
+
+ZOO = {entry.name: entry for entry in (*LAYERS, *CONVOLUTIONAL, *ATTENTIVE)}
