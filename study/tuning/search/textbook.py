@@ -75,6 +75,7 @@ def textbook_plan(
     return PruningPlan(
         structure=space.structure,
         width_multiple=space.width_multiple,
+        budget=space.budget,
         allocation="uniform" if space.structure == "channels" else "lamp",
         sparsity=1.0 - (1.0 - TEXTBOOK_CUT) ** rounds,
         saliency="magnitude",
