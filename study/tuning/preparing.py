@@ -103,7 +103,7 @@ def prepare(config: StudyConfig, *, is_new: bool = True) -> Prepared:
     check_tracking(config, folder)
     config = config.with_confirmation()
     task = load_task(**config.task_arguments())
-    if is_new and config.confirm.share > 0:
+    if config.confirm.share > 0:
         _refuse_too_few_groups(task)
     rehearse_task(task)
     config = _with_objectives(config, task)

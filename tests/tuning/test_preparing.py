@@ -102,5 +102,3 @@ def test_one_group_to_confirm_by_is_refused_before_a_study(tmp_path: Path) -> No
         prepare(load_config(tables, ["confirm.share=0.25"]))
     assert not list(tmp_path.iterdir())
     assert prepare(load_config(tables, ["confirm.share=0"])).plans
-    # Of a study that runs already nothing is refused.
-    assert prepare(load_config(tables, ["confirm.share=0.25"]), is_new=False).plans
