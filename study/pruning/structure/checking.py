@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -22,10 +22,10 @@ def separable(
 ) -> tuple[list[Structure], dict[str, str]]:
     """The structures whose units may be taken out, and why the others may not.
 
-    One unit of each is zeroed in one copy of the model and left out of another; where the two
-    give the same outputs, the units are separable. What is left behind may count its channels (a
-    mean over them, a layer norm), and the model's own code may count on them (a fixed view, the
-    number of its outputs).
+    One unit of each is zeroed and then left out, and then half of them; where the outputs stay
+    the same, the units are separable. What is left behind may count its channels (a mean over
+    them, a layer norm), and the model's own code may count on them (a fixed view, the number of
+    its outputs).
 
     Parameters
     ----------
@@ -36,39 +36,61 @@ def separable(
     run
         Runs a model on an example or two.
     """
+    moved = copy_of(model).eval()
+    _perturb(moved)
+    return _separable(moved, structures, run)
+
+
+def _separable(
+    model: nn.Module, structures: Sequence[Structure], run: Run
+) -> tuple[list[Structure], dict[str, str]]:
     if not structures:
         return [], {}
-    reason = _difference(model, structures, run)
+    reason = None
+    for pattern in _PATTERNS:
+        reason = reason or _difference(model, pattern, structures, run)
     if reason is None:
         return list(structures), {}
     if len(structures) == 1:
         return [], {structures[0].name: reason}
     half = len(structures) // 2
-    fine, reasons = separable(model, structures[:half], run)
-    further, others = separable(model, structures[half:], run)
+    fine, reasons = _separable(model, structures[:half], run)
+    further, others = _separable(model, structures[half:], run)
     return fine + further, reasons | others
 
 
+def _one_less(units: int, generator: torch.Generator) -> Tensor:
+    return torch.arange(units) != torch.randint(units, (1,), generator=generator)
+
+
+def _half(units: int, generator: torch.Generator) -> Tensor:
+    return torch.randperm(units, generator=generator) < (units + 1) // 2
+
+
+_PATTERNS = (_one_less, _half)
+"""One less shows what is to be divided by a number; half, what is to be at least so many."""
+
+
 @torch.no_grad()
-def _difference(model: nn.Module, structures: Sequence[Structure], run: Run) -> str | None:
-    """How the network without a unit of each structure differs from the one where it is zero."""
-    generator = torch.Generator().manual_seed(0)
-    alive = {
-        s.name: torch.arange(s.units) != torch.randint(s.units, (1,), generator=generator)
-        for s in structures
-    }
+def _difference(
+    model: nn.Module,
+    pattern: Callable[[int, torch.Generator], Tensor],
+    structures: Sequence[Structure],
+    run: Run,
+) -> str | None:
+    """How the network without units of each structure differs from the one where they are zero."""
     if any(structure.units < 2 for structure in structures):
         return "there is only one"
-    zeroed, sliced = copy_of(model).eval(), copy_of(model).eval()
-    _perturb(zeroed)
-    _perturb(sliced)
-    zero_units(zeroed, structures, alive)
+    generator = torch.Generator().manual_seed(0)
+    alive = {s.name: pattern(s.units, generator) for s in structures}
+    copy = copy_of(model)
+    zero_units(copy, structures, alive)
+    whole = _tensors(run(copy))
     try:
-        slice_model(sliced, places_left(structures, alive))
-        smaller = _tensors(run(sliced))
+        slice_model(copy, places_left(structures, alive))
+        smaller = _tensors(run(copy))
     except Exception as error:  # whatever the model's own code says of another width
-        return f"the model does not run with one less: {error}"
-    whole = _tensors(run(zeroed))
+        return f"the model does not run with fewer: {error}"
     if [w.shape for w in whole] != [s.shape for s in smaller]:
         return "they are the network's outputs"
     for a, b in zip(whole, smaller, strict=True):

@@ -155,6 +155,9 @@ def _structure(name: str, group: Sequence[Member], names: dict[Any, str], graph:
         of_root = torch.tensor(member.roots) % (units // together)
         for tensor, dimension, size in _tensors(where, member.module, role, graph):
             unit_of = torch.full((size,), -1)
+            is_grouped = isinstance(member.module, _Conv) and member.module.groups > 1
+            if max(member.entries) >= size and not is_grouped:
+                raise NotSeparableError(f"{where!r} takes fewer than there are")
             unit_of[torch.tensor(member.entries) % size] = of_root
             parts.append(Part(tensor, dimension, unit_of, role))
     if not any(part.role == "reads" for part in parts):

@@ -84,8 +84,24 @@ class MeanOverChannels(nn.Sequential):
         return out
 
 
+class Best(nn.Sequential):
+    """Of eight values three are read, whichever they are."""
+
+    def __init__(self, first: nn.Linear, last: nn.Linear) -> None:
+        super().__init__(first, nn.Linear(3, last.out_features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self[1](self[0](x).topk(3, 1).values)
+        return out
+
+
 @pytest.mark.parametrize(
-    ("model", "reason"), [(FixedView, "does not run"), (MeanOverChannels, "how many there are")]
+    ("model", "reason"),
+    [
+        (FixedView, "does not run"),
+        (MeanOverChannels, "how many there are"),
+        (Best, "takes fewer than there are"),
+    ],
 )
 def test_channels_that_the_model_counts_on_stay_and_it_says_why(
     model: type[nn.Sequential], reason: str

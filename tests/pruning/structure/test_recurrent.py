@@ -47,6 +47,7 @@ class Reading(nn.Module):
     ],
 )
 @pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 def test_what_it_reads_goes_and_what_it_makes_stays(
     kind: Any, options: dict[str, Any], packed: bool
 ) -> None:
