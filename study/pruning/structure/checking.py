@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -36,6 +37,46 @@ def separable(
     run
         Runs a model on an example or two.
     """
+    untied, tied = _untied(model, structures)
+    fine, others = _agreeing(model, untied, run)
+    return fine, tied | others
+
+
+def _untied(
+    model: nn.Module, structures: Sequence[Structure]
+) -> tuple[list[Structure], dict[str, str]]:
+    """Structures that say the same of a parameter under each of its names, and why others stay.
+
+    Where two layers share a weight, a unit of one is a unit of the other too, by its place alone:
+    taking out the same place of both would hide that.
+    """
+    names: dict[nn.Parameter, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(parameter, []).append(name)
+    shared = {name: every for every in names.values() if len(every) > 1 for name in every}
+    fine, reasons = [], {}
+    for structure in structures:
+        said: dict[str, set[tuple[int, tuple[int, ...]]]] = {}
+        for part in structure.parts:
+            own = said.setdefault(part.tensor, set())
+            own.add((part.dimension, tuple(part.unit_of.tolist())))
+        split = [
+            (name, other)
+            for name in said
+            for other in shared.get(name, ())
+            if said.get(other) != said[name]
+        ]
+        if split:
+            name, other = split[0]
+            reasons[structure.name] = f"{name} is {other} too, where these are other units"
+        else:
+            fine.append(structure)
+    return fine, reasons
+
+
+def _agreeing(
+    model: nn.Module, structures: Sequence[Structure], run: Run
+) -> tuple[list[Structure], dict[str, str]]:
     if not structures:
         return [], {}
     reason = _difference(model, structures, run)
@@ -44,8 +85,8 @@ def separable(
     if len(structures) == 1:
         return [], {structures[0].name: reason}
     half = len(structures) // 2
-    fine, reasons = separable(model, structures[:half], run)
-    further, others = separable(model, structures[half:], run)
+    fine, reasons = _agreeing(model, structures[:half], run)
+    further, others = _agreeing(model, structures[half:], run)
     return fine + further, reasons | others
 
 
@@ -69,6 +110,8 @@ def _difference(model: nn.Module, structures: Sequence[Structure], run: Run) -> 
         return "they are the network's outputs"
     for a, b in zip(whole, smaller, strict=True):
         scale = float(a.abs().max()) if a.numel() else 0.0
+        if not math.isfinite(scale):
+            return "the network's outputs are not finite"
         if not torch.allclose(a, b, rtol=0.0, atol=TOLERANCE * max(scale, 1e-6)):
             return "the rest of the network depends on how many there are"
     return None

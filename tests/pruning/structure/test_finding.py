@@ -95,6 +95,31 @@ def test_channels_that_the_model_counts_on_stay_and_it_says_why(
         prunable_channels(masked, lambda m: m(torch.randn(2, 4)))
 
 
+def test_what_would_be_traced_without_end_is_refused_by_name() -> None:
+    model = nn.Sequential(nn.Conv1d(1, 2, 3, padding=1, padding_mode="circular"), nn.Flatten())
+    with pytest.raises(UsageError, match="'0' pads circularly"):
+        separable_channels(model, lambda m: m(torch.randn(1, 1, 5)))
+
+
+class Shared(nn.Module):
+    """Three layers in a row; the first and the last have one weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.three = (nn.Linear(6, 6) for _ in range(3))
+        self.three.weight = self.one.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.three(self.two(self.one(x).relu()).relu()).relu().sum(1)
+        return out
+
+
+def test_units_of_a_shared_weight_that_is_another_layers_too_stay() -> None:
+    structures, reasons = separable_channels(Shared(), lambda m: m(torch.randn(3, 6)))
+    assert not structures
+    assert any("where these are other units" in reason for reason in reasons.values())
+
+
 def test_channels_of_a_layer_that_is_left_out_stay() -> None:
     model, inputs = network("residual")
     masked = mask_layers(model, exclude="stem")
