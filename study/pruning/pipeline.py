@@ -25,7 +25,7 @@ from study.pruning.selection.saliency import SALIENCIES, SaliencyInputs, score
 from study.pruning.selection.schedule import SCHEDULES
 from study.pruning.states.progress import Observer, Progress
 from study.pruning.structure.cutting import with_companions
-from study.pruning.structure.finding import prunable_channels
+from study.pruning.structure.finding import prunable_units
 from study.pruning.structure.scores import UNIT_SALIENCIES
 from study.pruning.structure.units import Structure
 from study.pruning.training.retraining import (
@@ -132,8 +132,10 @@ class Pipeline:
         self.model = build_model(self.task, self.plan.seeds.init)
         self.masked = mask_layers(self.model, self.plan.include or None, self.plan.exclude or None)
         self.structures = []
-        if self.plan.structure == "channels":
-            self.structures = prunable_channels(self.masked, lambda model: self._run_one(model, 2))
+        if self.plan.structure != "weights":
+            self.structures = prunable_units(
+                self.masked, lambda model: self._run_one(model, 2), self.plan.structure
+            )
             self.masked = with_companions(self.masked, self.structures)
         self._check_names()
         self.dense = dense_cost(self.masked, self._run_one)
