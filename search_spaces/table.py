@@ -20,6 +20,7 @@ from search_spaces.values import (
     options,
 )
 
+Structure = Literal["weights", "channels", "heads", "units"]
 Form = Literal["per_layer", "density_projected", "global"]
 Budget = Literal["weights", "macs"]
 Cost = Literal["parameters", "macs"]
@@ -61,10 +62,11 @@ class SpaceTable(BaseModel):
         description="density of all prunable weights, with form density_projected or global; "
         "unset: [0.02, 1], on a log scale",
     )
-    structure: Annotated[Literal["weights", "channels"], one_of("weights", "channels")] = Field(
+    structure: Annotated[Structure, one_of("weights", "channels", "heads", "units")] = Field(
         default="weights",
-        description="what is removed: single weights, or whole channels with all that is coupled "
-        "to them, so that the network gets really smaller; channels have form global",
+        description="what is removed: single weights; or whole channels, attention heads, or both "
+        "(units), with all that is coupled to them, so that the network gets really smaller; these "
+        "have form global",
     )
     width_multiple: int = Field(
         default=1,
@@ -174,7 +176,7 @@ class SpaceTable(BaseModel):
         if not isinstance(values, Mapping) or values.get("function") is not None:
             return values
         by_cut = values.get("cut") is not None
-        if values.get("structure") == "channels":
+        if values.get("structure", "weights") != "weights":
             values = {"form": "global", "allocation": DEFAULT_CHANNEL_ALLOCATION, **values}
         filled = fill_in(values) if by_cut else dict(values)
         if not by_cut and filled.get("rounds", ...) is None:
@@ -210,11 +212,11 @@ class SpaceTable(BaseModel):
             raise ValueError(f"{field} has no meaning with form {self.form}")
         if self.form == "density_projected" and self.per_layer.scale != "linear_sparsity":
             raise ValueError("per_layer.scale has no meaning with form density_projected")
-        if self.structure == "channels" and self.form != "global":
-            raise ValueError(f"structure channels has form global, not {self.form}")
+        if self.structure != "weights" and self.form != "global":
+            raise ValueError(f"structure {self.structure} has form global, not {self.form}")
         if self.structure == "weights" and self.width_multiple != 1:
             raise ValueError("width_multiple has no meaning with structure weights")
-        known = CHANNEL_ALLOCATIONS if self.structure == "channels" else WEIGHT_ALLOCATIONS
+        known = WEIGHT_ALLOCATIONS if self.structure == "weights" else CHANNEL_ALLOCATIONS
         for allocation in options(self.allocation):
             if allocation is not None and allocation not in known:
                 raise ValueError(

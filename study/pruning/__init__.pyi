@@ -9,4 +9,6 @@ from .packed.pipelines import run_packed as run_packed
 from .pipeline import run_pipeline as run_pipeline
 from .plan import PruningPlan as PruningPlan
 from .selection.saliency import SaliencyInputs as SaliencyInputs
+from .shrinking.shrink import Shrunk as Shrunk
+from .shrinking.shrink import shrink as shrink
 from .training.trajectory import train_dense as train_dense

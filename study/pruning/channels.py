@@ -19,7 +19,7 @@ from study.pruning.selection.request import Cut
 from study.pruning.selection.saliency import score
 from study.pruning.structure.allocation import cut_units
 from study.pruning.structure.cutting import alive_units, masks_of
-from study.pruning.structure.finding import prunable_channels
+from study.pruning.structure.finding import prunable_units
 from study.pruning.structure.request import UnitRequest
 from study.pruning.structure.scores import UNIT_SALIENCIES, UnitInputs, summed
 from study.pruning.structure.sizes import Sizes, sizes_of
@@ -29,16 +29,16 @@ from study.tasks.task import Task
 
 
 def channels_of(plan: PruningPlan, task: Task, masked: MaskedLayers) -> list[Structure]:
-    """The channels that a plan may take out of a network; none where it removes single weights.
+    """The channels and heads that a plan may take out; none where it removes single weights.
 
     Raises
     ------
     UsageError
-        If the plan is to take channels out, and the network has none that can be.
+        If the plan is to take some out, and the network has none that can be.
     """
     if plan.structure == "weights":
         return []
-    return prunable_channels(masked, lambda model: run_examples(task, model, 2))
+    return prunable_units(masked, lambda model: run_examples(task, model, 2), plan.structure)
 
 
 def run_examples(task: Task, model: nn.Module, examples: int) -> Any:

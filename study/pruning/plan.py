@@ -80,10 +80,11 @@ class PruningPlan(BaseModel):
     saliency: str = Field(
         default="magnitude", description="importance of a weight; the lowest are removed first"
     )
-    structure: Literal["weights", "channels"] = Field(
+    structure: Literal["weights", "channels", "heads", "units"] = Field(
         default="weights",
-        description="what is removed: single weights, or whole channels (neurons, filters) with "
-        "all that is coupled to them, so that the network gets really smaller",
+        description="what is removed: single weights; or, with all that is coupled to them, so "
+        "that the network gets really smaller, whole channels (neurons, filters), heads of "
+        "attention, or units, which are both",
     )
     width_multiple: int = Field(
         default=1,
@@ -193,9 +194,13 @@ class PruningPlan(BaseModel):
         if self.structure == "weights" and self.width_multiple != 1:
             raise UsageError("width_multiple has no meaning with structure weights")
         if self.structure == "weights" and self.allocation in _OF_CHANNELS:
-            raise UsageError(f"allocation {self.allocation} needs structure channels")
-        if self.structure == "channels" and self.allocation in _OF_WEIGHTS:
-            raise UsageError(f"allocation {self.allocation} has no meaning with structure channels")
+            raise UsageError(
+                f"allocation {self.allocation} needs structure channels, heads or units"
+            )
+        if self.structure != "weights" and self.allocation in _OF_WEIGHTS:
+            raise UsageError(
+                f"allocation {self.allocation} has no meaning with structure {self.structure}"
+            )
         if self.schedule == "one_shot" and self.rounds != 1:
             raise UsageError(f"schedule one_shot has 1 round, not {self.rounds}")
         return self

@@ -169,7 +169,7 @@ def _example(config: StudyConfig, layers: Sequence[Layer]) -> PruningPlan:
     """A plan of the space, once every name that the space may choose is known to exist."""
     space = config.space
     for saliency in options(space.saliency):
-        of_channels = UNIT_SALIENCIES if space.structure == "channels" else {}
+        of_channels = {} if space.structure == "weights" else UNIT_SALIENCIES
         resolve("space.saliency", saliency, {**SALIENCIES, **of_channels})
     for schedule in options(space.schedule):
         resolve("space.schedule", schedule, SCHEDULES)

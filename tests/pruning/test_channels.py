@@ -95,3 +95,41 @@ class Alone(nn.Sequential):
 def test_a_network_without_channels_to_take_out_is_refused_before_the_dense_run() -> None:
     with pytest.raises(UsageError, match="no channels of the model can be taken out"):
         run_pipeline(plan(), tiny_task(model=Alone))
+
+
+class Attending(nn.Module):
+    """The rows of an image attend to each other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows = nn.Linear(6, 8)
+        self.encoder = nn.TransformerEncoderLayer(8, 4, 16, batch_first=True)
+        self.head = nn.Linear(8, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.head(self.encoder(self.rows(x.flatten(1, 2))).mean(1))
+        return out
+
+
+@pytest.mark.parametrize(("structure", "sparsity"), [("heads", 0.2), ("units", 0.5)])
+def test_heads_are_taken_out_alone_or_with_channels(structure: str, sparsity: float) -> None:
+    keeper = Keeper()
+    asked = plan(structure=structure, sparsity=sparsity, allocation="uniform", saliency="taylor")
+    records = list(run_pipeline(asked, tiny_task(model=Attending), observer=keeper))
+    for record in records[1:]:
+        assert record.sparsity >= record.requested_sparsity - 1e-9
+    weights = keeper.weights[-1]
+    head_of = torch.arange(8) // 2
+    out = (weights["encoder.self_attn.out_proj"] == 0).all(dim=0)
+    rows = (weights["encoder.self_attn.in_proj_weight"] == 0).all(dim=1).view(3, 8)
+    gone = {head for head in range(4) if bool(out[head_of == head].all())}
+    assert (rows == out).all()
+    assert gone
+    assert int(out.sum()) == 2 * len(gone)
+    dense = (weights["encoder.linear1"] == 0).all(dim=1)
+    assert bool(dense.any()) is (structure == "units")
+
+
+def test_a_model_without_attention_has_no_heads() -> None:
+    with pytest.raises(UsageError, match=r"no heads of the model can be taken out. It has none"):
+        run_pipeline(plan(structure="heads"), tiny_task(model=Alone))

@@ -24,7 +24,7 @@ from study.pruning.states.state_files import (
     weights_to_bytes,
 )
 from study.pruning.structure.cutting import alive_units, masks_of, with_companions
-from study.pruning.structure.finding import prunable_channels, separable_channels
+from study.pruning.structure.finding import prunable_units, separable_channels
 from study.pruning.structure.slicing import places_left, slice_model
 from study.pruning.structure.units import Structure
 from study.pruning.training.model_state import copy_of
@@ -64,7 +64,7 @@ def channels(entry: Entry) -> str:
     model, inputs = entry.model(), entry.examples(2)[0]
     structures = _separable(entry.name)[0]
     if not structures:
-        prunable_channels(mask_layers(model), lambda m: call(m, inputs))
+        prunable_units(mask_layers(model), lambda m: call(m, inputs), "channels")
     generator = torch.Generator().manual_seed(1)
     for tensor in (*model.parameters(), *model.buffers()):
         if tensor.dim() == 1 and tensor.is_floating_point():

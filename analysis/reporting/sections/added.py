@@ -75,8 +75,8 @@ def _begun(results: Results, textbook: str) -> str:
     of_textbook = own.rounds[own.rounds["trial_id"] == textbook]
     spent = cost_summary(own)["spent_train_samples"]
     rounds = int(of_textbook["round"].max())
-    of_channels = results.config.get("space", {}).get("structure") == "channels"
-    how = "channels of the least L1 norm, evenly over the layers" if of_channels else "LAMP"
+    structure = results.config.get("space", {}).get("structure", "weights")
+    how = "LAMP" if structure == "weights" else f"{structure} of least L1 norm, evenly over layers"
     return (
         f"The textbook run is trial {textbook}: {how}, {count(rounds, 'round')} that each cut 20 % "
         f"of what remains, learning-rate rewinding. It took "

@@ -1,15 +1,21 @@
-"""The channels of a model that may be taken out."""
+"""The channels and heads of a model that may be taken out."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from torch import nn
 
 from study.errors import UsageError
 from study.pruning.masking.masks import MaskedLayers
+from study.pruning.structure.attention import attention_heads
 from study.pruning.structure.checking import separable
 from study.pruning.structure.tracing import Run, coupled_channels
 from study.pruning.structure.units import Structure
 from study.pruning.training.model_state import copy_of
+
+Kind = Literal["channels", "heads", "units"]
+"""What may be taken out; units are channels and heads together."""
 
 
 def separable_channels(model: nn.Module, run: Run) -> tuple[list[Structure], dict[str, str]]:
@@ -35,23 +41,36 @@ def separable_channels(model: nn.Module, run: Run) -> tuple[list[Structure], dic
     UsageError
         If the model cannot be traced.
     """
+    return separable_units(model, run, "channels")
+
+
+def separable_units(
+    model: nn.Module, run: Run, kind: Kind
+) -> tuple[list[Structure], dict[str, str]]:
+    """The same for channels, for heads, or for both ("units")."""
     plain = copy_of(model).eval()
     MaskedLayers(plain).remove()
-    structures, reasons = coupled_channels(copy_of(plain), run)
+    structures: list[Structure] = []
+    reasons: dict[str, str] = {}
+    if kind != "heads":
+        structures, reasons = coupled_channels(copy_of(plain), run)
+    if kind != "channels":
+        heads, others = attention_heads(plain)
+        structures, reasons = structures + heads, reasons | others
     found, others = separable(plain, structures, run)
     why = reasons | others
     return found, {name: why[name] for name, _ in model.named_modules() if name in why}
 
 
-def prunable_channels(masked: MaskedLayers, run: Run) -> list[Structure]:
-    """Those of a masked model's channels that are made by layers to prune.
+def prunable_units(masked: MaskedLayers, run: Run, kind: Kind) -> list[Structure]:
+    """Those of a masked model's channels or heads that are made by layers to prune.
 
     Raises
     ------
     UsageError
         If there are none; it says why, layer by layer.
     """
-    structures, reasons = separable_channels(masked.model, run)
+    structures, reasons = separable_units(masked.model, run, kind)
     own = masked.parameter_names
     layers = {name for name, parameter in masked.model.named_parameters() if parameter.dim() > 1}
     found = []
@@ -64,5 +83,7 @@ def prunable_channels(masked: MaskedLayers, run: Run) -> list[Structure]:
             found.append(structure)
     if not found:
         why = "; ".join(f"{layer}: {reason}" for layer, reason in reasons.items())
-        raise UsageError(f"structure: no channels of the model can be taken out. {why}.")
+        raise UsageError(
+            f"structure: no {kind} of the model can be taken out. {why or 'It has none'}."
+        )
     return found

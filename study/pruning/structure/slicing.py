@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from study.pruning.structure.attention import NarrowAttention, narrow, say_heads
 from study.pruning.structure.units import Alive, Structure, kept_along
 
 Places = Mapping[str, Mapping[int, Tensor]]
@@ -82,6 +83,15 @@ def slice_model(model: nn.Module, places: Places) -> None:
                 module._parameters[name] = made[parameter]
     for prefix in touched:
         _say_sizes(modules[prefix])
+        attention = modules[prefix]
+        if isinstance(attention, nn.MultiheadAttention):
+            first = "in_proj_weight" if attention.in_proj_weight is not None else "q_proj_weight"
+            narrow(attention, places[f"{prefix}.{first}" if prefix else first][0].cpu())
+    for module in modules.values():
+        say_heads(module)
+        inner = [each for each in module.modules() if isinstance(each, NarrowAttention)]
+        if isinstance(module, nn.TransformerEncoder) and inner:
+            module.use_nested_tensor = False  # which the narrow attention does not take
 
 
 def _say_sizes(module: nn.Module) -> None:

@@ -53,6 +53,9 @@ def coupled_channels(model: nn.Module, run: Run) -> tuple[list[Structure], dict[
     """
     as_single_operations(model)
     names = {module: name for name, module in model.named_modules()}
+    for module, name in names.items():
+        if getattr(module, "padding_mode", "") == "circular":  # torch-pruning never comes to an end
+            raise UsageError(f"structure: {name!r} pads circularly, which cannot be traced.")
     graph = _graph(model, run)
     order = {name: place for place, name in enumerate(names.values())}
     structures, reasons = [], {}

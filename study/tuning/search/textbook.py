@@ -76,7 +76,7 @@ def textbook_plan(
         structure=space.structure,
         width_multiple=space.width_multiple,
         budget=space.budget,
-        allocation="uniform" if space.structure == "channels" else "lamp",
+        allocation="lamp" if space.structure == "weights" else "uniform",
         sparsity=1.0 - (1.0 - TEXTBOOK_CUT) ** rounds,
         saliency="magnitude",
         schedule="geometric",

@@ -172,7 +172,7 @@ def _allocated(
         return None
     if space.form == "global" and allocation not in options(space.allocation):
         return None
-    if space.structure == "channels":
+    if space.structure != "weights":
         return {}  # which widths it comes to is found in the trial; the parameters need no such
     try:
         if allocation == "sensitivity":

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from study.errors import UsageError
 from study.pruning.masking.masks import mask_layers
 from study.pruning.structure.cutting import alive_units, masks_of, with_companions
-from study.pruning.structure.finding import prunable_channels, separable_channels
+from study.pruning.structure.finding import prunable_units, separable_channels
 from study.pruning.structure.slicing import places_left, slice_model
 from study.pruning.structure.units import Structure
 from tests.pruning.structure.networks import NETWORKS, network
@@ -108,7 +108,32 @@ def test_channels_that_the_model_counts_on_stay_and_it_says_why(
 ) -> None:
     masked = mask_layers(model(nn.Linear(4, 8), nn.Linear(8, 2)))
     with pytest.raises(UsageError, match=reason):
-        prunable_channels(masked, lambda m: m(torch.randn(2, 4)))
+        prunable_units(masked, lambda m: m(torch.randn(2, 4)), "channels")
+
+
+def test_what_would_be_traced_without_end_is_refused_by_name() -> None:
+    model = nn.Sequential(nn.Conv1d(1, 2, 3, padding=1, padding_mode="circular"), nn.Flatten())
+    with pytest.raises(UsageError, match="'0' pads circularly"):
+        separable_channels(model, lambda m: m(torch.randn(1, 1, 5)))
+
+
+class Shared(nn.Module):
+    """Three layers in a row; the first and the last have one weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.three = (nn.Linear(6, 6) for _ in range(3))
+        self.three.weight = self.one.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.three(self.two(self.one(x).relu()).relu()).relu().sum(1)
+        return out
+
+
+def test_units_of_a_shared_weight_that_is_another_layers_too_stay() -> None:
+    structures, reasons = separable_channels(Shared(), lambda m: m(torch.randn(3, 6)))
+    assert not structures
+    assert any("is shared by" in reason for reason in reasons.values())
 
 
 class OneWeight(nn.Module):
@@ -143,7 +168,7 @@ def test_a_weight_that_is_made_of_others_stays() -> None:
 def test_channels_of_a_layer_that_is_left_out_stay() -> None:
     model, inputs = network("residual")
     masked = mask_layers(model, exclude="stem")
-    names = [s.name for s in prunable_channels(masked, lambda m: m(inputs))]
+    names = [s.name for s in prunable_units(masked, lambda m: m(inputs), "channels")]
     assert names == ["first", "shortcut"]
 
 

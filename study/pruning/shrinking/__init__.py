@@ -1,0 +1,1 @@
+"""What is left when nothing dead is carried along?"""

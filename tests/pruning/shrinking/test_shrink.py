@@ -1,0 +1,232 @@
+"""The smaller network computes the same, and nothing dead is left in it."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from study.errors import UsageError
+from study.pruning import mask_layers, shrink
+from study.pruning.structure.finding import separable_channels
+from study.pruning.structure.slicing import put
+from study.pruning.structure.units import Part
+from study.tasks.data.structures import leaves
+from study.tasks.forward import call
+from tests.pruning.shrinking.networks import NETWORKS, Normalised, SeveralInputs, pruned
+
+
+def entries(model: nn.Module, part: Part, unit: int) -> Tensor:
+    """What belongs to a unit, of a parameter or buffer."""
+    return model.state_dict()[part.tensor].index_select(
+        part.dimension, (part.unit_of == unit).nonzero().flatten()
+    )
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@settings(max_examples=6)
+@given(seed=st.integers(0, 10_000), sparsity=st.sampled_from([0.6, 0.85, 0.95, 0.97, 0.99]))
+def test_outputs_are_the_same_and_nothing_dead_is_left(
+    name: str, seed: int, sparsity: float
+) -> None:
+    model, inputs = pruned(name, seed, sparsity)
+    before = deepcopy(model.state_dict())
+    shrunk = shrink(model, inputs)
+    with torch.no_grad():
+        whole, small = leaves(call(model, inputs)), leaves(call(shrunk.model, inputs))
+    for a, b in zip(whole, small, strict=True):
+        torch.testing.assert_close(b, a, rtol=0, atol=1e-5 * float(a.abs().max()))
+    torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
+    again = shrink(shrunk.model, inputs)
+    assert not again.removed
+    assert not again.places
+    structures, _ = separable_channels(shrunk.model, lambda m: call(m, inputs))
+    for structure in structures:
+        for unit in range(structure.units):
+            makes = [
+                p for p in structure.of_role("writes") if entries(shrunk.model, p, 0).dim() > 1
+            ]
+            made = any(bool(entries(shrunk.model, p, unit).any()) for p in makes)
+            reads = structure.of_role("reads")
+            read = any(bool(entries(shrunk.model, p, unit).any()) for p in reads)
+            reason = again.kept_because.get(structure.name, "")
+            assert (made and read) or "unit" in reason or "output" in reason
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_what_is_left_lies_at_its_places_in_the_original(name: str) -> None:
+    model, inputs = pruned(name, 1, 0.9)
+    shrunk = shrink(model, inputs)
+    original, small = model.state_dict(), shrunk.model.state_dict()
+    for tensor, part in small.items():
+        along = shrunk.places.get(tensor, {})
+        if tensor not in original:
+            assert tensor.endswith("bias")
+            continue
+        left = torch.zeros_like(original[tensor], dtype=torch.bool)
+        put(left, along, torch.ones_like(part, dtype=torch.bool))
+        back = original[tensor].clone()
+        put(back, along, part)
+        if not tensor.rpartition(".")[2].startswith("bias"):
+            assert torch.equal(back, original[tensor])
+        sizes = [len(along.get(d, range(size))) for d, size in enumerate(left.shape)]
+        assert list(part.shape) == sizes
+        assert int(left.sum()) == part.numel()
+    for structure, units in shrunk.removed.items():
+        assert len(set(units)) == len(units)
+        assert original[f"{structure}.weight"].shape != small[f"{structure}.weight"].shape
+
+
+def chain() -> nn.Sequential:
+    """Unit 1 of three is dead, and sends sigmoid(0.5) on; unit 2 lives, and nothing reads it."""
+    model = nn.Sequential(nn.Linear(2, 3), nn.Sigmoid(), nn.Linear(3, 2, bias=False))
+    model[0].weight.data = torch.tensor([[1.0, 2.0], [0.0, 0.0], [3.0, 1.0]])
+    model[0].bias.data = torch.tensor([0.1, 0.5, 0.2])
+    model[2].weight.data = torch.tensor([[1.0, 2.0, 0.0], [4.0, -1.0, 0.0]])
+    return model
+
+
+def test_a_constant_becomes_a_bias_and_an_unread_unit_goes() -> None:
+    shrunk = shrink(chain(), torch.randn(5, 2))
+    assert shrunk.removed == {"0": (1, 2)}
+    assert shrunk.places["2.weight"][1].tolist() == [0]
+    assert shrunk.model[0].weight.tolist() == [[1.0, 2.0]]
+    constant = torch.tensor(0.5).sigmoid()
+    torch.testing.assert_close(
+        shrunk.model[2].bias.detach(), torch.stack([2 * constant, -constant])
+    )
+    assert (shrunk.model[0].out_features, shrunk.model[2].in_features) == (1, 1)
+
+
+def test_masks_are_taken_off_and_their_zeros_stay() -> None:
+    model = chain().train()
+    masked = mask_layers(model)
+    masked.cut({"0": torch.tensor([[True, False], [False] * 2, [True] * 2])}, optimizer=None)
+    shrunk = shrink(model, torch.randn(5, 2))
+    assert not shrunk.model.training
+    assert model.training
+    assert list(masked.names) == ["0", "2"]
+    assert set(shrunk.model.state_dict()) == {"0.weight", "0.bias", "2.weight", "2.bias"}
+    assert shrunk.model[0].weight.tolist() == [[1.0, 0.0]]
+
+
+def convolutions(**options: object) -> nn.Sequential:
+    model = nn.Sequential(
+        nn.Conv2d(1, 3, 3), nn.Sigmoid(), nn.Conv2d(3, 2, 3, **options),  # type: ignore[arg-type]
+        nn.Flatten(), nn.LazyLinear(2),
+    )  # fmt: skip
+    model(torch.zeros(1, 1, 8, 8))
+    model[0].weight.data[1] = 0
+    return model
+
+
+@pytest.mark.parametrize(
+    ("options", "goes"),
+    [
+        ({}, True),
+        ({"padding": 1}, False),
+        ({"padding": "same"}, False),
+        ({"padding": 1, "padding_mode": "reflect"}, True),
+        ({"stride": 2, "bias": False}, True),
+    ],
+)
+def test_before_a_convolution_that_pads_with_zeros_a_constant_stays(
+    options: dict[str, object], goes: bool
+) -> None:
+    shrunk = shrink(convolutions(**options), torch.randn(2, 1, 8, 8))
+    assert shrunk.removed == ({"0": (1,)} if goes else {})
+    assert ("'2', which it sends" in shrunk.kept_because.get("0", "")) is not goes
+
+
+def test_a_constant_zero_may_be_padded() -> None:
+    model = convolutions(padding=1)
+    model[1] = nn.ReLU()
+    model[0].bias.data[1] = -1.0
+    assert shrink(model, torch.randn(2, 1, 8, 8)).removed == {"0": (1,)}
+
+
+def test_the_last_unit_stays() -> None:
+    model = chain()
+    model[2].weight.data[:] = 0
+    shrunk = shrink(model, torch.randn(5, 2))
+    assert shrunk.removed == {"0": (1, 2)}
+    assert shrunk.kept_because["0"] == "there is only one"
+
+
+def test_one_that_goes_takes_those_along_that_only_it_kept() -> None:
+    model = nn.Sequential(*[nn.Linear(4, 4) for _ in range(4)])
+    model[1].weight.data[1] = 0  # dead: its column in 2 goes ...
+    model[2].weight.data[3] = torch.tensor([0.0, 2.0, 0.0, 0.0])  # ... which is all that made this
+    model[2].weight.data[:, 2] = 0  # and what nothing reads ...
+    model[0].weight.data[:, 0] = 0
+    model[1].weight.data[:, 0] = torch.tensor([0.0, 0.0, 1.0, 0.0])  # ... is all that read this
+    shrunk = shrink(model, torch.randn(5, 4))
+    assert shrunk.removed == {"0": (0,), "1": (1, 2), "2": (3,)}
+
+
+def test_a_layer_that_is_called_twice_with_other_constants_keeps_them_apart() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.reader, self.head = nn.Linear(3, 4), nn.Linear(4, 4), nn.Linear(4, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.first(x)
+            out: Tensor = self.head(self.reader(x) + self.reader(x + 1).relu())
+            return out
+
+    model = Twice()
+    model.first.weight.data[2] = 0
+    shrunk = shrink(model, torch.randn(5, 3))
+    assert not shrunk.removed
+    assert "differs between positions, examples or calls" in shrunk.kept_because["first"]
+
+
+def test_what_a_constant_does_beside_its_readers_keeps_it() -> None:
+    torch.manual_seed(0)
+    model = Normalised()
+    model.first.weight.data[2] = 0
+    model.second.weight.data[3] = 0
+    shrunk = shrink(model, torch.randn(4, 6))
+    assert shrunk.removed == {"second": (3,)}
+    assert "first" in shrunk.kept_because
+
+
+def test_an_lstm_takes_constants_into_both_directions() -> None:
+    class Recurrent(nn.Module):
+        def __init__(self, bias: bool) -> None:
+            super().__init__()
+            self.before = nn.Linear(3, 5)
+            self.lstm = nn.LSTM(5, 4, bidirectional=True, batch_first=True, bias=bias)
+
+        def forward(self, x: Tensor) -> Tensor:
+            out: Tensor = self.lstm(self.before(x).sigmoid())[0]
+            return out
+
+    for bias in (True, False):
+        model = Recurrent(bias)
+        model.before.weight.data[1] = 0
+        shrunk = shrink(model, torch.randn(2, 6, 3))
+        assert shrunk.removed == ({"before": (1,)} if bias else {})
+        assert ("no bias that could take it" in shrunk.kept_because.get("before", "")) is not bias
+
+
+def test_a_function_may_say_how_the_model_is_run() -> None:
+    torch.manual_seed(0)
+    model = SeveralInputs()
+    model.mixed.weight.data[5] = 0
+    table, image = torch.randn(3, 5), torch.randn(3, 2, 6)
+    shrunk = shrink(model, lambda m: m(image=image, table=table))
+    assert shrunk.removed == {"mixed": (5,)}
+    assert shrink(model, (table, image)).removed == shrunk.removed
+
+
+def test_a_model_whose_outputs_are_drawn_is_refused() -> None:
+    class Drawn(nn.Sequential):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) + torch.rand(1)  # type: ignore[no-any-return]
+
+    with pytest.raises(UsageError, match=r"output 0 differs by .* gives other outputs each time"):
+        shrink(Drawn(nn.Linear(2, 3), nn.Linear(3, 2)), torch.randn(4, 2))
