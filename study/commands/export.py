@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Ends in .onnx, .safetensors or .pt2; an older file is replaced.",
 )
+@click.option("--shrink", is_flag=True, help="Leave dead channels, neurons and heads out.")
 @click.option("--quantize", type=click.Choice(["int8"]), help="Of .onnx: int8 weights.")
 @click.option("--sparse", is_flag=True, help="Of .safetensors: a bit a weight, and the values.")
 @click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table")
@@ -29,6 +30,7 @@ def export(
     trial_id: str,
     round_: int | None,
     output: str,
+    shrink: bool,
     quantize: Literal["int8"] | None,
     sparse: bool,
     format_: str,
@@ -40,14 +42,21 @@ def export(
     .safetensors  the weights under their names, loadable without this package
     .pt2          a program of torch.export; compared with torch before it is kept
 
-    The weights are those of the round, with zeros where it is pruned. Each file says inside which
-    network it is.
+    The weights are those of the round, with zeros where it is pruned; with --shrink, without the
+    channels, neurons and heads that are dead, so that it is really smaller and faster. Each file
+    says inside which network it is.
     """
     from study.exporting.export import export_network
     from study.storage import Folder
 
     done = export_network(
-        Folder(directory), trial_id, output, round_, quantize=quantize, sparse=sparse
+        Folder(directory),
+        trial_id,
+        output,
+        round_,
+        shrink=shrink,
+        quantize=quantize,
+        sparse=sparse,
     )
     if format_ == "json":
         import json

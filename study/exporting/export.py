@@ -21,6 +21,7 @@ from study.exporting.sizes import Sizes, sizes_of
 from study.exporting.sparse_files import to_sparse
 from study.exporting.weight_files import plain_state, to_weights
 from study.objectives import quality_of
+from study.pruning.shrinking.shrink import shrink as shrunk
 from study.records import MetricRecord
 from study.storage import Folder, refuse_output, write_output
 from study.tasks.task import Task
@@ -57,6 +58,7 @@ def export_network(
     output: str,
     round_: int | None = None,
     *,
+    shrink: bool = False,
     quantize: Literal["int8"] | None = None,
     sparse: bool = False,
 ) -> Exported:
@@ -71,6 +73,8 @@ def export_network(
     output
         The file; its suffix says what is written. An older one is replaced when the new one is
         complete, and was compared with torch.
+    shrink
+        Without the channels, neurons and heads that are dead, see :func:`study.pruning.shrink`.
     quantize
         Of ``.onnx``: with int8 weights.
     sparse
@@ -91,6 +95,9 @@ def export_network(
     metric = quality_of(task.metrics, config.objectives)
     example = prepared_examples(task, model, task.data.validation, 2)
     metadata = origin_of(config, found, metric, example)
+    if shrink:
+        model = shrunk(model, lambda network: task.forward(network, example)).model
+        metadata["shrunk"] = "true"
     parity = cost = None
     if suffix == ".safetensors":
         data = to_sparse(plain_state(model), metadata) if sparse else to_weights(model, metadata)

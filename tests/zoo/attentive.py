@@ -107,6 +107,7 @@ def bert() -> nn.Module:
         BertConfig(
             vocab_size=20, hidden_size=8, num_hidden_layers=2, num_attention_heads=2,
             intermediate_size=12, max_position_embeddings=8, num_labels=CLASSES,
+            classifier_dropout=0.0,
         )
     )  # fmt: skip
 
