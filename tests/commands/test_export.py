@@ -181,3 +181,27 @@ def test_a_file_that_differs_from_torch_leaves_the_older_one_alone(
     assert "ONNX Runtime on a batch of 1: output differs from torch by up to 0.01" in answer.stderr
     assert file.read_bytes() == b"older"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_shrunk_file_holds_no_dead_neuron_and_gives_the_same(
+    small_study: Path, tmp_path: Path
+) -> None:
+    lines = [
+        RoundRecord.model_validate_json(line)
+        for file in small_study.glob("trials/*/rounds.jsonl")
+        for line in file.read_text().splitlines()
+    ]
+    sparsest = min(lines, key=lambda record: record.density)
+    assert any(layer.dead_outputs for layer in sparsest.layers)
+    which = ("--trial", sparsest.trial_id, "--round", str(sparsest.round), "--format", "json")
+    whole, small = tmp_path / "whole.onnx", tmp_path / "small.onnx"
+    told = [
+        json.loads(export(small_study, "-o", str(file), *which, *more).stdout)
+        for file, more in ((whole, ()), (small, ("--shrink",)))
+    ]
+    assert told[1]["sizes"]["parameters"] < told[0]["sizes"]["parameters"]
+    images = torch.randn(5, 64).numpy()
+    outputs = [
+        onnxruntime.InferenceSession(file).run(None, {"input": images})[0] for file in (whole, small)
+    ]
+    np.testing.assert_allclose(outputs[1], outputs[0], rtol=1e-4, atol=1e-5)

@@ -236,12 +236,13 @@ def narrow(module: nn.MultiheadAttention, rows: Tensor) -> None:
     """
     own = rows[rows < module.num_heads * module.head_dim]
     heads = (own[:: module.head_dim] // module.head_dim).tolist()
-    if not isinstance(module, NarrowAttention):
+    before = list(range(module.num_heads))
+    if isinstance(module, NarrowAttention):
+        before = module.kept_heads
+    else:
+        vars(module).update(heads_before=module.num_heads)
         module.__class__ = NarrowAttention
-        assert isinstance(module, NarrowAttention)
-        module.heads_before = module.num_heads
-        module.kept_heads = list(range(module.num_heads))
         # A TransformerEncoderLayer may go past this module's forward(), but not where this is unset
         module._qkv_same_embed_dim = False
-    module.kept_heads = [module.kept_heads[head] for head in heads]
+    vars(module).update(kept_heads=[before[head] for head in heads])
     module.num_heads = len(heads)
