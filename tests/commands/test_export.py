@@ -200,7 +200,7 @@ def test_a_shrunk_file_holds_no_dead_neuron_and_gives_the_same(
         for file, more in ((whole, ()), (small, ("--shrink",)))
     ]
     assert told[1]["sizes"]["parameters"] < told[0]["sizes"]["parameters"]
-    images = torch.randn(5, 64).numpy()
+    images = torch.randn(5, 1, 8, 8).numpy()
     outputs = [
         onnxruntime.InferenceSession(file).run(None, {"input": images})[0] for file in (whole, small)
     ]
