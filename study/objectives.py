@@ -17,6 +17,7 @@ SIZES = {
     "density": "density",
     "macs": "macs",
     "parameters": "nonzero_parameters",
+    "latency_ms": "latency_ms",
     "train_epochs": "train_epochs",
 }
 """What a network costs, by the name of an objective, and the field of a round record. Less is

@@ -173,6 +173,7 @@ SIZE_NAMES = {
     "density": "density",
     "macs": "multiply-adds",
     "nonzero_parameters": "nonzero parameters",
+    "latency_ms": "ms",
     "train_epochs": "epochs",
 }
 
@@ -181,4 +182,6 @@ def size_text(column: str, size: float) -> str:
     """The size of a network, with its unit: density 0.05, 1,200 multiply-adds."""
     if column == "density":
         return f"density {size:.3g}"
+    if column == "latency_ms":
+        return f"{size:.3g} ms"
     return f"{size:{',.6g' if size < 1e6 else ',.0f'}} {SIZE_NAMES[column]}"

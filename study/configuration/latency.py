@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -25,3 +25,8 @@ class LatencyTable(Table):
         description="samples of each network, of which the median counts; each lasts about a "
         "millisecond or longer",
     )
+
+    @property
+    def settings(self) -> dict[str, Any] | None:
+        """How rounds are timed; None where they are not."""
+        return None if self.backend == "none" else self.model_dump()

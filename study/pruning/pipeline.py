@@ -31,6 +31,7 @@ from study.pruning.states.progress import Observer, Progress
 from study.pruning.structure.cutting import with_companions
 from study.pruning.structure.scores import UNIT_SALIENCIES
 from study.pruning.structure.units import Structure
+from study.pruning.timing import Timing
 from study.pruning.training.retraining import (
     check_fresh_weights,
     go_back,
@@ -70,6 +71,7 @@ def run_pipeline(
     task: Task,
     start: Trajectory | Progress | None = None,
     observer: Observer | None = None,
+    timing: Timing | None = None,
 ) -> Iterator[RoundRecord]:
     """Run a whole iterative pruning pipeline.
 
@@ -85,6 +87,8 @@ def run_pipeline(
         in the middle of a round, or after one (with more rounds in the plan: an extension).
     observer
         Told of checkpoints and finished rounds.
+    timing
+        How the latency of each round's network is measured; None: it is not.
 
     Yields
     ------
@@ -103,7 +107,7 @@ def run_pipeline(
     >>> for record in run_pipeline(plan, task):  # doctest: +SKIP
     ...     print(record.round, record.density, record.val_accuracy)
     """
-    return Pipeline(plan, task, observer).rounds(start)
+    return Pipeline(plan, task, observer, timing).rounds(start)
 
 
 @dataclass(eq=False)
@@ -112,13 +116,14 @@ class Pipeline:
 
     Parameters
     ----------
-    plan, task, observer
+    plan, task, observer, timing
         As of :func:`run_pipeline`.
     """
 
     plan: PruningPlan
     task: Task
     observer: Observer | None
+    timing: Timing | None = None
     model: nn.Module = field(init=False)
     masked: MaskedLayers = field(init=False)
     structures: list[Structure] = field(init=False)
@@ -245,6 +250,9 @@ class Pipeline:
             train_loss=progress.train_loss,
         )
         progress = replace(progress, measured=True, spent=clock.spent())
+        if self.timing is not None:
+            latency = self.timing.columns(self.task, self.masked, self.structures)
+            record = record.model_copy(update=latency)
         if self.observer is not None:
             self.observer.round_finished(
                 record,

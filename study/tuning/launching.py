@@ -136,6 +136,7 @@ def _tuner(
             "task": prepared.task_arguments,
             "task_key": prepared.key,
             "cpus": resources.cpus_per_trial,
+            "latency": config.latency.settings,
             "checkpoint_interval_s": resources.checkpoint_interval_s,
             "extensible": search.extend,
             "shared_runs": None if shared is None else shared.arguments,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import optuna
+import torch
 from torch import nn
 
 from search_spaces import Layer
@@ -15,6 +16,7 @@ from search_spaces.values import options
 from study.configuration.loading import StudyConfig
 from study.confirmation import LEAST_GROUPS
 from study.errors import UsageError
+from study.exporting.onnx_files import need_packages
 from study.objectives import SIZES, checked_objectives
 from study.plugins import resolve
 from study.pruning.masking.masks import mask_layers
@@ -160,9 +162,26 @@ def _with_objectives(config: StudyConfig, task: Task) -> StudyConfig:
     for constraint in config.search.parsed_constraints:
         constraint.check(task.metrics)
     objectives = checked_objectives(config.objectives, task.metrics)
+    _check_latency(config, objectives)
     if config.search.target is not None:
         objectives = {name: way for name, way in objectives.items() if name not in SIZES}
     return config.model_copy(update={"objectives": objectives})
+
+
+def _check_latency(config: StudyConfig, objectives: Mapping[str, str]) -> None:
+    """Find out now whether latency is measured where it is asked for, and whether it can be."""
+    asked = "latency_ms" in objectives or any(
+        constraint.column == "latency_ms" for constraint in config.search.parsed_constraints
+    )
+    if asked and config.latency.backend == "none":
+        raise UsageError(
+            "latency.backend: none measures nothing, but latency_ms is an objective or a "
+            "constraint. Allowed then: eager, onnxruntime, cuda."
+        )
+    if config.latency.backend == "onnxruntime":
+        need_packages()
+    if config.latency.backend == "cuda" and not torch.cuda.is_available():
+        raise UsageError("latency.backend: cuda needs a GPU, and there is none.")
 
 
 def _example(config: StudyConfig, layers: Sequence[Layer]) -> PruningPlan:

@@ -201,7 +201,6 @@ def test_a_shrunk_file_holds_no_dead_neuron_and_gives_the_same(
     ]
     assert told[1]["sizes"]["parameters"] < told[0]["sizes"]["parameters"]
     images = torch.randn(5, 1, 8, 8).numpy()
-    outputs = [
-        onnxruntime.InferenceSession(file).run(None, {"input": images})[0] for file in (whole, small)
-    ]
+    sessions = [onnxruntime.InferenceSession(file) for file in (whole, small)]
+    outputs = [session.run(None, {"input": images})[0] for session in sessions]
     np.testing.assert_allclose(outputs[1], outputs[0], rtol=1e-4, atol=1e-5)

@@ -102,3 +102,24 @@ def test_one_group_to_confirm_by_is_refused_before_a_study(tmp_path: Path) -> No
         prepare(load_config(tables, ["confirm.share=0.25"]))
     assert not list(tmp_path.iterdir())
     assert prepare(load_config(tables, ["confirm.share=0"])).plans
+
+
+def test_latency_is_measured_where_it_is_an_objective(tmp_path: Path) -> None:
+    tables = {**SMALL, "study": {"storage_path": str(tmp_path)}}
+    timed = {**tables, "objectives": {"accuracy": "max", "latency_ms": "min"}}
+    with pytest.raises(UsageError, match=r"latency.backend: none measures nothing"):
+        prepare(load_config(timed))
+    assert prepare(load_config(timed, ["latency.backend='eager'"])).plans
+    if not torch.cuda.is_available():
+        with pytest.raises(UsageError, match=r"latency.backend: cuda needs a GPU"):
+            prepare(load_config(tables, ["latency.backend='cuda'"]))
+
+
+def test_a_target_is_the_size_of_every_plan(tmp_path: Path) -> None:
+    tables = {**SMALL, "study": {"storage_path": str(tmp_path)}}
+    prepared = prepare(load_config(tables, ["search.target='macs <= 0.4'"]))
+    assert prepared.config.objectives == {"accuracy": "max"}
+    assert {plan.budget for plan in prepared.plans} == {"macs"}
+    assert all(plan.sparsity == pytest.approx(0.6) for plan in prepared.plans)
+    with pytest.raises(UsageError, match=r"search.target: 'latency_ms <= 3' is no size"):
+        load_config(tables, ["search.target='latency_ms <= 3'"])

@@ -188,6 +188,21 @@ def _cards(rows: pd.DataFrame, table: pd.DataFrame, results: Results) -> list[Ca
     return cards
 
 
+def _measured(results: Results, replicates: pd.Series, round_: int) -> list[str]:
+    """How much faster the network is without what is dead in it, where that was measured."""
+    rounds = results.rounds
+    own = rounds[rounds["trial_id"].isin(replicates) & (rounds["round"] == round_)]
+    own = own.dropna(subset=["latency_ms"])
+    if own.empty:
+        return []
+    how = results.config["latency"]
+    return [
+        f"{own['speedup_measured'].median():.2f} x faster, measured: "
+        f"{own['latency_ms'].median():.3g} ms against {own['dense_latency_ms'].median():.3g} ms "
+        f"({how['backend']}, batches of {how['batch_size']}, {count(how['threads'], 'thread')})"
+    ]
+
+
 def _card(row: pd.Series, results: Results) -> Card:
     metric = results.quality
     tell = Telling(metric, row[f"dense_{metric.name}"])
@@ -198,6 +213,8 @@ def _card(row: pd.Series, results: Results) -> Card:
     own = (again["replicate_of"] == row["trial_id"]) & (again["round"] == row["round"])
     replicate, round_ = again.loc[own, "trial_id"].iloc[0], int(row["round"])
     weights = f"{TRIALS_DIR}/{replicate}/{round_state_file(round_)}"
+    by_unit = results.config.get("space", {}).get("structure", "weights") != "weights"
+    shrink = " --shrink" if by_unit else ""
     notes = [
         f"the smallest shown to be within {tell.within(row['tolerated_drop'])} of dense",
         f"keeps {percent(row['density'])} of the prunable weights",
@@ -206,10 +223,11 @@ def _card(row: pd.Series, results: Results) -> Card:
         f"({percent(2 * row['own_confidence'] - 1, 0)} interval of the {tell.worse}: "
         f"{tell.span(row['drop_low'], row['drop_high'])})",
         *(text for text in (smaller, faster) if text != title.get(results.size, smaller)),
+        *_measured(results, again.loc[own, "trial_id"], round_),
         *_on_test(row, Telling(metric, row["test_dense"])),
         f"trial {row['trial_id']}, round {row['round']}",
         f"weights and masks: {weights}, and of the other seeds beside it",
-        f"prune-study export DIR --trial {replicate} --round {round_} -o network.onnx",
+        f"prune-study export DIR --trial {replicate} --round {round_} -o network.onnx{shrink}",
     ]
     return Card(title.get(results.size, smaller), bound_label(row, tell), notes)
 

@@ -13,6 +13,7 @@ from study.objectives import quality_of
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
 from study.pruning.states.progress import Progress
+from study.pruning.timing import Timing
 from study.pruning.training.trajectory import Trajectory
 from study.records import (
     CONFIRMATION_FILE,
@@ -203,7 +204,10 @@ class _Seed:
 
     def run_replicate(self) -> None:
         """The plan itself, up to the round that is looked at."""
-        self._run("replicate", self._plan, self.point.round, lambda: self._dense_run(self._plan))
+        settings = self.point.config.latency.settings
+        timing = None if settings is None else Timing(**settings)
+        plan, last = self._plan, self.point.round
+        self._run("replicate", plan, last, lambda: self._dense_run(plan), timing)
 
     def run_controls(self) -> None:
         """Whatever of the controls is missing; one that fails keeps none of the others back."""
@@ -242,6 +246,7 @@ class _Seed:
         plan: PruningPlan,
         last: int,
         start: Callable[[], Trajectory | Progress],
+        timing: Timing | None = None,
     ) -> None:
         """Run a plan up to its round ``last``, unless that was done before."""
         run, started_at = self.of(role), utc_now()
@@ -252,7 +257,8 @@ class _Seed:
         writer.begin(plan)
         finished, failed = 0, None
         try:
-            for record in _up_to(last, run_pipeline(plan, self._task, start(), writer)):
+            records = run_pipeline(plan, self._task, start(), writer, timing)
+            for record in _up_to(last, records):
                 finished = record.round
         except Exception:
             failed = format_exc()

@@ -77,5 +77,6 @@ def coming_costs(
         "train_epochs": last["train_epochs"] + (round_ - last["round"]) * epochs_a_round,
         "macs": last["macs"] * (density / last["density"]) ** macs_exponent,
         "dense_macs": last["dense_macs"],
+        "latency_ms": last["latency_ms"] * (density / last["density"]) ** macs_exponent,
         "total_parameters": last["total_parameters"],
     }

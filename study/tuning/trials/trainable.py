@@ -12,6 +12,7 @@ from ray import tune
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
 from study.pruning.states.progress import Progress
+from study.pruning.timing import Timing
 from study.pruning.training.trajectory import Trajectory
 from study.records import RoundRecord, is_finite
 from study.storage import Folder
@@ -33,6 +34,7 @@ RESULT_FIELDS = (
     "nonzero_parameters",
     "total_parameters",
     "prunable_parameters",
+    "latency_ms",
     "train_epochs",
     "train_samples",
     "wall_s",
@@ -90,7 +92,8 @@ class PipelineTrainable(tune.Trainable):
         trajectory: Trajectory | Progress | None = start
         if trajectory is None and config["shared_runs"] is not None:
             trajectory = self._dense_run(folder, SharedRuns.of(*config["shared_runs"]))
-        return run_pipeline(self._plan, self._task, trajectory, observer=self._writer)
+        timing = None if config["latency"] is None else Timing(**config["latency"])
+        return run_pipeline(self._plan, self._task, trajectory, self._writer, timing)
 
     def _dense_run(self, folder: Folder, shared: SharedRuns) -> Trajectory:
         """What the study trained before its trials; of a seed that only this plan has, its own."""
