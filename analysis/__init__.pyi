@@ -15,6 +15,8 @@ from .fronts.forecast import forecast_gain as forecast_gain
 from .fronts.hypervolumes import hypervolume as hypervolume
 from .fronts.hypervolumes import hypervolume_history as hypervolume_history
 from .fronts.hypervolumes import reference_point as reference_point
+from .fronts.latency import measured_latency as measured_latency
+from .fronts.latency import plot_latency as plot_latency
 from .fronts.pareto import pareto_front as pareto_front
 from .fronts.search_progress import plot_hypervolume as plot_hypervolume
 from .fronts.seed_fronts import plot_attainment as plot_attainment
@@ -41,6 +43,8 @@ from .layers.sensitivity import plot_sensitivity_map as plot_sensitivity_map
 from .layers.sensitivity import sensitivity_data as sensitivity_data
 from .layers.sensitivity import sensitivity_map_data as sensitivity_map_data
 from .layers.sensitivity import sensitivity_thresholds as sensitivity_thresholds
+from .layers.widths import layer_widths as layer_widths
+from .layers.widths import plot_widths as plot_widths
 from .reading.files.problems import ProblemWarning as ProblemWarning
 from .reading.loading import load as load
 from .reading.objectives import DEFAULT_OBJECTIVES as DEFAULT_OBJECTIVES

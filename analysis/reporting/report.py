@@ -17,6 +17,7 @@ from analysis.reporting.sections.headline import headline
 from analysis.reporting.sections.importance import importance
 from analysis.reporting.sections.layers import layers
 from analysis.reporting.sections.schedule import schedule
+from analysis.reporting.sections.smaller import smaller
 from analysis.reporting.sections.trade_off import budget, points_to_choose, trade_off
 from analysis.reporting.summary import to_json
 from analysis.statistics.replicates import searched
@@ -36,6 +37,7 @@ SECTIONS = (
     budget,
     points_to_choose,
     layers,
+    smaller,
     schedule,
     importance,
     controls,

@@ -1,0 +1,59 @@
+"""How much smaller and faster networks are when what is dead in them is left out."""
+
+from __future__ import annotations
+
+from analysis.fronts.latency import measured_latency, plot_latency
+from analysis.layers.widths import layer_widths, plot_widths
+from analysis.reading.results import Results
+from analysis.reporting.page.document import Figure, Section, Table, as_table, count
+from analysis.reporting.page.drawing import figure
+from analysis.statistics.replicates import searched
+from study.telling import percent
+
+FASTEST = 8
+"""Rows of the table of latencies."""
+
+
+def smaller(results: Results) -> Section:
+    """Widths of the layers where units were taken out, and latency where it was measured."""
+    results = searched(results)
+    by_unit = results.config.get("space", {}).get("structure", "weights") != "weights"
+    figures: list[Figure] = []
+    tables: list[Table] = []
+    missing: list[str] = []
+    if by_unit:
+        widths = layer_widths(results)
+        if widths.empty:
+            missing.append("No pruned network is on the front, so there are no widths to tell.")
+        else:
+            narrowest = widths[widths.columns[-1]] / widths["dense"]
+            finding = (
+                f"In the smallest network on the front {narrowest.idxmin()} keeps the least of "
+                f"its units ({percent(narrowest.min(), 0)})."
+            )
+            figures.append(figure(finding, plot_widths(results), widths.reset_index()))
+            tables.append(as_table("Output units of each layer", widths.reset_index()))
+    else:
+        missing.append(
+            "Single weights were removed: their zeros make a file smaller, and nothing faster. "
+            'structure = "channels" under [space] makes networks really smaller.'
+        )
+    timed = measured_latency(results)
+    if timed.empty:
+        missing.append('No latency was measured: backend = "onnxruntime" under [latency].')
+    else:
+        how = results.config["latency"]
+        slower = int((timed["speedup_measured"] < 1).sum())
+        finding = (
+            f"Measured in {how['backend']}, batches of {how['batch_size']}, "
+            f"{count(how['threads'], 'thread')}: the median network reaches "
+            f"{percent(timed['share_of_promise'].median(), 0)} of the speedup that its "
+            f"multiply-adds promise"
+            + (f"; {slower} of {len(timed)} are slower than dense." if slower else ".")
+        )
+        figures.append(figure(finding, plot_latency(results), timed))
+        tables.append(as_table("The fastest networks", timed.drop(columns="study").head(FASTEST)))
+    return Section(
+        "smaller", "How much smaller and faster is it really?", [], figures=figures,
+        tables=tables, missing=missing,
+    )  # fmt: skip
