@@ -15,8 +15,6 @@ from .fronts.forecast import forecast_gain as forecast_gain
 from .fronts.hypervolumes import hypervolume as hypervolume
 from .fronts.hypervolumes import hypervolume_history as hypervolume_history
 from .fronts.hypervolumes import reference_point as reference_point
-from .fronts.latency import measured_latency as measured_latency
-from .fronts.latency import plot_latency as plot_latency
 from .fronts.pareto import pareto_front as pareto_front
 from .fronts.search_progress import plot_hypervolume as plot_hypervolume
 from .fronts.seed_fronts import plot_attainment as plot_attainment
@@ -62,6 +60,8 @@ from .spending.cost import cost_data as cost_data
 from .spending.cost import cost_summary as cost_summary
 from .spending.cost import plot_cost as plot_cost
 from .spending.cost import trial_costs as trial_costs
+from .spending.latency import measured_latency as measured_latency
+from .spending.latency import plot_latency as plot_latency
 from .spending.spending import round_costs as round_costs
 from .spending.stopping import stopping_audit as stopping_audit
 from .statistics.best_of import expected_best as expected_best

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from analysis.fronts.latency import measured_latency, plot_latency
 from analysis.layers.widths import layer_widths, plot_widths
 from analysis.reading.results import Results
 from analysis.reporting.page.document import Figure, Section, Table, as_table, count
 from analysis.reporting.page.drawing import figure
+from analysis.spending.latency import measured_latency, plot_latency
 from analysis.statistics.replicates import searched
 from study.telling import percent
 
