@@ -11,7 +11,6 @@ import pandas as pd
 
 from analysis.comparing.controls import control_table, masks_alone
 from analysis.judging.validation_gaps import mean_gap, validation_gap
-from analysis.reading.candidates import dense_value
 from analysis.reading.results import Results
 from analysis.reporting.page.document import Section, as_table, count
 from analysis.statistics.intervals import wilson
@@ -104,11 +103,14 @@ def selection(results: Results) -> Section:
                 "false under [report]."
             ],
         )
-    gap, tell = mean_gap(results), Telling(results.quality, dense_value(results))
+    # Without a dense value an amount is told in its own unit: the splits may differ in it.
+    gap, tell = mean_gap(results), Telling(results.quality)
+    twice = (table["round"] == 0) & table.duplicated(["study", "round", "seed"])
+    table = table[~twice]  # a seed's dense network stands beside each descent on it
     dense, again = table["round"] == 0, table["replicate_of"].notna()
     of_kind = {
         "chosen by validation": ~dense & ~again,
-        "of new seeds, which nothing chose": ~dense & again,
+        "run again on new seeds": ~dense & again,
         "dense": dense,
     }
     told = ", ".join(f"{int(rows.sum())} {kind}" for kind, rows in of_kind.items() if rows.any())

@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.fronts.confirmed import confirmed_networks, named_networks, needed_seeds
 from analysis.fronts.confirmed_descents import plot_confirmation
-from analysis.judging.to_confirm import next_descent
+from analysis.judging.to_confirm import best_descent, next_descent
 from analysis.reading.candidates import is_candidate, with_figures
 from analysis.reading.results import Results
 from analysis.reporting.page.document import Card, Figure, Section, Table, as_table, count
@@ -46,9 +46,11 @@ def headline(results: Results) -> Section:
         *_diverged_seeds(results, dense),
         f"The dense network reaches {_reached(dense.mean(), tell)} on the validation split"
         f"{_of_examples(results)} ({_seeds(dense, asked, tell)}).",
-        *([_how(results, table)] if cards else []),
+        *([_how(results, table)] if rows["trial_id"].notna().any() else []),
     ]
-    missing = [*_goes_on(results, table), "Speedups are of multiply-adds; no latency was measured."]
+    timed = results.rounds["latency_ms"].notna().any()
+    unmeasured = [] if timed else ["Speedups are of multiply-adds; no latency was measured."]
+    missing = [*_goes_on(results, table), *unmeasured]
     figures, tables = _evidence(results, table) if len(table) else ((), ())
     return Section("headline", "How far does it prune?", sentences, cards, figures, tables, missing)
 
@@ -93,6 +95,18 @@ def _how(results: Results, table: pd.DataFrame) -> str:
             if descents > 1
             else ""
         )
+        + _without_the_best(results, table)
+    )
+
+
+def _without_the_best(results: Results, table: pd.DataFrame) -> str:
+    """That the best descent was too dear to be run again, where it was."""
+    best = best_descent(searched(results))
+    if best is None or best in set(table["trial_id"]):
+        return ""
+    return (
+        f" The best descent of the search, trial {best}, is none of those that were run again: "
+        "the best ones that the budget for it pays for are."
     )
 
 
@@ -271,7 +285,7 @@ def _on_test(row: pd.Series, tell: Telling) -> list[str]:
         return ["CONTRADICTED by the test split: there the outputs of a seed's network diverged"]
     level = percent(2 * row["own_confidence"] - 1, 0)
     said = (
-        f"{_drop(tell, row['test_drop'])} dense ({level} interval "
+        f"{_drop(tell, row['test_drop'])} dense ({level} interval of the {tell.worse}: "
         f"{tell.span(row['test_low'], row['test_high'])}; "
         f"{count(int(row['n']), 'seed')}, {count(int(row['test_examples']), 'example')})"
     )
