@@ -199,6 +199,8 @@ class SpaceTable(BaseModel):
                     "out"
                 )
             return self
+        if self.structure != "weights" and self.form != "global":
+            raise ValueError(f"structure {self.structure} has form global, not {self.form}")
         if self.cut is not None:
             check_cuts(dict(self))
         elif self.floor is not None:
@@ -212,8 +214,6 @@ class SpaceTable(BaseModel):
             raise ValueError(f"{field} has no meaning with form {self.form}")
         if self.form == "density_projected" and self.per_layer.scale != "linear_sparsity":
             raise ValueError("per_layer.scale has no meaning with form density_projected")
-        if self.structure != "weights" and self.form != "global":
-            raise ValueError(f"structure {self.structure} has form global, not {self.form}")
         if self.structure == "weights" and self.width_multiple != 1:
             raise ValueError("width_multiple has no meaning with structure weights")
         known = WEIGHT_ALLOCATIONS if self.structure == "weights" else CHANNEL_ALLOCATIONS

@@ -174,7 +174,10 @@ def write_output(output: str, data: bytes) -> None:
     Raises
     ------
     UsageError
-        As :func:`refuse_output`.
+        As :func:`refuse_output`, and if the place cannot be written to.
     """
     refuse_output(output)
-    Folder(str(Path(output).parent)).write(data, Path(output).name)
+    try:
+        Folder(str(Path(output).parent)).write(data, Path(output).name)
+    except OSError as error:
+        raise UsageError(f"output: {output!r} cannot be written: {error}") from error

@@ -17,7 +17,7 @@ class LatencyTable(Table):
         description="what runs the networks: torch on the CPU (eager), ONNX Runtime on the CPU "
         "(onnxruntime, of the extra onnx), torch on a GPU (cuda); none: nothing is measured",
     )
-    batch_size: int = Field(default=1, ge=1, description="validation examples in a call")
+    batch_size: int = Field(default=1, ge=1, description="training examples in a call")
     threads: int = Field(default=1, ge=1, description="CPU threads that an operation may use")
     repeats: int = Field(
         default=50,

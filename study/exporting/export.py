@@ -11,7 +11,13 @@ from torch import nn
 
 from study.errors import UsageError
 from study.exporting.capturing import capture, prepared_examples
-from study.exporting.networks import find_round, plain_network, study_config, task_on_cpu
+from study.exporting.networks import (
+    find_round,
+    plain_network,
+    small_network,
+    study_config,
+    task_on_cpu,
+)
 from study.exporting.onnx_files import need_packages, runner, to_onnx
 from study.exporting.origins import origin_of
 from study.exporting.parity import Parity, Run, check_parity
@@ -21,7 +27,6 @@ from study.exporting.sizes import Sizes, sizes_of
 from study.exporting.sparse_files import to_sparse
 from study.exporting.weight_files import plain_state, to_weights
 from study.objectives import quality_of
-from study.pruning.shrinking.shrink import shrink as shrunk
 from study.records import MetricRecord
 from study.storage import Folder, refuse_output, write_output
 from study.tasks.task import Task
@@ -96,7 +101,7 @@ def export_network(
     example = prepared_examples(task, model, task.data.validation, 2)
     metadata = origin_of(config, found, metric, example)
     if shrink:
-        model = shrunk(model, lambda network: task.forward(network, example)).model
+        model = small_network(study, task, found)
         metadata["shrunk"] = "true"
     parity = cost = None
     if suffix == ".safetensors":

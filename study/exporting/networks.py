@@ -11,8 +11,10 @@ from torch import nn
 
 from study.configuration.loading import StudyConfig, load_config
 from study.errors import UsageError, unknown_name
-from study.pruning.masking.masks import mask_layers
+from study.pruning.channels import channels_of
+from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.plan import PruningPlan
+from study.pruning.shrinking.deployed import deployed
 from study.pruning.states.state_files import load_weights
 from study.pruning.training.trajectory import build_model
 from study.records import (
@@ -104,11 +106,25 @@ def stored_network(
     UsageError
         If the file is damaged, or of another network than the task's.
     """
+    masked = _masked_network(study, task, plan, trial_id, round_)
+    masked.remove()
+    return masked.model
+
+
+def small_network(study: Folder, task: Task, found: StoredRound) -> nn.Module:
+    """The network of a round without its dead channels, neurons and heads, in eval mode."""
+    masked = _masked_network(study, task, found.plan, found.trial_id, found.round)
+    small = deployed(task, masked, channels_of(found.plan, task, masked))
+    return small.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload, no-any-return]
+
+
+def _masked_network(
+    study: Folder, task: Task, plan: PruningPlan, trial_id: str, round_: int
+) -> MaskedLayers:
     model = build_model(task, plan.seeds.init)
     masked = mask_layers(model, plan.include or None, plan.exclude or None)
     load_weights(masked, study.read(TRIALS_DIR, trial_id, round_state_file(round_)))
-    masked.remove()
-    return model
+    return masked
 
 
 def study_config(study: Folder) -> StudyConfig:

@@ -20,7 +20,7 @@ from study.pruning.selection.saliency import score
 from study.pruning.structure.allocation import cut_units
 from study.pruning.structure.cutting import alive_units, masks_of
 from study.pruning.structure.finding import prunable_units
-from study.pruning.structure.request import UnitRequest
+from study.pruning.structure.request import UnitRequest, unreachable
 from study.pruning.structure.scores import UNIT_SALIENCIES, UnitInputs, summed
 from study.pruning.structure.sizes import Sizes, sizes_of
 from study.pruning.structure.units import Alive, Structure
@@ -76,30 +76,67 @@ def cut_channels(
     alive = alive_units(masked, structures)
     scores = _scores(plan, round_, masked, structures, scoring)
     sparsity = plan.sparsity_at(round_)
-    assert sparsity is not None
-    weights = {layer: float(total) for layer, total in masked.total.items()}
-    macs = dense.macs_by_layer if "macs" in (plan.budget, _cost(plan)) else {}
-
-    def sizes(dense: Mapping[str, float]) -> Sizes:
-        return sizes_of(structures, masked.weights, masked.parameter_names, dense)
-
     left = cut_units(
-        plan.allocation,
-        UnitRequest(
-            structures,
-            alive,
-            scores,
-            sizes(macs if plan.budget == "macs" else weights),
-            sparsity,
-            cost=sizes(macs if _cost(plan) == "macs" else weights),
-            cost_exponent=plan.cost_exponent,
-            layer_floor=plan.layer_floor,
-            width_multiple=plan.width_multiple,
-        ),
+        plan.allocation, _request(plan, masked, structures, dense, alive, scores, sparsity)
     )
     if plan.shuffle_masks:
         left = _shuffled(left, alive, derive_seed(plan.seeds.mask, "shuffle", round_))
     return Cut(masks_of(masked, structures, left), {})
+
+
+def check_channels(
+    plan: PruningPlan, masked: MaskedLayers, structures: Sequence[Structure], dense: DenseCost
+) -> None:
+    """Find out before the dense run whether a plan's cuts can be made.
+
+    Raises
+    ------
+    UsageError
+        If floors and multiples of widths leave more than the plan ends with, or the saliency reads
+        a norm that there is not.
+    """
+    parameters = {name: p.detach() for name, p in masked.model.named_parameters()}
+    if plan.saliency == "norm_scale":
+        inputs = UnitInputs(parameters, frozenset(masked.parameter_names.values()), list, 0)
+        UNIT_SALIENCIES["norm_scale"](structures, inputs)
+    sparsity = plan.sparsity_at(plan.rounds)
+    if not isinstance(sparsity, float):
+        return
+    alive = {s.name: torch.ones(s.units, dtype=torch.bool) for s in structures}
+    request = _request(plan, masked, structures, dense, alive, {}, sparsity)
+    least = {structure.name: request.floor(structure) for structure in structures}
+    whole = request.sizes.total({structure.name: structure.units for structure in structures})
+    if request.sizes.total(least) > (1.0 - sparsity) * whole * (1 + 1e-9):
+        raise unreachable(request, least)
+
+
+def _request(
+    plan: PruningPlan,
+    masked: MaskedLayers,
+    structures: Sequence[Structure],
+    dense: DenseCost,
+    alive: Alive,
+    scores: Mapping[str, Tensor],
+    sparsity: float | Mapping[str, float] | None,
+) -> UnitRequest:
+    assert sparsity is not None
+    weights = {layer: float(total) for layer, total in masked.total.items()}
+
+    def sizes(measure: str | None) -> Sizes:
+        of_layers = dense.macs_by_layer if measure == "macs" else weights
+        return sizes_of(structures, masked.weights, masked.parameter_names, of_layers)
+
+    return UnitRequest(
+        structures,
+        alive,
+        scores,
+        sizes(plan.budget),
+        sparsity,
+        cost=sizes(_cost(plan)),
+        cost_exponent=plan.cost_exponent,
+        layer_floor=plan.layer_floor,
+        width_multiple=plan.width_multiple,
+    )
 
 
 def _cost(plan: PruningPlan) -> str | None:

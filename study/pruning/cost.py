@@ -148,10 +148,11 @@ def masked_cost(masked: MaskedLayers, dense: DenseCost) -> Cost:
     )
     parameters = sum(parameter.numel() for parameter in masked.model.parameters())
     pruned = sum(total.values()) - sum(kept.values())
+    beside = sum(int((~mask).sum()) for mask in masked.companions.values())
     return Cost(
         prunable_parameters=sum(total.values()),
         kept_parameters=sum(kept.values()),
-        nonzero_parameters=parameters - pruned,
+        nonzero_parameters=parameters - pruned - beside,
         total_parameters=parameters,
         macs=macs,
         dense_macs=dense.macs,

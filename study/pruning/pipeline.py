@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from study.plugins import resolve
-from study.pruning.channels import channels_of, cut_channels, run_examples
+from study.pruning.channels import channels_of, check_channels, cut_channels, run_examples
 from study.pruning.compact.narrow import NarrowCopy
 from study.pruning.compact.network import CompactCopy
 from study.pruning.cost import DenseCost, dense_cost
@@ -146,6 +146,8 @@ class Pipeline:
             self.dense.macs_by_layer,
             self.masked.total,
         )
+        if self.structures:
+            check_channels(self.plan, self.masked, self.structures, self.dense)
 
     def at_dense(self, trajectory: Trajectory | None) -> Progress:
         """Train dense, or take a dense run as it is: where pruning starts, round 0 to measure."""

@@ -7,16 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import nn
 
-from study.pruning.channels import run_examples
 from study.pruning.latency.measuring import measure_latency
 from study.pruning.masking.masks import MaskedLayers
-from study.pruning.shrinking.shrink import shrink
-from study.pruning.structure.cutting import alive_units
-from study.pruning.structure.slicing import places_left, slice_model
+from study.pruning.shrinking.deployed import deployed, plain_copy
 from study.pruning.structure.units import Structure
-from study.pruning.training.model_state import copy_of
 from study.tasks.data.structures import map_leaves
 from study.tasks.forward import working_dtype
 from study.tasks.task import Task
@@ -59,8 +54,8 @@ class Timing:
             If a network cannot run in the backend.
         """
         device = torch.device("cuda" if self.backend == "cuda" else "cpu")
-        dense = _plain(masked).to(device)
-        networks = {"dense": dense, "pruned": smaller(task, masked, structures).to(device)}
+        dense = plain_copy(masked).to(device)
+        networks = {"dense": dense, "pruned": deployed(task, masked, structures).to(device)}
         batch = task.data.train.take(torch.arange(self.batch_size))
         found = measure_latency(
             networks,
@@ -77,21 +72,6 @@ class Timing:
             "dense_latency_ms": whole,
             "speedup_measured": whole / pruned,
         }
-
-
-def smaller(task: Task, masked: MaskedLayers, structures: Sequence[Structure]) -> nn.Module:
-    """The network without its dead units: what would be deployed."""
-    if not structures:
-        return shrink(masked.model, lambda model: run_examples(task, model, 2)).model
-    plain = _plain(masked)
-    slice_model(plain, places_left(structures, alive_units(masked, structures)))
-    return plain
-
-
-def _plain(masked: MaskedLayers) -> nn.Module:
-    plain = copy_of(masked.model).eval()
-    MaskedLayers(plain).remove()
-    return plain
 
 
 def _on(device: torch.device, inputs: Any) -> Any:

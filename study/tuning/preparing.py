@@ -162,13 +162,13 @@ def _with_objectives(config: StudyConfig, task: Task) -> StudyConfig:
     for constraint in config.search.parsed_constraints:
         constraint.check(task.metrics)
     objectives = checked_objectives(config.objectives, task.metrics)
-    _check_latency(config, objectives)
+    _check_latency(config, objectives, task)
     if config.search.target is not None:
         objectives = {name: way for name, way in objectives.items() if name not in SIZES}
     return config.model_copy(update={"objectives": objectives})
 
 
-def _check_latency(config: StudyConfig, objectives: Mapping[str, str]) -> None:
+def _check_latency(config: StudyConfig, objectives: Mapping[str, str], task: Task) -> None:
     """Find out now whether latency is measured where it is asked for, and whether it can be."""
     asked = "latency_ms" in objectives or any(
         constraint.column == "latency_ms" for constraint in config.search.parsed_constraints
@@ -177,6 +177,11 @@ def _check_latency(config: StudyConfig, objectives: Mapping[str, str]) -> None:
         raise UsageError(
             "latency.backend: none measures nothing, but latency_ms is an objective or a "
             "constraint. Allowed then: eager, onnxruntime, cuda."
+        )
+    if config.latency.backend != "none" and config.latency.batch_size > len(task.data.train):
+        raise UsageError(
+            f"latency.batch_size: {config.latency.batch_size} is more than the "
+            f"{len(task.data.train)} training examples. Allowed: 1 to {len(task.data.train)}."
         )
     if config.latency.backend == "onnxruntime":
         need_packages()

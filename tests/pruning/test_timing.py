@@ -7,7 +7,8 @@ import torch
 
 from study.pruning import PruningPlan, run_pipeline
 from study.pruning.pipeline import Pipeline
-from study.pruning.timing import Timing, smaller
+from study.pruning.shrinking.deployed import deployed
+from study.pruning.timing import Timing
 from tests.pruning.tiny import Deep, tiny_task
 
 PLANS = {
@@ -24,7 +25,7 @@ def test_what_is_timed_gives_what_the_masked_network_gives(name: str) -> None:
     pipeline = Pipeline(PLANS[name], task, None)
     list(pipeline.rounds(None))
     inputs = task.data.train.inputs[:5]
-    small = smaller(task, pipeline.masked, pipeline.structures)
+    small = deployed(task, pipeline.masked, pipeline.structures)
     torch.testing.assert_close(small(inputs), pipeline.model.eval()(inputs), rtol=1e-4, atol=1e-5)
     sizes = [sum(p.numel() for p in model.parameters()) for model in (small, pipeline.model)]
     assert sizes[0] < sizes[1]

@@ -75,10 +75,12 @@ def _small(task: Task) -> Task:
 
 
 def _short(plan: PruningPlan) -> PruningPlan:
-    """One round of a plan, at half of the weights."""
+    """One round of a plan, at half of the weights, or of units its own first round."""
     sparsity: Any = plan.sparsity
     if isinstance(sparsity, dict):
         sparsity = dict.fromkeys(sparsity, 0.5)
+    elif plan.structure != "weights":  # of units more may not be possible
+        sparsity = plan.sparsity_at(1)
     elif sparsity is not None:
         sparsity = 0.5
     return plan.model_copy(

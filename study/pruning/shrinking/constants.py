@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -28,10 +28,18 @@ class Arriving:
     ----------
     least, most
         Of each input feature or channel, (inputs,).
+    is_of_one_input
+        Whether no other inputs could be tried.
     """
 
     least: Tensor
     most: Tensor
+    is_of_one_input: bool = False
+
+    @property
+    def of_one_input(self) -> Arriving:
+        """The same, said to be of one input alone: whether it is a constant is not known."""
+        return replace(self, is_of_one_input=True)
 
     @property
     def value(self) -> Tensor:
@@ -119,6 +127,8 @@ def why_not_folded(
     constant = seen[name].value[at]
     if not bool(constant.any()):
         return None
+    if seen[name].is_of_one_input:
+        return f"what it sends to {name!r} is known for one input alone"
     if not _has_plain_bias(module):
         return f"{name!r}, which it sends {_largest(constant):.3g}, has no bias that could take it"
     if isinstance(module, _Conv) and _pads_with_zeros(module):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from study.errors import UsageError
 from study.pruning.masking.masks import MaskedLayers
 from study.pruning.shrinking.constants import Arriving, arriving, fold, why_not_folded
 from study.pruning.shrinking.dead import Verdict, dead_units
+from study.pruning.shrinking.variations import variations
 from study.pruning.structure.finding import separable_channels
 from study.pruning.structure.slicing import Places, places_left, slice_model
 from study.pruning.structure.tracing import Run
@@ -50,12 +52,15 @@ class Shrunk:
     kept_because: Mapping[str, str]
 
 
-def shrink(model: nn.Module, example: Any) -> Shrunk:
+def shrink(
+    model: nn.Module, example: Any, *, forward: Callable[[nn.Module, Any], Any] = call
+) -> Shrunk:
     """Remove the units (channels, neurons) of a network that are dead.
 
     A unit is dead where all weights that make it are zero, or all that read it. What its bias
-    still sends on is the same whatever comes in; it becomes part of the biases of what reads it.
-    Where that cannot be, as before a convolution that pads with zeros, the unit stays.
+    still sends on becomes part of the biases of what reads it, if it is the same whatever comes in.
+    Whether it is the same is tried on the example, on noise in its place and on other lengths.
+    Where it is not, or a convolution reads it that pads with zeros, the unit stays.
 
     Parameters
     ----------
@@ -63,7 +68,10 @@ def shrink(model: nn.Module, example: Any) -> Shrunk:
         With masks or without. It is not changed.
     example
         A batch of inputs as the model takes them: a tensor, a tuple of arguments, a mapping of
-        named ones; or a function that is given a model and returns its outputs.
+        named ones; or a function that is given a model and returns its outputs: then other inputs
+        cannot be tried, and units stay that send anything but zeros on.
+    forward
+        ``(model, inputs) -> outputs``, where the model is called in a way of its own.
 
     Returns
     -------
@@ -80,7 +88,10 @@ def shrink(model: nn.Module, example: Any) -> Shrunk:
     --------
     >>> small = shrink(model, images[:8]).model  # doctest: +SKIP
     """
-    run: Run = example if callable(example) else lambda m: call(m, example)
+    run: Run = example if callable(example) else lambda m: forward(m, example)
+    varied: list[Run] | None = None
+    if not callable(example):
+        varied = [partial(_run_on, forward, other) for other in variations(example)]
     small = copy_of(model).eval()
     MaskedLayers(small).remove()
     sizes = {name: tensor.shape for name, tensor in small.state_dict().items()}
@@ -88,12 +99,16 @@ def shrink(model: nn.Module, example: Any) -> Shrunk:
     places: dict[str, dict[int, Tensor]] = {}
     made_by: dict[str, Part] = {}
     while True:  # a grouped convolution that has become a depthwise one couples fewer channels
-        step, structures = _step(small, run, whole)
+        step, structures = _step(small, run, whole, varied)
         for structure in structures:
             made_by.setdefault(structure.name, structure.of_role("writes")[0])
         if not step.places:
             return Shrunk(step.model, places, _removed(places, made_by, sizes), step.kept_because)
         small, places = step.model, _composed(places, step.places)
+
+
+def _run_on(forward: Callable[[nn.Module, Any], Any], inputs: Any, model: nn.Module) -> Any:
+    return forward(model, inputs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,10 +120,21 @@ class _Step:
     kept_because: dict[str, str]
 
 
-def _step(plain: nn.Module, run: Run, whole: list[Tensor]) -> tuple[_Step, list[Structure]]:
+def _step(
+    plain: nn.Module, run: Run, whole: list[Tensor], varied: Sequence[Run] | None
+) -> tuple[_Step, list[Structure]]:
     structures, reasons = separable_channels(plain, run)
     readers = [p.tensor.rpartition(".")[0] for s in structures for p in s.of_role("reads")]
     seen = arriving(plain, readers, run)
+    for other in varied or ():
+        try:
+            found = arriving(plain, readers, other)
+        except Exception:
+            continue
+        for name, values in found.items():
+            seen[name] = seen[name].joined(values) if name in seen else values
+    if varied is None:
+        seen = {name: values.of_one_input for name, values in seen.items()}
     step = _without_dead(plain, structures, seen)
     if _difference(whole, _outputs(step.model, run)) is not None:
         structures, others = _agreeing(plain, structures, seen, whole, run)

@@ -76,7 +76,8 @@ def prunable_units(masked: MaskedLayers, run: Run, kind: Kind) -> list[Structure
     found = []
     for structure in structures:
         made_by = {p.tensor for p in structure.of_role("writes") if p.tensor in layers}
-        left_out = made_by - set(own.values())
+        read_by = {part.tensor for part in structure.of_role("reads")}
+        left_out = (made_by | read_by) - set(own.values())
         if left_out:
             reasons[structure.name] = f"{', '.join(sorted(left_out))} is not to be pruned"
         else:

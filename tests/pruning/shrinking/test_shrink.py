@@ -230,3 +230,46 @@ def test_a_model_whose_outputs_are_drawn_is_refused() -> None:
 
     with pytest.raises(UsageError, match=r"output 0 differs by .* gives other outputs each time"):
         shrink(Drawn(nn.Linear(2, 3), nn.Linear(3, 2)), torch.randn(4, 2))
+
+
+class Masked(nn.Module):
+    """What a dead unit sends on depends on a second input, or on a length."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.first, self.second, self.how = nn.Linear(4, 6), nn.Linear(6, 2), how
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        x = self.first(x).relu()
+        if self.how == "mask":
+            x = x * mask[..., None]
+        elif self.how == "length":
+            x = x.sum(1)
+        else:
+            x = x * (mask[..., None] > 0)
+        out: Tensor = self.second(x)
+        return out
+
+
+@pytest.mark.parametrize("how", ["mask", "length", "sign"])
+def test_what_is_constant_in_the_example_alone_is_not_folded(how: str) -> None:
+    torch.manual_seed(0)
+    model = Masked(how).eval()
+    with torch.no_grad():
+        model.first.weight[1] = 0.0
+        model.first.bias[1] = 1.0
+    small = shrink(model, (torch.randn(2, 5, 4), torch.ones(2, 5))).model
+    other = torch.randn(3, 9, 4), (torch.rand(3, 9) > 0.5).float()
+    torch.testing.assert_close(small(*other), model(*other), rtol=1e-4, atol=1e-5)
+
+
+def test_a_function_that_runs_the_model_can_be_tried_on_no_other_input() -> None:
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2)).eval()
+    with torch.no_grad():
+        model[0].weight[1] = 0.0  # type: ignore[index]
+        model[0].bias[1] = 1.0  # type: ignore[index]
+    x = torch.randn(2, 4)
+    found = shrink(model, lambda m: m(x))
+    assert found.model[0].out_features == 6  # type: ignore[index]
+    assert "one input alone" in found.kept_because["0"]
+    assert shrink(model, x).model[0].out_features == 5  # type: ignore[index]
