@@ -29,7 +29,7 @@ from search_spaces import Range, SearchSpace
         ({"form": "global", "cost": "parameters"}, "cost has no meaning without cost_exponent"),
         (
             {"form": "global", "allocation": ["erk", "uniform"], "cost_exponent": [0.0, 1.0]},
-            "cost_exponent needs allocation global or lamp",
+            "cost_exponent needs allocation global or global_raw or lamp",
         ),
         (
             {"form": "global", "allocation": "threshold", "threshold": 0.1, "budget": "macs"},
