@@ -26,6 +26,7 @@ from benchmarks.measuring import Figure
 
 BENCHMARKS = {
     "masked_step": "what masks cost in a training step",
+    "narrow_step": "a step without channels, against the small network built by hand",
     "training_throughput": "examples a second, against the usual loop",
     "streamed_data": "data four times the memory limit, against a plain DataLoader loop",
     "packed_trials": "several small networks in one program",

@@ -16,6 +16,7 @@ from analysis.reading.candidates import is_candidate, with_figures
 from analysis.reading.results import Results
 from analysis.reporting.page.document import Card, Figure, Section, Table, as_table, count
 from analysis.reporting.page.drawing import figure
+from analysis.reporting.sections.target import at_target
 from analysis.statistics.replicates import searched
 from study.confirmation import LEAST_GROUPS
 from study.records import TRIALS_DIR, round_state_file
@@ -42,6 +43,7 @@ def headline(results: Results) -> Section:
     asked = searched(results).rounds["seed"].unique()
     tell = Telling(metric)
     sentences = [
+        *at_target(results, table, bound_label),
         *(_unmet(results) or _nothing_named(results, table, rows)),
         *_diverged_seeds(results, dense),
         f"The dense network reaches {_reached(dense.mean(), tell)} on the validation split"

@@ -1,0 +1,37 @@
+"""The first sentence of a study at one size is its network."""
+
+from pathlib import Path
+
+import analysis
+from analysis.reading.results import Results
+from analysis.reporting.sections.headline import headline
+from tests.analysis.study_folders import searched_study
+
+
+def at(results: Results, target: str, structure: str = "weights") -> Results:
+    config = {**results.config, "search": {"target": target}, "space": {"structure": structure}}
+    return Results(**{**vars(results), "config": config})
+
+
+def test_the_best_network_of_the_size_comes_first_with_its_command(tmp_path: Path) -> None:
+    results = analysis.load(searched_study(tmp_path))
+    rounds = results.rounds[(results.rounds["round"] > 0)]
+    fit = rounds[rounds["macs"] <= 0.2 * rounds["dense_macs"]]
+    best = fit.loc[fit["val_accuracy"].idxmax()]
+    first = headline(at(results, "macs <= 0.2", "channels")).sentences[0]
+    place = f"--trial {best['trial_id']} --round {int(best['round'])}"
+    assert first.startswith(f"The best network with macs <= 0.2 is trial {best['trial_id']}")
+    assert f"prune-study confirm DIR {place}." in first
+    assert f"prune-study export DIR {place} -o network.onnx --shrink" in first
+    assert "--shrink" not in headline(at(results, "macs <= 0.2")).sentences[0]
+
+
+def test_without_a_target_nothing_is_said_of_one(tmp_path: Path) -> None:
+    results = analysis.load(searched_study(tmp_path))
+    assert "The best network with" not in " ".join(headline(results).sentences)
+
+
+def test_where_no_network_is_of_the_size_it_is_said(tmp_path: Path) -> None:
+    results = analysis.load(searched_study(tmp_path))
+    first = headline(at(results, "macs <= 0.0001")).sentences[0]
+    assert first.startswith("No network meets macs <= 0.0001")
