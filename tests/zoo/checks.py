@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from study.errors import UsageError
-from study.pruning import PruningPlan, run_pipeline
+from study.pruning import PruningPlan, run_pipeline, shrink
 from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.states.state_files import (
     load_weights,
@@ -123,6 +123,22 @@ def resume(entry: Entry) -> str:
     return note
 
 
+def shrinks(entry: Entry) -> str:
+    """With 1 of 20 weights left, the network without what that killed gives the same outputs."""
+    model = entry.model()
+    masked = mask_layers(model)
+    generator = torch.Generator().manual_seed(0)
+    few = {n: torch.rand(m.shape, generator=generator) < 0.05 for n, m in masked.masks.items()}
+    masked.cut(few, optimizer=None)
+    found = shrink(model, entry.examples(2)[0])
+    other = entry.examples(3, seed=5)[0]
+    with torch.no_grad():
+        for whole, less in zip(_run(model, other), _run(found.model, other), strict=True):
+            torch.testing.assert_close(less, whole, rtol=1e-4, atol=1e-5)
+    gone = sum(map(len, found.removed.values()))
+    return f"{gone} dead units left out" if gone else "nothing dead could be left out"
+
+
 CHECKS: dict[str, Callable[[Entry], str]] = {
     "masks": masks,
     "channels": channels,
@@ -130,6 +146,7 @@ CHECKS: dict[str, Callable[[Entry], str]] = {
     "rewind": rewind,
     "save and load": save_and_load,
     "resume": resume,
+    "shrink": shrinks,
 }
 
 
