@@ -80,9 +80,8 @@ def _per_layer(request: UnitRequest) -> dict[str, Tensor]:
     left = units_left(request.alive)
     for structure in request.structures:
         kept = structure.units - pruned_count(sparsity.get(structure.name, 0.0), structure.units)
-        wide = max(
-            kept // request.width_multiple * request.width_multiple, request.floor(structure)
-        )
+        multiple = request.unit_multiple(structure)
+        wide = max(kept // multiple * multiple, request.floor(structure))
         left[structure.name] = min(wide, left[structure.name])
     return _keep(request, left)
 

@@ -53,12 +53,19 @@ class UnitRequest:
     def floor(self, structure: Structure) -> int:
         """Units that a structure must keep."""
         share = structure.units - pruned_count(1 - self.layer_floor, structure.units)
-        least = math.ceil(max(share, 1) / self.width_multiple) * self.width_multiple
-        return min(least, structure.units)
+        multiple = self.unit_multiple(structure)
+        return min(math.ceil(max(share, 1) / multiple) * multiple, structure.units)
+
+    def unit_multiple(self, structure: Structure) -> int:
+        """Units of which so many make widths that are multiples: a unit may be several channels."""
+        made = structure.of_role("writes")[0]
+        per_unit = int((made.unit_of >= 0).sum()) // structure.units
+        return self.width_multiple // math.gcd(self.width_multiple, max(per_unit, 1))
 
     def next_cut(self, structure: Structure, left: int) -> int:
         """How many units go together next; 0 where no more may go."""
-        wide = left % self.width_multiple or self.width_multiple
+        multiple = self.unit_multiple(structure)
+        wide = left % multiple or multiple
         return wide if left - wide >= self.floor(structure) else 0
 
     def ascending(self, name: str) -> Tensor:

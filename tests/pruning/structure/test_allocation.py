@@ -121,3 +121,12 @@ def test_floors_hold_and_what_they_forbid_is_said() -> None:
 def test_an_allocation_that_channels_do_not_have_is_named() -> None:
     with pytest.raises(UsageError, match="allocation of channels"):
         cut_units("erk", request())
+
+
+def test_widths_are_counted_in_channels_where_a_unit_is_several() -> None:
+    four = torch.arange(16) % 4  # of a grouped convolution: four channels a unit
+    grouped = Structure("a", 4, (Part("a", 0, four, "writes"),), alike="")
+    asked = UnitRequest([grouped], {}, {}, SIZES, 0.5, SIZES, width_multiple=8)
+    assert asked.unit_multiple(grouped) == 2
+    assert asked.unit_multiple(STRUCTURES[0]) == 8
+    assert asked.floor(grouped) == 2
