@@ -1,6 +1,6 @@
 VENV ?= .venv
 PYTHON ?= python3
-JOBS ?= 2
+JOBS ?= 3
 BIN = $(VENV)/bin
 
 .PHONY: study test lint bench clean

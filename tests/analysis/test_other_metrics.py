@@ -365,7 +365,7 @@ def test_controls_and_the_test_split_of_a_metric_of_which_less_is_better(tmp_pat
     assert figures is not None
     told = [-control["difference"], -control["high"], -control["low"]]
     assert [float(each) for each in figures.groups()] == pytest.approx(told, rel=1e-3)
-    assert "% worse on the test split" in text
+    assert re.search(r"[0-9.]+ worse on the test split", text)
     assert "is known to" not in text  # of a mean of losses the examples alone say nothing
     assert "test split: 50, dense 31 (seed 0)" in text or "none" in text
 

@@ -84,7 +84,7 @@ def test_new_seeds_are_no_networks_that_validation_chose(tmp_path: Path) -> None
     check = next(c for c in analysis.checklist(results) if "on test data" in c.name)
     assert "2 chosen networks" in check.reason
     told = selection(results).sentences
-    assert told[0].endswith("after the search: 6 of new seeds, which nothing chose, 3 dense.")
+    assert told[0].endswith("after the search: 6 run again on new seeds, 3 dense.")
     assert not any("chosen ones" in each for each in told)
 
 
