@@ -95,7 +95,7 @@ def test_where_all_is_disturbed_all_counts_and_there_is_an_end() -> None:
     assert found == {"a": [20.0] * (MOST_PASSES * 5 + 2 - 2)}
 
 
-@settings(max_examples=25)  # each collects garbage, which takes a while beside torch
+@settings(max_examples=10)  # each collects garbage, which takes a while beside torch
 @given(st.sets(st.integers(0, 200)), st.integers(1, 8))
 def test_each_has_no_more_samples_than_asked_for_unless_most_were_disturbed(
     disturbed: set[int], repeats: int
