@@ -29,6 +29,15 @@ SMALL: dict[str, Any] = {
 """A study file that is done in seconds; all of its trials are drawn from the space."""
 
 
+LONGEST = ("test_examples.py", "test_cli.py", "test_study.py", "test_docs.py", "test_own_tasks.py")
+"""Files of minutes: begun last, one of them would run on while the other processes wait."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
     """Ray on this machine, started once for all tests."""
