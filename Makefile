@@ -10,7 +10,7 @@ study: $(VENV)/.installed
 	else $(BIN)/prune-study run digits-mlp; fi
 
 test: lint
-	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile
+	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
