@@ -157,6 +157,12 @@ class Results:
         return sizes.pop() if len(sizes) == 1 else "density"
 
     @property
+    def structure(self) -> str:
+        """What one study removes: weights, channels, heads, or units (both)."""
+        found: str = self.config.get("space", {}).get("structure", "weights")
+        return found
+
+    @property
     def constraints(self) -> tuple[Constraint, ...]:
         """What a network of one study must meet to be recommended."""
         search = self.config.get("search", {})

@@ -75,7 +75,7 @@ def _begun(results: Results, textbook: str) -> str:
     of_textbook = own.rounds[own.rounds["trial_id"] == textbook]
     spent = cost_summary(own)["spent_train_samples"]
     rounds = int(of_textbook["round"].max())
-    structure = results.config.get("space", {}).get("structure", "weights")
+    structure = results.structure
     how = "LAMP" if structure == "weights" else f"{structure} of least L1 norm, evenly over layers"
     return (
         f"The textbook run is trial {textbook}: {how}, {count(rounds, 'round')} that each cut 20 % "

@@ -16,7 +16,7 @@ from analysis.reading.candidates import is_candidate, with_figures
 from analysis.reading.results import Results
 from analysis.reporting.page.document import Card, Figure, Section, Table, as_table, count
 from analysis.reporting.page.drawing import figure
-from analysis.reporting.sections.target import at_target
+from analysis.reporting.sections.target import at_target, export_command
 from analysis.statistics.replicates import searched
 from study.confirmation import LEAST_GROUPS
 from study.records import TRIALS_DIR, round_state_file
@@ -229,8 +229,6 @@ def _card(row: pd.Series, results: Results) -> Card:
     own = (again["replicate_of"] == row["trial_id"]) & (again["round"] == row["round"])
     replicate, round_ = again.loc[own, "trial_id"].iloc[0], int(row["round"])
     weights = f"{TRIALS_DIR}/{replicate}/{round_state_file(round_)}"
-    by_unit = results.config.get("space", {}).get("structure", "weights") != "weights"
-    shrink = " --shrink" if by_unit else ""
     notes = [
         f"the smallest shown to be within {tell.within(row['tolerated_drop'])} of dense",
         f"keeps {percent(row['density'])} of the prunable weights",
@@ -243,7 +241,7 @@ def _card(row: pd.Series, results: Results) -> Card:
         *_on_test(row, Telling(metric, row["test_dense"])),
         f"trial {row['trial_id']}, round {row['round']}",
         f"weights and masks: {weights}, and of the other seeds beside it",
-        f"prune-study export DIR --trial {replicate} --round {round_} -o network.onnx{shrink}",
+        export_command(results, replicate, round_),
     ]
     return Card(title.get(results.size, smaller), bound_label(row, tell), notes)
 

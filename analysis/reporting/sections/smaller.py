@@ -17,11 +17,10 @@ FASTEST = 8
 def smaller(results: Results) -> Section:
     """Widths of the layers where units were taken out, and latency where it was measured."""
     results = searched(results)
-    by_unit = results.config.get("space", {}).get("structure", "weights") != "weights"
     figures: list[Figure] = []
     tables: list[Table] = []
     missing: list[str] = []
-    if by_unit:
+    if results.structure != "weights":
         widths = layer_widths(results)
         if widths.empty:
             missing.append("No pruned network is on the front, so there are no widths to tell.")

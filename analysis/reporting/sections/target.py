@@ -49,9 +49,10 @@ def at_target(
         words += f" On new seeds it is {bound_label(row, on_new)}."
     else:
         words += f" It was not confirmed: prune-study confirm DIR --trial {trial} --round {round_}."
-    by_unit = results.config.get("space", {}).get("structure", "weights") != "weights"
-    shrink = " --shrink" if by_unit else ""
-    return [
-        f"{words} prune-study export DIR --trial {trial} --round {round_} -o network.onnx{shrink} "
-        "writes it."
-    ]
+    return [f"{words} {export_command(results, trial, round_)} writes it."]
+
+
+def export_command(results: Results, trial_id: str, round_: int) -> str:
+    """The command that hands a network over, without what is dead in it where units were cut."""
+    shrink = "" if results.structure == "weights" else " --shrink"
+    return f"prune-study export DIR --trial {trial_id} --round {round_} -o network.onnx{shrink}"

@@ -16,7 +16,8 @@ from study.pruning.masking.reparametrised import allow_dead_units
 _GUARDS = "_gradient_masks"
 _INTEGER_OF_WIDTH = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
-_KEEP_STATISTICS = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
+NORMS_BY_CHANNEL = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
+"""Norms of which each channel has its own scale, shift and statistics."""
 
 Places = list[tuple[nn.Module, str]]
 """Modules that hold one parameter, and its name in each."""
@@ -71,7 +72,7 @@ class GradientMask:
     def zero_weights(self) -> None:
         """Make what is masked exactly zero, and what a norm has seen of it."""
         self.parameter.masked_fill_(~self.mask, 0)
-        if self.is_companion and isinstance(self.module, _KEEP_STATISTICS):
+        if self.is_companion and isinstance(self.module, NORMS_BY_CHANNEL):
             for statistic in (self.module.running_mean, self.module.running_var):
                 if statistic is not None:
                     statistic.masked_fill_(~self.mask, 0)

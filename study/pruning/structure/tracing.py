@@ -13,6 +13,7 @@ import torch_pruning
 from torch import Tensor, nn
 
 from study.errors import UsageError
+from study.pruning.masking.gradient_masks import NORMS_BY_CHANNEL
 from study.pruning.structure.coupling import Member, NotSeparableError, members
 from study.pruning.structure.recurrent import Recurrent, as_single_operations
 from study.pruning.structure.units import Part, Role, Structure
@@ -22,7 +23,6 @@ Run = Callable[[nn.Module], Any]
 """Runs a model on an example or two and gives its outputs."""
 
 _Conv = nn.modules.conv._ConvNd
-_NORMS_BY_CHANNEL = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
 
 
 def coupled_channels(model: nn.Module, run: Run) -> tuple[list[Structure], dict[str, str]]:
@@ -211,7 +211,7 @@ def _tensors(where: str, module: Any, role: Role, graph: Any) -> list[tuple[str,
             return along(weight=1 - turned)
         return along(weight=0 if isinstance(module, _Conv) and _is_depthwise(module) else turned,
                      bias=0)  # fmt: skip
-    if isinstance(module, _NORMS_BY_CHANNEL):
+    if isinstance(module, NORMS_BY_CHANNEL):
         return along(weight=0, bias=0, running_mean=0, running_var=0)
     if isinstance(module, nn.PReLU):
         return along(weight=0) if module.num_parameters > 1 else []
