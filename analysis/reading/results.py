@@ -157,10 +157,21 @@ class Results:
         return sizes.pop() if len(sizes) == 1 else "density"
 
     @property
-    def structure(self) -> str:
-        """What one study removes: weights, channels, heads, or units (both)."""
-        found: str = self.config.get("space", {}).get("structure", "weights")
-        return found
+    def structures(self) -> tuple[str, ...]:
+        """What plans of one study may remove, as they spell it; of a table by layer, all of it."""
+        found = self.config.get("space", {}).get("structure", "weights")
+        if isinstance(found, Mapping):
+            return tuple(dict.fromkeys(found.values()))
+        return (found,) if isinstance(found, str) else tuple(found)
+
+    @property
+    def takes_units_out(self) -> bool:
+        """Whether any of them takes whole channels or heads out."""
+        return any(
+            part in ("channels", "heads", "units")
+            for structure in self.structures
+            for part in structure.split("+")
+        )
 
     @property
     def constraints(self) -> tuple[Constraint, ...]:

@@ -68,8 +68,7 @@ def measure(
     quality = evaluate(masked.model, task.data.validation, task)
     cost = masked_cost(masked, dense)
     kept, total = masked.kept, masked.total
-    # Of the weights none is asked for where the target is a share of the multiply-adds.
-    sparsity = plan.sparsity_at(round_) if plan.budget == "weights" else None
+    sparsity = plan.sparsity_at(round_) if plan.asks_for_weights else None
     return RoundRecord(
         round=round_,
         requested_sparsity=_overall(sparsity, requested, total) if round_ else 0.0,

@@ -11,7 +11,9 @@ import optuna
 import torch
 from torch import nn
 
-from search_spaces import Layer
+from search_spaces import Layer, SearchSpace
+from search_spaces.drawing import allocation_parameter
+from search_spaces.structures import alternatives, removal_of, structure_text
 from search_spaces.values import options
 from study.configuration.loading import StudyConfig
 from study.confirmation import LEAST_GROUPS
@@ -118,7 +120,7 @@ def prepare(config: StudyConfig, *, is_new: bool = True) -> Prepared:
         if epoch is not None:
             step_of_epoch(task, epoch)
     layers = prunable_layers(task, config.space.include, config.space.exclude)
-    plans = _rehearsed(config, _example(config, layers))
+    plans = _rehearsed(config, _examples(config, layers))
     if config.search.textbook:
         plans = (*plans, _textbook(config, layers, task))
     for plan in plans:
@@ -189,12 +191,11 @@ def _check_latency(config: StudyConfig, objectives: Mapping[str, str], task: Tas
         raise UsageError("latency.backend: cuda needs a GPU, and there is none.")
 
 
-def _example(config: StudyConfig, layers: Sequence[Layer]) -> PruningPlan:
-    """A plan of the space, once every name that the space may choose is known to exist."""
+def _examples(config: StudyConfig, layers: Sequence[Layer]) -> tuple[PruningPlan, ...]:
+    """A plan of the space for each structure, once every name that it may choose is known."""
     space = config.space
     for saliency in options(space.saliency):
-        of_channels = {} if space.structure == "weights" else UNIT_SALIENCIES
-        resolve("space.saliency", saliency, {**SALIENCIES, **of_channels})
+        _check_saliency(space, saliency)
     for schedule in options(space.schedule):
         resolve("space.schedule", schedule, SCHEDULES)
     for course in options(space.retrain_lr_schedule):
@@ -209,12 +210,31 @@ def _example(config: StudyConfig, layers: Sequence[Layer]) -> PruningPlan:
     try:
         if space.function is not None:
             trial = optuna.create_study(directions=["minimize"] * len(config.objectives)).ask()
-            return draw_plan(space, trial, layers, config.study.seed)
+            return (draw_plan(space, trial, layers, config.study.seed),)
         if space.awaits_bounds:
             space = space.with_bounds(dict.fromkeys((layer.name for layer in layers), 0.5))
-        return PruningPlan(**space.example(layers), seed=config.study.seed)
+        return tuple(
+            PruningPlan(
+                **space.model_copy(update={"structure": structure}).example(layers),
+                seed=config.study.seed,
+            )
+            for structure in alternatives(space.structure)
+        )
     except ValueError as error:
         raise UsageError(f"space: {error}") from error
+
+
+def _check_saliency(space: SearchSpace, saliency: str) -> None:
+    """Every saliency that may be drawn must score what every structure removes."""
+    removals = {structure_text(s): removal_of(s) for s in alternatives(space.structure)}
+    alone = [said for said, each in removals.items() if each.units and not each.entries]
+    others = [said for said, each in removals.items() if each.entries]
+    resolve("space.saliency", saliency, {**SALIENCIES, **(UNIT_SALIENCIES if alone else {})})
+    if others and saliency in UNIT_SALIENCIES and saliency not in SALIENCIES:
+        raise UsageError(
+            f"space.saliency: {saliency!r} scores units alone, and structure {', '.join(others)} "
+            f"removes entries. Allowed: {', '.join(SALIENCIES)}."
+        )
 
 
 def _textbook(config: StudyConfig, layers: Sequence[Layer], task: Task) -> PruningPlan:
@@ -229,24 +249,28 @@ def _textbook(config: StudyConfig, layers: Sequence[Layer], task: Task) -> Pruni
         raise UsageError(f"space: {error}") from error
 
 
-def _rehearsed(config: StudyConfig, example: PruningPlan) -> tuple[PruningPlan, ...]:
+def _rehearsed(config: StudyConfig, examples: Sequence[PruningPlan]) -> tuple[PruningPlan, ...]:
     """Plans that between them have every saliency, schedule and way of retraining of a space.
 
-    Where costs divide scores, they do so in all of them.
+    Each structure has them all. Where costs divide scores, they do so wherever they can.
     """
-    space = config.space
-    if space.function is not None:
-        return (example,)
+    if config.space.function is not None:
+        return tuple(examples)
+    return tuple(plan for example in examples for plan in _ways_of(config.space, example))
+
+
+def _ways_of(space: SearchSpace, example: PruningPlan) -> list[PruningPlan]:
     ways = (options(space.saliency), options(space.schedule), options(space.retrain))
     rewind = min(options(space.rewind_epoch))
     exponent = max(options(space.cost_exponent))
-    if exponent:  # what a cost can't divide shows itself where it counts most
-        ranked = next(name for name in options(space.allocation) if name in COST_AWARE)
+    _, fitting = allocation_parameter(space, example.structure) if exponent else ("", ())
+    ranked = next((name for name in options(fitting) if name in COST_AWARE), None)
+    if ranked is not None:  # what a cost can't divide shows itself where it counts most
         example = example.model_copy(
             update={
                 "allocation": ranked,
                 "cost_exponent": exponent,
-                "sparsity": 0.5,
+                "sparsity": example.sparsity if example.removal.pattern else 0.5,
                 "threshold": None,
             }
         )
@@ -264,7 +288,7 @@ def _rehearsed(config: StudyConfig, example: PruningPlan) -> tuple[PruningPlan, 
                 }
             )
         )
-    return tuple(plans)
+    return plans
 
 
 def prunable_layers(

@@ -54,5 +54,5 @@ def at_target(
 
 def export_command(results: Results, trial_id: str, round_: int) -> str:
     """The command that hands a network over, without what is dead in it where units were cut."""
-    shrink = "" if results.structure == "weights" else " --shrink"
+    shrink = " --shrink" if results.takes_units_out else ""
     return f"prune-study export DIR --trial {trial_id} --round {round_} -o network.onnx{shrink}"
