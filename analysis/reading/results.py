@@ -16,6 +16,7 @@ from analysis.reading.layers import read_layers
 from analysis.reading.metrics import CLASSIFIER, Metrics, shared_quality
 from analysis.reading.objectives import Objectives, objectives_of
 from analysis.reading.sensitivity import read_sensitivity
+from analysis.reading.structures import has_units
 from study.objectives import Constraint, quality_of, size_of
 from study.records import MetricRecord
 from study.storage import Folder
@@ -167,11 +168,12 @@ class Results:
     @property
     def takes_units_out(self) -> bool:
         """Whether any of them takes whole channels or heads out."""
-        return any(
-            part in ("channels", "heads", "units")
-            for structure in self.structures
-            for part in structure.split("+")
-        )
+        return any(map(has_units, self.structures))
+
+    def structure_of(self, trial_id: str) -> str:
+        """What a trial removes, in words; of a study that does not say, what its space does."""
+        own = self.trials.loc[self.trials["trial_id"] == trial_id, "structure"].dropna()
+        return ", ".join(self.structures) if own.empty else str(own.iloc[0])
 
     @property
     def constraints(self) -> tuple[Constraint, ...]:

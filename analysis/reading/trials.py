@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from analysis.reading.files.documents import Document
+from analysis.reading.structures import structure_text
 from study.records import FIRST_TRIAL, MetricRecord
 
 PLAN_COLUMNS = {
@@ -117,8 +118,8 @@ def trial_codes(table: pa.Table) -> np.ndarray:
 
 
 def _scalar(name: str, value: Any) -> Any:
-    if name == "structure" and isinstance(value, dict):
-        return ", ".join(f"{written} of {pattern}" for pattern, written in value.items())
+    if name == "structure":
+        return structure_text(value)
     return None if isinstance(value, (dict, list)) else value
 
 

@@ -39,7 +39,8 @@ class _Grid:
     kernel: tuple[int, ...]
 
     def of(self, values: Tensor) -> Tensor:
-        return values.flatten()[self.rows].unflatten(1, (-1, *self.kernel))
+        divided: Tensor = values.flatten()[self.rows].unflatten(1, (-1, *self.kernel))
+        return divided
 
     def back(self, mask: Tensor, like: Tensor) -> Tensor:
         whole = torch.zeros_like(like, memory_format=torch.contiguous_format).flatten()

@@ -166,8 +166,21 @@ def _with_objectives(config: StudyConfig, task: Task) -> StudyConfig:
     objectives = checked_objectives(config.objectives, task.metrics)
     _check_latency(config, objectives, task)
     if config.search.target is not None:
+        _refuse_own_sizes(config)
         objectives = {name: way for name, way in objectives.items() if name not in SIZES}
     return config.model_copy(update={"objectives": objectives})
+
+
+def _refuse_own_sizes(config: StudyConfig) -> None:
+    """A search at one size has no use for plans that end at another."""
+    if config.space.function is not None:
+        return
+    own = [s for s in alternatives(config.space.structure) if removal_of(s).pattern]
+    if own:
+        raise UsageError(
+            f"search.target: structure {', '.join(map(structure_text, own))} ends at a density of "
+            "its own; take it out of the list, or the target."
+        )
 
 
 def _check_latency(config: StudyConfig, objectives: Mapping[str, str], task: Task) -> None:

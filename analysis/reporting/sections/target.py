@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis.reading.candidates import dense_value, is_candidate
 from analysis.reading.results import Results
+from analysis.reading.structures import has_units
 from analysis.statistics.replicates import searched
 from study.telling import Telling
 
@@ -54,5 +55,5 @@ def at_target(
 
 def export_command(results: Results, trial_id: str, round_: int) -> str:
     """The command that hands a network over, without what is dead in it where units were cut."""
-    shrink = " --shrink" if results.takes_units_out else ""
+    shrink = " --shrink" if has_units(results.structure_of(trial_id)) else ""
     return f"prune-study export DIR --trial {trial_id} --round {round_} -o network.onnx{shrink}"

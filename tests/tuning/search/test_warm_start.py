@@ -187,3 +187,15 @@ def test_points_retrain_at_the_middle_of_the_learning_rates() -> None:
     for point in points(space):
         assert point["retrain_lr"] == pytest.approx(1e-3)
         assert "retrain_lr_schedule" not in point  # it is fixed
+
+
+def test_every_structure_of_a_space_is_among_the_first_points() -> None:
+    structures = ("channels", "weights", "channels+weights", "1:4")
+    space = SearchSpace.model_validate({"structure": structures, "width_multiple": 4})
+    found = points(space, most=12)
+    assert {point["structure"] for point in found} == set(structures)
+    for point in found:
+        if point["structure"] == "1:4":
+            assert "density" not in point
+        else:
+            assert point["density"] == pytest.approx(0.2)
