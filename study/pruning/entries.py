@@ -85,9 +85,8 @@ def check_entries(plan: PruningPlan, masked: MaskedLayers) -> None:
             uneven.append(f"{layer} ({outputs} outputs, {inputs} inputs)")
     if uneven:
         names = [each.partition(" ")[0] for each in uneven]
-        said = "2:4" if pattern is None else f"{pattern[0]}:{pattern[1]}"
         wanted = (
-            f"{said} needs inputs in multiples of {sides[1]}"
+            f"{pattern[0]}:{pattern[1]} needs inputs in multiples of {sides[1]}"
             if pattern is not None
             else f"blocks of {sides[0]} outputs and {sides[1]} inputs need multiples of these"
         )
