@@ -246,6 +246,7 @@ class Pipeline:
             self.task,
             self.masked,
             self.dense,
+            self.structures,
             round_=progress.round,
             requested=progress.requested,
             spent=self._spent_with_segment(progress),
