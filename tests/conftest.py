@@ -1,12 +1,15 @@
 """What many tests share: few threads, and one real study on a real Ray."""
 
 import os
+import sys
 from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner, Result
 from hypothesis import settings
 
 torch.set_num_threads(1)
@@ -58,6 +61,25 @@ def environment() -> dict[str, str]:
     if ray.is_initialized():
         own["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address
     return own
+
+
+def call(*arguments: str, cwd: Path | None = None) -> Result:
+    """Call the command line from a folder, in this process, which has the imports behind it.
+
+    The modules that it finds there are forgotten: another folder may have others of their names.
+    """
+    from study.cli import main
+
+    path, modules = [*sys.path], {*sys.modules}
+    try:
+        with chdir(cwd or Path.cwd()):
+            return CliRunner().invoke(main, arguments, prog_name="prune-study")
+    finally:
+        sys.path[:] = path
+        for name in {*sys.modules} - modules:
+            file = getattr(sys.modules[name], "__file__", None)
+            if cwd is not None and file is not None and Path(file).is_relative_to(cwd):
+                del sys.modules[name]
 
 
 @pytest.fixture(scope="session")
