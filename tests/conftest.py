@@ -1,9 +1,11 @@
 """What many tests share: few threads, and one real study on a real Ray."""
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import chdir
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +30,12 @@ SMALL: dict[str, Any] = {
     "space": {"rounds": [1, 3], "retrain_epochs": [1, 2], "rewind_epoch": [0, 1]},
     "search": {"textbook": False},
     "confirm": {"share": 0},
+    "resources": {"max_concurrent": 1},
 }
-"""A study file that is done in seconds; all of its trials are drawn from the space."""
+"""A study file that is done in seconds; all of its trials are drawn from the space.
+
+It has one worker: a second one would spend more time on its imports than on its trials.
+"""
 
 
 LONGEST = ("test_examples.py", "test_cli.py", "test_study.py", "test_docs.py", "test_own_tasks.py")
@@ -83,8 +89,17 @@ def call(*arguments: str, cwd: Path | None = None) -> Result:
 
 
 @pytest.fixture(scope="session")
-def small_study(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a finished study of six trials."""
+def small_study(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a finished study of six trials: one process runs it, and each has a copy."""
     import study
 
-    return Path(study.run(SMALL, storage_path=tmp_path_factory.mktemp("studies")))
+    base = tmp_path_factory.getbasetemp()
+    place = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with (place / "small.lock").open("w") as lock:
+        flock(lock, LOCK_EX)
+        if not (place / "small").exists():
+            request.getfixturevalue("ray_cluster")
+            beside_each_other = {**SMALL, "resources": {"max_concurrent": 2}}
+            made = study.run(beside_each_other, storage_path=tmp_path_factory.mktemp("made"))
+            Path(made).rename(place / "small")
+    return shutil.copytree(place / "small", tmp_path_factory.mktemp("studies") / "small")

@@ -14,7 +14,7 @@ import tomli_w
 
 from study.cli import main as cli
 from study.configuration.loading import load_config
-from tests.conftest import call
+from tests.conftest import SMALL, call
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -75,6 +75,7 @@ def small_presets(folder: Path) -> Path:
     tables = tomllib.loads((ROOT / "study" / "presets" / "digits-mlp.toml").read_text())
     tables["task"]["epochs"] = 2
     tables["space"] |= {"rounds": [1, 3], "rewind_epoch": [0.0, 1.0], "retrain_epochs": 0.5}
+    tables["resources"] = SMALL["resources"]
     presets = folder / "presets"
     presets.mkdir(exist_ok=True)
     (presets / "digits-mlp.toml").write_text(tomli_w.dumps(tables))
