@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from hypothesis import settings
 
 torch.set_num_threads(1)
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # workers find compiled what another has compiled
 settings.register_profile("no deadline", deadline=None)  # other work on the machine is no failure
 settings.load_profile("no deadline")
 
