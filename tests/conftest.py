@@ -39,13 +39,18 @@ It has one worker: a second one would spend more time on its imports than on its
 """
 
 
-LONGEST = ("test_examples.py", "test_cli.py", "test_study.py", "test_docs.py", "test_own_tasks.py")
-"""Files of minutes: begun last, one of them would run on while the other processes wait."""
+LONGEST = (
+    "test_cli.py", "test_examples.py", "test_docs.py", "test_study.py", "test_confirming.py",
+    "test_own_tasks.py", "test_replicating.py", "test_finishing.py", "test_scheduler.py",
+    "test_trajectories.py", "test_notebooks.py", "test_every_figure.py",
+)  # fmt: skip
+"""Files that take longest, in this order: begun last, one would run on while the others wait."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
 
 
 @pytest.fixture(scope="session")
@@ -90,7 +95,7 @@ def call(*arguments: str, cwd: Path | None = None) -> Result:
 
 
 @pytest.fixture(scope="session")
-def small_study(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_study(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a finished study of six trials: one process runs it, and each has a copy."""
     import study
 
@@ -99,7 +104,6 @@ def small_study(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
     with (place / "small.lock").open("w") as lock:
         flock(lock, LOCK_EX)
         if not (place / "small").exists():
-            request.getfixturevalue("ray_cluster")
             beside_each_other = {**SMALL, "resources": {"max_concurrent": 2}}
             made = study.run(beside_each_other, storage_path=tmp_path_factory.mktemp("made"))
             Path(made).rename(place / "small")

@@ -71,7 +71,7 @@ def test_the_figures_are_those_of_the_network_on_the_test_split(copied: Path) ->
 def test_controls_of_a_named_network_stand_beside_its_replicates(copied: Path) -> None:
     tables = {
         **SMALL,
-        "confirm": {"share": 0.5, "seeds": 2, "tolerances": [0.6]},
+        "confirm": {"share": 0.9, "seeds": 2, "tolerances": [0.6]},
         "report": {"controls": True, "control_seeds": 1, "test": False},
     }
     config = load_config(tables)

@@ -208,7 +208,7 @@ def test_new_weights_are_no_control_where_a_checkpoint_was_pruned(
         "study": {"name": "checkpoint", "num_samples": 1},
         "task": {**SMALL["task"], "epochs": 0, "weights": str(tmp_path / "weights.safetensors")},
         "space": {"rounds": 1, "retrain": "finetune", "retrain_epochs": 1},
-        **{table: SMALL[table] for table in ("search", "confirm", "resources")},
+        **{table: SMALL[table] for table in ("search", "confirm")},
     }
     folder = run(tables, storage_path=tmp_path)
     study = Folder(folder)
