@@ -120,9 +120,9 @@ def test_results_are_the_same_when_nothing_is_shared(ray_cluster: None, tmp_path
     for share in (True, False):
         config = {
             **SMALL,
-            "study": {"name": f"share-{share}".lower(), "num_samples": 3},
+            "study": {"name": f"share-{share}".lower(), "num_samples": 2},
             "search": {"sampler": "random", "warm_start": [], "early_stopping": "none"},
-            "resources": {"share_trajectories": share},
+            "resources": {**SMALL["resources"], "share_trajectories": share},
         }
         folder = Path(study.run(config, storage_path=tmp_path))
         found.append(
@@ -137,4 +137,4 @@ def test_results_are_the_same_when_nothing_is_shared(ray_cluster: None, tmp_path
             }
         )
     assert found[0] == found[1]
-    assert len(found[0]) == 3
+    assert len(found[0]) == 2
