@@ -8,7 +8,7 @@ from typing import Any
 from study.errors import UsageError
 from study.objectives import Constraint
 
-BUDGETS = {"macs": "macs", "density": "weights"}
+BUDGETS = {"macs": "macs", "density": "weights", "latency_ms": "latency_ms"}
 """What a plan's sparsity is to be a share of, by the column that a target limits."""
 
 _DECIDED = ("form", "per_layer", "density", "cut", "floor", "budget")

@@ -35,6 +35,7 @@ RESULT_FIELDS = (
     "total_parameters",
     "prunable_parameters",
     "latency_ms",
+    "dense_latency_ms",
     "train_epochs",
     "train_samples",
     "wall_s",
