@@ -324,6 +324,9 @@ class Provenance(Record):
     examples: dict[str, int] = Field(
         default_factory=dict, description="in the splits train and validation"
     )
+    notes: list[str] = Field(
+        default_factory=list, description="what follows from the study file without being in it"
+    )
 
 
 class SensitivityRecord(_WithMetrics):

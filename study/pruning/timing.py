@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from torch import nn
@@ -39,6 +39,11 @@ class Timing:
     batch_size: int = 1
     threads: int = 1
     repeats: int = 50
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any] | None) -> Self | None:
+        """As the settings of a study say; None where it measures nothing."""
+        return None if settings is None else cls(**settings)
 
     def columns(
         self, task: Task, masked: MaskedLayers, structures: Sequence[Structure]

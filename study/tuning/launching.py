@@ -17,6 +17,7 @@ from optuna.storages.journal import JournalFileBackend
 from ray import tune
 
 from study.configuration.loading import StudyConfig, to_toml
+from study.configuration.widths import note_on_widths
 from study.objectives import quality_of
 from study.pruning.plan import PruningPlan
 from study.pruning.sensitivity import sparsity_thresholds
@@ -187,7 +188,8 @@ def _begin(prepared: Prepared, listener: Listener) -> OutcomeRecorder:
     """Write what is known of a study before it runs."""
     config, folder = prepared.config, prepared.folder
     folder.write(to_toml(config), STUDY_FILE)
-    provenance = collect(config.study.name, prepared.task)
+    note = note_on_widths(config)
+    provenance = collect(config.study.name, prepared.task, [] if note is None else [note])
     folder.write(provenance.model_dump_json(indent=2), PROVENANCE_FILE)
     task = TaskRecord(name=prepared.task.name, key=prepared.key, metrics=prepared.task.metrics)
     folder.write(task.model_dump_json(indent=2), TASK_FILE)

@@ -204,8 +204,7 @@ class _Seed:
 
     def run_replicate(self) -> None:
         """The plan itself, up to the round that is looked at."""
-        settings = self.point.config.latency.settings
-        timing = None if settings is None else Timing(**settings)
+        timing = Timing.of(self.point.config.latency.settings)
         plan, last = self._plan, self.point.round
         self._run("replicate", plan, last, lambda: self._dense_run(plan), timing)
 

@@ -93,7 +93,7 @@ class PipelineTrainable(tune.Trainable):
         trajectory: Trajectory | Progress | None = start
         if trajectory is None and config["shared_runs"] is not None:
             trajectory = self._dense_run(folder, SharedRuns.of(*config["shared_runs"]))
-        timing = None if config["latency"] is None else Timing(**config["latency"])
+        timing = Timing.of(config["latency"])
         return run_pipeline(self._plan, self._task, trajectory, self._writer, timing)
 
     def _dense_run(self, folder: Folder, shared: SharedRuns) -> Trajectory:
