@@ -203,5 +203,5 @@ class LatencySizes:
 
 
 def _narrow(units: int) -> int:
-    """About a quarter, in a multiple of 8 where there are so many."""
-    return min(max(units // 32 * 8, 8), units)
+    """About a quarter, in a multiple of 8 where there are more than 8."""
+    return max(units // 32, 1) * 8 if units > 8 else max(units // 4, 1)
