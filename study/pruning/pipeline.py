@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -15,6 +16,7 @@ from study.pruning.channels import channels_of, check_channels, cut_channels, ru
 from study.pruning.compact.narrow import NarrowCopy
 from study.pruning.compact.network import CompactCopy
 from study.pruning.cost import DenseCost, dense_cost
+from study.pruning.latency.quiet import at_work
 from study.pruning.latency_sizes import LatencySizes
 from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.masking.patterns import resolve_patterns
@@ -54,6 +56,10 @@ from study.pruning.training.trajectory import Trajectory, build_model, dense_ste
 from study.records import RoundRecord, is_finite
 from study.tasks.task import Task
 from study.tasks.training.optimizers import build_optimizer
+
+
+def _go_on() -> None:
+    """Nothing is measured for which one would have to wait."""
 
 
 class _Clock:
@@ -216,19 +222,22 @@ class Pipeline:
             return replace(progress, steps_done=steps_done, state=state, spent=clock.spent())
 
         def after_epoch(steps_done: int) -> None:
+            give_way()
             if self.observer is not None and steps_done < segment.steps:
                 self.observer.checkpoint(lambda: at_step(steps_done))
 
-        loss = train(
-            self.model if compact is None else compact.model,
-            optimizer if compact is None else compact.optimizer,
-            self.task,
-            segment,
-            self.plan.seeds.data,
-            first=progress.steps_done,
-            after_epoch=after_epoch,
-            teacher=self._teacher(progress),
-        )
+        quietly = nullcontext(_go_on) if self.timing is None else at_work()
+        with quietly as give_way:
+            loss = train(
+                self.model if compact is None else compact.model,
+                optimizer if compact is None else compact.optimizer,
+                self.task,
+                segment,
+                self.plan.seeds.data,
+                first=progress.steps_done,
+                after_epoch=after_epoch,
+                teacher=self._teacher(progress),
+            )
         if compact is not None:
             compact.store()
         return replace(progress, steps_done=segment.steps, spent=clock.spent(), train_loss=loss)

@@ -21,6 +21,7 @@ from study.configuration.widths import note_on_widths
 from study.objectives import quality_of
 from study.pruning.plan import PruningPlan
 from study.pruning.sensitivity import sparsity_thresholds
+from study.pruning.states.dense_runs import stored_trajectory
 from study.records import (
     JOURNAL_FILE,
     PROVENANCE_FILE,
@@ -34,7 +35,6 @@ from study.records import (
 from study.storage import Folder
 from study.tuning.dense_runs.on_workers import scan_layers, shared_runs, train_dense_run
 from study.tuning.dense_runs.rehearsing import rehearse_on_workers
-from study.tuning.dense_runs.trajectories import stored_trajectory
 from study.tuning.early_stopping.history import make_yardstick
 from study.tuning.early_stopping.scheduler import make_scheduler
 from study.tuning.preparing import Prepared

@@ -17,6 +17,7 @@ from study.pruning.latency.job import Job
 from study.pruning.latency.layers import LayerCall
 from study.pruning.latency.machine import Machine, cache_folder, this_machine
 from study.pruning.latency.measuring import REPEATS, WARM_UP
+from study.pruning.latency.quiet import alone
 from study.pruning.latency.turns import take_turns
 from study.storage import Folder
 from study.tasks.forward import call
@@ -106,7 +107,8 @@ class LayerTable:
     def _measure(self, jobs: Mapping[str, Job]) -> None:
         backend, threads = self.machine.backend, self.machine.threads
         every = {**jobs, EMPTY: Job(nn.Identity(), torch.zeros(1, 1), call)}
-        with ready(every, backend=backend, threads=threads, exported_at_once=True) as (timed, _):
+        runs = ready(every, backend=backend, threads=threads, exported_at_once=True)
+        with runs as (timed, _), alone():
             samples = take_turns(timed, repeats=self.repeats, warm_up=WARM_UP, seed=0)
         empty_ms = float(np.median(samples[EMPTY]))
         found = {name: _time(samples[name], empty_ms) for name in jobs}

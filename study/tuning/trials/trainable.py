@@ -11,6 +11,7 @@ from ray import tune
 
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
+from study.pruning.states.dense_runs import stored_trajectory, trajectory_name
 from study.pruning.states.progress import Progress
 from study.pruning.timing import Timing
 from study.pruning.training.trajectory import Trajectory
@@ -19,11 +20,7 @@ from study.storage import Folder
 from study.tasks.loading import load_task
 from study.tasks.task import Task
 from study.tuning.dense_runs.shared_runs import SharedRuns
-from study.tuning.dense_runs.trajectories import (
-    ensure_trajectory,
-    stored_trajectory,
-    trajectory_name,
-)
+from study.tuning.dense_runs.trajectories import ensure_trajectory
 from study.tuning.trials.trial_writer import TrialWriter
 
 RESULT_FIELDS = (
