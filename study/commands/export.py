@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     "round_",
     type=int,
     metavar="K",
-    help="Of it, 0 is the dense network; default: its last.",
+    help="Of it; 0 is dense; default: its last.",
 )
 @click.option(
     "-o",
