@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import pandas as pd
 
 from analysis.layers.widths import layer_widths, plot_widths
@@ -60,7 +57,7 @@ def smaller(results: Results) -> Section:
         predicted = predicted_latency(results)
         if len(predicted):
             figures.append(
-                figure(_prediction(predicted, how), plot_predicted_latency(results), predicted)
+                figure(_prediction(predicted), plot_predicted_latency(results), predicted)
             )
         tables.append(as_table("The fastest networks", timed.drop(columns="study").head(FASTEST)))
     return Section(
@@ -69,13 +66,13 @@ def smaller(results: Results) -> Section:
     )  # fmt: skip
 
 
-def _prediction(predicted: pd.DataFrame, how: Mapping[str, Any]) -> str:
+def _prediction(predicted: pd.DataFrame) -> str:
     """How far predictions were off."""
     off = predicted["error"].abs()
     side = "quicker" if predicted["error"].median() < 0 else "slower"
     return (
         f"By the times of their layers, known before they trained, the latency of "
         f"{count(len(predicted), 'network')} was predicted with a median error of "
-        f"{percent(off.median(), 1)} (largest {percent(off.max(), 1)}; mostly {side} than "
-        f"{how['backend']} turned out to be)."
+        f"{percent(off.median(), 1)} (largest {percent(off.max(), 1)}; most were predicted to be "
+        f"{side} than measured)."
     )

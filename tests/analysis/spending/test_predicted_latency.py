@@ -38,7 +38,7 @@ def test_the_section_tells_the_median_error(tmp_path: Path) -> None:
     results = analysis.load(searched_study(tmp_path))
     found = " ".join(str(f.finding) for f in smaller(predicted(results, -0.1)).figures)
     assert "median error of 10.0 %" in found
-    assert "mostly quicker than" in found
+    assert "most were predicted to be quicker than measured" in found
 
 
 def at(results: Results, target: str) -> Results:
