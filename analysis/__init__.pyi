@@ -62,6 +62,8 @@ from .spending.cost import plot_cost as plot_cost
 from .spending.cost import trial_costs as trial_costs
 from .spending.latency import measured_latency as measured_latency
 from .spending.latency import plot_latency as plot_latency
+from .spending.predicted_latency import plot_predicted_latency as plot_predicted_latency
+from .spending.predicted_latency import predicted_latency as predicted_latency
 from .spending.spending import round_costs as round_costs
 from .spending.stopping import stopping_audit as stopping_audit
 from .statistics.best_of import expected_best as expected_best

@@ -22,8 +22,8 @@ from search_spaces.values import (
 
 Structure = Literal["weights", "channels", "heads", "units"]
 Form = Literal["per_layer", "density_projected", "global"]
-Budget = Literal["weights", "macs"]
-Cost = Literal["parameters", "macs"]
+Budget = Literal["weights", "macs", "latency_ms"]
+Cost = Literal["parameters", "macs", "latency_ms"]
 Patterns = Annotated[
     tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
 ]
@@ -87,14 +87,16 @@ class SpaceTable(BaseModel):
         description="with allocation threshold, in place of a density: weights whose saliency is "
         "below it are removed",
     )
-    budget: Annotated[Budget, one_of("weights", "macs")] = Field(
+    budget: Annotated[Budget, one_of("weights", "macs", "latency_ms")] = Field(
         default="weights",
         description="with form global: what density is a share of, the prunable weights or their "
-        "multiply-adds",
+        "multiply-adds; of channels also the milliseconds that the dense network is predicted to "
+        "take by the times of its layers (latency_ms, with a backend under [latency])",
     )
-    cost: Annotated[Cost, one_of("parameters", "macs")] = Field(
+    cost: Annotated[Cost, one_of("parameters", "macs", "latency_ms")] = Field(
         default="macs",
-        description="with cost_exponent: what a weight costs, 1 parameter or its multiply-adds",
+        description="with cost_exponent: what a weight costs, 1 parameter or its multiply-adds; "
+        "of a channel also the milliseconds that it takes (latency_ms)",
     )
     cost_exponent: Annotated[Numbers, numbers(most=2)] = Field(
         default=0.0,
@@ -227,8 +229,14 @@ class SpaceTable(BaseModel):
             raise ValueError("allocation threshold and the field threshold need each other")
         if self.allocation == "threshold" and self.density is not None:
             raise ValueError("density has no meaning with allocation threshold")
-        if self.budget == "macs" and "threshold" in options(self.allocation):
-            raise ValueError("budget macs has no meaning with allocation threshold")
+        if self.budget != "weights" and "threshold" in options(self.allocation):
+            raise ValueError(f"budget {self.budget} has no meaning with allocation threshold")
+        for field in ("budget", "cost"):
+            if getattr(self, field) == "latency_ms" and self.structure == "weights":
+                raise ValueError(
+                    f"{field} latency_ms needs structure channels, heads or units: single weights "
+                    "that are zero make nothing faster"
+                )
         if self.cost_exponent != 0 and not set(COST_AWARE) & set(options(self.allocation)):
             raise ValueError(f"cost_exponent needs allocation {' or '.join(COST_AWARE)}")
         if self.cost_exponent == 0 and self.cost != "macs":

@@ -190,7 +190,7 @@ class RoundRecord(_WithMetrics):
     latency_ms: Number = Field(
         default=math.nan,
         description="median time of a call of the network without its pruned channels, in "
-        "milliseconds a batch; NaN where it was not measured, as of the next three",
+        "milliseconds a batch; NaN where it was not measured, as of the next four",
     )
     latency_spread_ms: Number = Field(
         default=math.nan, description="interquartile range of latency_ms, in milliseconds"
@@ -199,6 +199,11 @@ class RoundRecord(_WithMetrics):
         default=math.nan,
         description="median time of the dense network, measured in turns with this one, in "
         "milliseconds a batch",
+    )
+    predicted_latency_ms: Number = Field(
+        default=math.nan,
+        description="what a call was predicted to take by the times of the network's layers, in "
+        "milliseconds a batch; NaN where no channels are taken out, or nothing was measured",
     )
     speedup_measured: Number = Field(default=math.nan, description="dense_latency_ms / latency_ms")
     val_loss: Number
@@ -318,6 +323,9 @@ class Provenance(Record):
     git_commit: str | None = None
     examples: dict[str, int] = Field(
         default_factory=dict, description="in the splits train and validation"
+    )
+    notes: list[str] = Field(
+        default_factory=list, description="what follows from the study file without being in it"
     )
 
 

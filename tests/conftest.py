@@ -53,8 +53,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What tests measure is no measurement for others: tables of layers are kept elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PRUNE_STUDY_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
-def ray_cluster() -> Iterator[None]:
+def ray_cluster(own_cache: None) -> Iterator[None]:
     """Ray on this machine, started once for all tests."""
     import logging
 

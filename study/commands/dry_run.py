@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from study.configuration.loading import to_toml
+from study.configuration.widths import note_on_widths
 from study.pruning.training.fingerprint import fingerprint
 from study.tasks import load_task
 from study.tuning.preparing import Prepared, refuse_changes
@@ -36,6 +37,7 @@ def describe(prepared: Prepared) -> str:
             for layer in layers
         ),
         f"# {examples:,} training and {len(prepared.task.data.validation):,} validation examples",
+        *([] if (note := note_on_widths(config)) is None else [f"# {note}"]),
         *_most_epochs(prepared),
         *_afterwards(prepared),
         f"# would be written to {prepared.folder.location}"

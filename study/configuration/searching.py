@@ -49,7 +49,8 @@ class SearchTable(Table):
     )
     constraints: tuple[str, ...] = Field(
         default=(),
-        description='what a network must meet to count, such as ["accuracy >= 0.94"]',
+        description='what a network must meet to count, such as ["accuracy >= 0.94"]; limits of 1 '
+        "or less on macs, parameters and latency_ms are shares of the dense network's",
     )
     early_stopping: Literal["future_dominated", "mo_asha", "none"] = Field(
         default="future_dominated",
@@ -79,9 +80,9 @@ class SearchTable(Table):
 
     target: str | None = Field(
         default=None,
-        description='such as "macs <= 0.4" (a share of the dense network\'s multiply-adds) or '
-        '"density <= 0.1": quality alone is sought, among networks of just that size; --constraint '
-        "sets it",
+        description='such as "macs <= 0.4" (a share of the dense network\'s multiply-adds), '
+        '"latency_ms <= 0.5" (of its latency; of channels) or "density <= 0.1": quality alone is '
+        "sought, among networks of just that size; --constraint sets it",
     )
 
     @field_validator("constraints")

@@ -22,7 +22,7 @@ from study.pruning.structure.cutting import alive_units, masks_of
 from study.pruning.structure.finding import prunable_units
 from study.pruning.structure.request import UnitRequest, unreachable
 from study.pruning.structure.scores import UNIT_SALIENCIES, UnitInputs, summed
-from study.pruning.structure.sizes import Sizes, sizes_of
+from study.pruning.structure.sizes import Measure, sizes_of
 from study.pruning.structure.units import Alive, Structure
 from study.tasks.forward import working_dtype
 from study.tasks.task import Task
@@ -55,6 +55,7 @@ def cut_channels(
     structures: Sequence[Structure],
     dense: DenseCost,
     scoring: Scoring,
+    latency: Measure | None = None,
 ) -> Cut:
     """The masks of a round that takes channels out.
 
@@ -72,20 +73,42 @@ def cut_channels(
         What its layers cost when nothing is pruned.
     scoring
         What the saliency may look at.
+    latency
+        What it takes in milliseconds, where that counts.
     """
     alive = alive_units(masked, structures)
     scores = _scores(plan, round_, masked, structures, scoring)
     sparsity = plan.sparsity_at(round_)
     left = cut_units(
-        plan.allocation, _request(plan, masked, structures, dense, alive, scores, sparsity)
+        plan.allocation, _request(plan, masked, structures, dense, alive, scores, sparsity, latency)
     )
     if plan.shuffle_masks:
         left = _shuffled(left, alive, derive_seed(plan.seeds.mask, "shuffle", round_))
     return Cut(masks_of(masked, structures, left), {})
 
 
+def reachable_widths(plan: PruningPlan, structures: Sequence[Structure]) -> dict[str, list[int]]:
+    """How many channels a plan's cuts may leave of each structure, the most first."""
+    nothing = sizes_of((), {}, {}, {})
+    asked = UnitRequest(
+        structures,
+        {},
+        {},
+        nothing,
+        0.0,
+        nothing,
+        layer_floor=plan.layer_floor,
+        width_multiple=plan.width_multiple,
+    )
+    return {structure.name: asked.widths(structure) for structure in structures}
+
+
 def check_channels(
-    plan: PruningPlan, masked: MaskedLayers, structures: Sequence[Structure], dense: DenseCost
+    plan: PruningPlan,
+    masked: MaskedLayers,
+    structures: Sequence[Structure],
+    dense: DenseCost,
+    latency: Measure | None = None,
 ) -> None:
     """Find out before the dense run whether a plan's cuts can be made.
 
@@ -103,7 +126,7 @@ def check_channels(
     if not isinstance(sparsity, float):
         return
     alive = {s.name: torch.ones(s.units, dtype=torch.bool) for s in structures}
-    request = _request(plan, masked, structures, dense, alive, {}, sparsity)
+    request = _request(plan, masked, structures, dense, alive, {}, sparsity, latency)
     least = {structure.name: request.floor(structure) for structure in structures}
     whole = request.sizes.total({structure.name: structure.units for structure in structures})
     if request.sizes.total(least) > (1.0 - sparsity) * whole * (1 + 1e-9):
@@ -118,11 +141,15 @@ def _request(
     alive: Alive,
     scores: Mapping[str, Tensor],
     sparsity: float | Mapping[str, float] | None,
+    latency: Measure | None,
 ) -> UnitRequest:
     assert sparsity is not None
     weights = {layer: float(total) for layer, total in masked.total.items()}
 
-    def sizes(measure: str | None) -> Sizes:
+    def sizes(measure: str | None) -> Measure:
+        if measure == "latency_ms":
+            assert latency is not None
+            return latency
         of_layers = dense.macs_by_layer if measure == "macs" else weights
         return sizes_of(structures, masked.weights, masked.parameter_names, of_layers)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -15,6 +16,8 @@ from study.pruning.channels import channels_of, check_channels, cut_channels, ru
 from study.pruning.compact.narrow import NarrowCopy
 from study.pruning.compact.network import CompactCopy
 from study.pruning.cost import DenseCost, dense_cost
+from study.pruning.latency.quiet import at_work
+from study.pruning.latency_sizes import LatencySizes
 from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.masking.patterns import resolve_patterns
 from study.pruning.measuring import Spent, measure
@@ -28,10 +31,11 @@ from study.pruning.selection.request import Cut, Request
 from study.pruning.selection.saliency import LOOKS_AT_INPUTS, SALIENCIES, mended, score
 from study.pruning.selection.schedule import SCHEDULES
 from study.pruning.states.progress import Observer, Progress
-from study.pruning.structure.cutting import with_companions
+from study.pruning.structure.cutting import alive_units, with_companions
 from study.pruning.structure.scores import UNIT_SALIENCIES
+from study.pruning.structure.sizes import units_left
 from study.pruning.structure.units import Structure
-from study.pruning.timing import Timing
+from study.pruning.timing import Timing, latency_sizes
 from study.pruning.training.retraining import (
     check_fresh_weights,
     go_back,
@@ -52,6 +56,10 @@ from study.pruning.training.trajectory import Trajectory, build_model, dense_ste
 from study.records import RoundRecord, is_finite
 from study.tasks.task import Task
 from study.tasks.training.optimizers import build_optimizer
+
+
+def _go_on() -> None:
+    """Nothing is measured for which one would have to wait."""
 
 
 class _Clock:
@@ -129,6 +137,7 @@ class Pipeline:
     structures: list[Structure] = field(init=False)
     dense: DenseCost = field(init=False)
     costs: WeightCosts | None = field(init=False)
+    latency: LatencySizes | None = field(init=False)
 
     def __post_init__(self) -> None:
         rewind_steps(self.plan, self.task)
@@ -146,8 +155,11 @@ class Pipeline:
             self.dense.macs_by_layer,
             self.masked.total,
         )
+        self.latency = latency_sizes(
+            self.plan, self.task, self.masked, self.structures, self.timing
+        )
         if self.structures:
-            check_channels(self.plan, self.masked, self.structures, self.dense)
+            check_channels(self.plan, self.masked, self.structures, self.dense, self.latency)
 
     def at_dense(self, trajectory: Trajectory | None) -> Progress:
         """Train dense, or take a dense run as it is: where pruning starts, round 0 to measure."""
@@ -210,19 +222,22 @@ class Pipeline:
             return replace(progress, steps_done=steps_done, state=state, spent=clock.spent())
 
         def after_epoch(steps_done: int) -> None:
+            give_way()
             if self.observer is not None and steps_done < segment.steps:
                 self.observer.checkpoint(lambda: at_step(steps_done))
 
-        loss = train(
-            self.model if compact is None else compact.model,
-            optimizer if compact is None else compact.optimizer,
-            self.task,
-            segment,
-            self.plan.seeds.data,
-            first=progress.steps_done,
-            after_epoch=after_epoch,
-            teacher=self._teacher(progress),
-        )
+        quietly = nullcontext(_go_on) if self.timing is None else at_work()
+        with quietly as give_way:
+            loss = train(
+                self.model if compact is None else compact.model,
+                optimizer if compact is None else compact.optimizer,
+                self.task,
+                segment,
+                self.plan.seeds.data,
+                first=progress.steps_done,
+                after_epoch=after_epoch,
+                teacher=self._teacher(progress),
+            )
         if compact is not None:
             compact.store()
         return replace(progress, steps_done=segment.steps, spent=clock.spent(), train_loss=loss)
@@ -254,8 +269,8 @@ class Pipeline:
         )
         progress = replace(progress, measured=True, spent=clock.spent())
         if self.timing is not None:
-            latency = self.timing.columns(self.task, self.masked, self.structures)
-            record = record.model_copy(update=latency)
+            columns = self.timing.columns(self.task, self.masked, self.structures)
+            record = record.model_copy(update=columns | self._predicted())
         if self.observer is not None:
             self.observer.round_finished(
                 record,
@@ -263,6 +278,13 @@ class Pipeline:
                 lambda: replace(progress, state=capture(self.model, optimizer)),
             )
         return record, progress
+
+    def _predicted(self) -> dict[str, float]:
+        """What the table of layers says of the round's network; it does not know its weights."""
+        if self.latency is None:
+            return {}
+        left = units_left(alive_units(self.masked, self.structures))
+        return {"predicted_latency_ms": self.latency.total(left)}
 
     def _spent_with_segment(self, progress: Progress) -> Spent:
         return progress.spent.plus(
@@ -277,7 +299,9 @@ class Pipeline:
         round_ = progress.round + 1
         scoring = Scoring(self.plan, self.task, self.masked, progress.before, round_)
         if self.structures:
-            cut = cut_channels(self.plan, round_, self.masked, self.structures, self.dense, scoring)
+            cut = cut_channels(
+                self.plan, round_, self.masked, self.structures, self.dense, scoring, self.latency
+            )
         else:
             cut = self._cut_weights(round_, scoring)
         self.masked.cut(cut.masks, optimizer=optimizer, weights=cut.weights)

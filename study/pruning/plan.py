@@ -63,13 +63,15 @@ class PruningPlan(BaseModel):
         gt=0,
         description="with allocation threshold: weights whose saliency is below it are removed",
     )
-    budget: Literal["weights", "macs"] = Field(
+    budget: Literal["weights", "macs", "latency_ms"] = Field(
         default="weights",
-        description="what sparsity is a share of: the prunable weights, or their multiply-adds",
+        description="what sparsity is a share of: the prunable weights, their multiply-adds, or, "
+        "of channels, the milliseconds that the dense network is predicted to take",
     )
-    cost: Literal["parameters", "macs"] = Field(
+    cost: Literal["parameters", "macs", "latency_ms"] = Field(
         default="macs",
-        description="with cost_exponent: what a weight costs, 1 parameter or its multiply-adds",
+        description="with cost_exponent: what a weight costs, 1 parameter or its multiply-adds; "
+        "what a channel costs may also be its milliseconds",
     )
     cost_exponent: float = Field(
         default=0.0,
@@ -183,8 +185,15 @@ class PruningPlan(BaseModel):
                 f"cost_exponent has no meaning with allocation {self.allocation}; it divides the "
                 f"scores of {' and '.join(COST_AWARE)}"
             )
-        if self.budget == "macs" and self.allocation in ("per_layer", "threshold"):
-            raise UsageError(f"budget macs has no meaning with allocation {self.allocation}")
+        if self.budget != "weights" and self.allocation in ("per_layer", "threshold"):
+            raise UsageError(
+                f"budget {self.budget} has no meaning with allocation {self.allocation}"
+            )
+        if self.structure == "weights" and (by := self.by_latency):
+            raise UsageError(
+                f"{by} latency_ms needs structure channels, heads or units: single weights that "
+                "are zero make nothing faster"
+            )
         if self.retrain == "weight_rewind" and self.rewind_epoch is None:
             raise UsageError("retrain weight_rewind needs rewind_epoch")
         if self.retrain in ("finetune", "reinit") and self.rewind_epoch is not None:
@@ -215,6 +224,13 @@ class PruningPlan(BaseModel):
                 for stream, seed in zip(Seeds._fields, given, strict=True)
             )
         )
+
+    @property
+    def by_latency(self) -> str | None:
+        """The field by which cuts depend on what layers take in milliseconds; None where none."""
+        if self.budget == "latency_ms":
+            return "budget"
+        return "cost" if self.cost_exponent and self.cost == "latency_ms" else None
 
     def sparsity_at(self, round_: int) -> float | dict[str, float] | None:
         """What the schedule asks for at a round: one number, or one for each layer.

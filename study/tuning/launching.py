@@ -17,9 +17,11 @@ from optuna.storages.journal import JournalFileBackend
 from ray import tune
 
 from study.configuration.loading import StudyConfig, to_toml
+from study.configuration.widths import note_on_widths
 from study.objectives import quality_of
 from study.pruning.plan import PruningPlan
 from study.pruning.sensitivity import sparsity_thresholds
+from study.pruning.states.dense_runs import stored_trajectory
 from study.records import (
     JOURNAL_FILE,
     PROVENANCE_FILE,
@@ -33,7 +35,6 @@ from study.records import (
 from study.storage import Folder
 from study.tuning.dense_runs.on_workers import scan_layers, shared_runs, train_dense_run
 from study.tuning.dense_runs.rehearsing import rehearse_on_workers
-from study.tuning.dense_runs.trajectories import stored_trajectory
 from study.tuning.early_stopping.history import make_yardstick
 from study.tuning.early_stopping.scheduler import make_scheduler
 from study.tuning.preparing import Prepared
@@ -187,7 +188,8 @@ def _begin(prepared: Prepared, listener: Listener) -> OutcomeRecorder:
     """Write what is known of a study before it runs."""
     config, folder = prepared.config, prepared.folder
     folder.write(to_toml(config), STUDY_FILE)
-    provenance = collect(config.study.name, prepared.task)
+    note = note_on_widths(config)
+    provenance = collect(config.study.name, prepared.task, [] if note is None else [note])
     folder.write(provenance.model_dump_json(indent=2), PROVENANCE_FILE)
     task = TaskRecord(name=prepared.task.name, key=prepared.key, metrics=prepared.task.metrics)
     folder.write(task.model_dump_json(indent=2), TASK_FILE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,7 @@ from study.pruning.seeds import Seeds
 from study.pruning.selection.saliency import SALIENCIES
 from study.pruning.selection.schedule import SCHEDULES
 from study.pruning.structure.scores import UNIT_SALIENCIES
+from study.pruning.timing import Timing
 from study.pruning.training.fingerprint import Fingerprint, fingerprint
 from study.pruning.training.trajectory import build_model, step_of_epoch
 from study.storage import Folder
@@ -121,9 +123,10 @@ def prepare(config: StudyConfig, *, is_new: bool = True) -> Prepared:
     plans = _rehearsed(config, _example(config, layers))
     if config.search.textbook:
         plans = (*plans, _textbook(config, layers, task))
+    timing = Timing.of(config.latency.settings)
     for plan in plans:
-        run_pipeline(plan, task)
-    rehearse_plans(task, plans)
+        run_pipeline(plan, task, timing=timing)
+    rehearse_plans(task, plans, timing)
     return Prepared(config, folder, task, layers, task_key(config.task_arguments(), task), plans)
 
 
@@ -170,13 +173,22 @@ def _with_objectives(config: StudyConfig, task: Task) -> StudyConfig:
 
 def _check_latency(config: StudyConfig, objectives: Mapping[str, str], task: Task) -> None:
     """Find out now whether latency is measured where it is asked for, and whether it can be."""
-    asked = "latency_ms" in objectives or any(
-        constraint.column == "latency_ms" for constraint in config.search.parsed_constraints
+    space = config.space
+    asked = (
+        "latency_ms" in objectives
+        or any(each.column == "latency_ms" for each in config.search.parsed_constraints)
+        or "latency_ms" in (space.budget, space.cost)
     )
     if asked and config.latency.backend == "none":
         raise UsageError(
-            "latency.backend: none measures nothing, but latency_ms is an objective or a "
-            "constraint. Allowed then: eager, onnxruntime, cuda."
+            "latency.backend: none measures nothing, but latency_ms is an objective, a "
+            "constraint, a budget or a cost. Allowed then: eager, onnxruntime, cuda."
+        )
+    processors = os.cpu_count() or 1
+    if config.latency.backend != "none" and config.latency.threads > processors:
+        raise UsageError(
+            f"latency.threads: {config.latency.threads} is more than the {processors} processors "
+            f"of this machine. Allowed: 1 to {processors}."
         )
     if config.latency.backend != "none" and config.latency.batch_size > len(task.data.train):
         raise UsageError(

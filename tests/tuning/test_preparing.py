@@ -115,11 +115,26 @@ def test_latency_is_measured_where_it_is_an_objective(tmp_path: Path) -> None:
             prepare(load_config(tables, ["latency.backend='cuda'"]))
 
 
+def test_no_more_threads_are_timed_than_there_are_processors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("study.tuning.preparing.os.cpu_count", lambda: 4)
+    tables = {**SMALL, "study": {"storage_path": str(tmp_path)}, "latency": {"backend": "eager"}}
+    with pytest.raises(UsageError, match=r"latency.threads: 5 is more than the 4 .* 1 to 4\."):
+        prepare(load_config(tables, ["latency.threads=5"]))
+    assert prepare(load_config(tables, ["latency.threads=4"])).plans
+
+
+def test_cuts_by_latency_need_it_to_be_measured(tmp_path: Path) -> None:
+    space = {"structure": "channels", "budget": "latency_ms"}
+    tables = {**OF_SMALL, "space": space, "study": {"storage_path": str(tmp_path)}}
+    with pytest.raises(UsageError, match=r"latency.backend: none .* a budget or a cost"):
+        prepare(load_config(tables))
+
+
 def test_a_target_is_the_size_of_every_plan(tmp_path: Path) -> None:
     tables = {**SMALL, "study": {"storage_path": str(tmp_path)}}
     prepared = prepare(load_config(tables, ["search.target='macs <= 0.4'"]))
     assert prepared.config.objectives == {"accuracy": "max"}
     assert {plan.budget for plan in prepared.plans} == {"macs"}
     assert all(plan.sparsity == pytest.approx(0.6) for plan in prepared.plans)
-    with pytest.raises(UsageError, match=r"search.target: 'latency_ms <= 3' is no size"):
-        load_config(tables, ["search.target='latency_ms <= 3'"])

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
-from torch import Tensor
-
-from study.pruning.selection.knapsack import knapsack
+from study.pruning.selection.choices import Choice, dearest, least_loss
 from study.pruning.structure.request import UnitRequest, unreachable
 from study.pruning.structure.sizes import units_left
 
@@ -18,8 +15,9 @@ STEP = 0.9
 def knapsack_left(request: UnitRequest, target: float) -> dict[str, int]:
     """How many units of each structure stay, by a knapsack over what is left.
 
-    A unit's value is its score and its cost what it would save now; since that falls as its
-    neighbours go, the budget comes down in steps of a tenth, and costs are renewed after each.
+    The value of units is their scores. What a structure's narrower widths would save is reckoned
+    with all others as they are; since that falls as the neighbours go, the budget comes down in
+    steps of a tenth, and costs are renewed after each.
 
     Parameters
     ----------
@@ -42,28 +40,28 @@ def knapsack_left(request: UnitRequest, target: float) -> dict[str, int]:
 
 
 def _step(request: UnitRequest, left: Mapping[str, int], to_save: float) -> dict[str, int]:
-    """Take out at least what is to be saved by present costs, or all that may go."""
-    names: list[str] = []
-    values, costs = [], []
-    sizes: list[int] = []
+    """Take out at least what is to be saved by present costs, or what saves the most."""
+    widths: list[list[int]] = []
+    choices: list[list[Choice]] = []
     for structure in request.structures:
         ascending = request.ascending(structure.name)
-        first = len(ascending) - left[structure.name]
-        remaining = left[structure.name]
-        while cut := request.next_cut(structure, remaining):
-            names.append(structure.name)
-            sizes.append(cut)
-            values.append(float(ascending[first : first + cut].sum()))
-            costs.append(request.sizes.saved(left, structure.name, cut))
-            first, remaining = first + cut, remaining - cut
-    if not names:
-        return dict(left)
-    cost = torch.tensor(costs, dtype=torch.float64)
-    stays: Tensor = knapsack(
-        torch.tensor(values, dtype=torch.float64), cost, max(float(cost.sum()) - to_save, 0.0)
-    )
-    fewer = dict(left)
-    for name, size, chosen in zip(names, sizes, stays.tolist(), strict=True):
-        if not chosen:
-            fewer[name] -= size
-    return fewer
+        now = left[structure.name]
+        own, lost = [now], [Choice(0.0, 0.0)]
+        while cut := request.next_cut(structure, own[-1]):
+            own.append(own[-1] - cut)
+            # The lowest scores lie first; some units may have gone in an earlier step.
+            first = len(ascending) - now
+            gone = now - own[-1]
+            lost.append(
+                Choice(
+                    float(ascending[first : first + gone].sum()),
+                    request.sizes.saved(left, structure.name, gone),
+                )
+            )
+        widths.append(own)
+        choices.append(lost)
+    chosen = least_loss(choices, to_save) or dearest(choices)
+    return {
+        structure.name: own[place]
+        for structure, own, place in zip(request.structures, widths, chosen, strict=True)
+    }

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from study.errors import UsageError
 from study.pruning.selection.ranking import pruned_count
-from study.pruning.structure.sizes import Sizes
+from study.pruning.structure.sizes import Measure
 from study.pruning.structure.units import Structure
 
 
@@ -43,9 +43,9 @@ class UnitRequest:
     structures: Sequence[Structure]
     alive: Mapping[str, Tensor]
     scores: Mapping[str, Tensor]
-    sizes: Sizes
+    sizes: Measure
     sparsity: float | Mapping[str, float]
-    cost: Sizes
+    cost: Measure
     cost_exponent: float = 0.0
     layer_floor: float = 0.0
     width_multiple: int = 1
@@ -67,6 +67,13 @@ class UnitRequest:
         multiple = self.unit_multiple(structure)
         wide = left % multiple or multiple
         return wide if left - wide >= self.floor(structure) else 0
+
+    def widths(self, structure: Structure) -> list[int]:
+        """Units that a structure may be left with, the most first."""
+        found = [structure.units]
+        while cut := self.next_cut(structure, found[-1]):
+            found.append(found[-1] - cut)
+        return found
 
     def ascending(self, name: str) -> Tensor:
         """Scores of the units of a structure that are left, the lowest first: float64."""

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from study.pruning.structure.units import Structure
+
+
+class Measure(Protocol):
+    """What a network costs, as a function of how many units of each structure are left."""
+
+    def total(self, left: Mapping[str, int]) -> float:
+        """Cost of the network."""
+
+    def saved(self, left: Mapping[str, int], structure: str, units: int) -> float:
+        """What so many units less of a structure would save."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from study.objectives import quality_of
 from study.pruning.plan import PruningPlan
 from study.pruning.seeds import Seeds
 from study.pruning.sensitivity import Scan, scan
+from study.pruning.states.dense_runs import trajectory_name
 from study.pruning.training.steps import Segment, samples_in
 from study.pruning.training.trajectory import dense_steps
 from study.records import SENSITIVITY_FILE, SensitivityRecord
@@ -23,7 +24,7 @@ from study.storage import Folder
 from study.tasks.loading import load_task
 from study.tasks.task import Task
 from study.tuning.dense_runs.shared_runs import SHARED_DIR, SharedRuns
-from study.tuning.dense_runs.trajectories import ensure_trajectory, trajectory_name
+from study.tuning.dense_runs.trajectories import ensure_trajectory
 from study.tuning.preparing import Prepared
 
 

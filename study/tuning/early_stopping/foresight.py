@@ -27,10 +27,10 @@ def coming_weights(plan: PruningPlan, round_: int, layers: Sequence[Layer]) -> i
     -------
     int or None
         Exactly what the cut will leave. None with an absolute threshold, and where the plan asks
-        for a share of the multiply-adds.
+        for a share of the multiply-adds or the latency.
     """
     asked = plan.sparsity_at(round_)
-    if asked is None or plan.budget == "macs" or plan.structure != "weights":
+    if asked is None or plan.budget != "weights" or plan.structure != "weights":
         return None
     total = sum(layer.total for layer in layers)
     if isinstance(asked, float):
@@ -78,5 +78,6 @@ def coming_costs(
         "macs": last["macs"] * (density / last["density"]) ** macs_exponent,
         "dense_macs": last["dense_macs"],
         "latency_ms": last["latency_ms"] * (density / last["density"]) ** macs_exponent,
+        "dense_latency_ms": last["dense_latency_ms"],
         "total_parameters": last["total_parameters"],
     }

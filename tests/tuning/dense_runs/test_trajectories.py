@@ -8,17 +8,14 @@ from torch import nn
 import study
 from study.errors import UsageError
 from study.pruning import PruningPlan, train_dense
+from study.pruning.states.dense_runs import stored_trajectory
 from study.pruning.training.steps import Segment, train
 from study.pruning.training.trajectory import Trajectory
 from study.records import RoundRecord
 from study.storage import Folder
 from study.tasks import Task, make_task
 from study.tuning.dense_runs.shared_runs import SharedRuns
-from study.tuning.dense_runs.trajectories import (
-    ensure_trajectory,
-    environment_hash,
-    stored_trajectory,
-)
+from study.tuning.dense_runs.trajectories import ensure_trajectory, environment_hash
 from tests.conftest import SMALL
 from tests.pruning.tiny import images, tiny_task
 
