@@ -136,6 +136,7 @@ def _request(
         cost_exponent=plan.cost_exponent,
         layer_floor=plan.layer_floor,
         width_multiple=plan.width_multiple,
+        drops=plan.scanned_drops,
     )
 
 
