@@ -48,7 +48,7 @@ def _afterwards(prepared: Prepared) -> list[str]:
     """What is trained beside the trials."""
     config, dense = prepared.config, prepared.task.recipe.epochs
     lines = []
-    if config.sensitivity.scan or config.space.awaits_bounds:
+    if config.sensitivity.scan or config.space.awaits_scan:
         others = (config.sensitivity.seeds - 1) * dense
         lines.append(f"# beside them: the scan, {others} epochs of further dense runs")
     if config.confirm.share:

@@ -54,9 +54,7 @@ def evaluate_from(
     return evaluate(tail[1], inputs, replace(task, transform=None))
 
 
-def suffix(
-    model: nn.Module, tensors: Iterable[str]
-) -> tuple[nn.Sequential, nn.Sequential] | None:
+def suffix(model: nn.Module, tensors: Iterable[str]) -> tuple[nn.Sequential, nn.Sequential] | None:
     """What comes before the first module that has any of the tensors, and what begins with it.
 
     None if the model is no such chain, or what comes before reads one of the tensors too.

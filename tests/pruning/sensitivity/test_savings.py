@@ -1,6 +1,5 @@
 """Predicted times of narrower networks, against the table and networks built by hand."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,9 +20,8 @@ PLAN = PruningPlan(sparsity=0.0, structure="channels")
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRUNE_STUDY_CACHE", str(tmp_path))
-    yield
 
 
 def net(a: int, b: int) -> nn.Module:

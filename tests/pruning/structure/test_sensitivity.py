@@ -116,7 +116,9 @@ def test_the_sum_is_near_the_lowest_where_structures_share_layers() -> None:
     generator = np.random.default_rng(0)
     ratios = []
     for _ in range(60):
-        drops = {name: convex(list(generator.uniform(0.01, 1.0, 4)), WIDTHS[name]) for name in "abc"}
+        drops = {
+            name: convex(list(generator.uniform(0.01, 1.0, 4)), WIDTHS[name]) for name in "abc"
+        }
         asked = request(True, drops, float(generator.uniform(0.2, 0.75)))
         left = units_left(cut_units("sensitivity", asked))
         best = by_brute_force(cost(left, True), drops, True, asked)
@@ -136,9 +138,9 @@ def test_a_layer_that_costs_nothing_goes_as_far_as_was_scanned_and_keeps_its_flo
 ) -> None:
     drops = {**STEEP, cheap: FLAT[cheap]}
     width = WIDTHS[cheap]
-    for floor, least in ((0.0, width - round(0.9 * width)), (0.5, width // 2)):
-        left = units_left(cut_units("sensitivity", request(False, drops, 0.75 if floor == 0 else 0.4,
-                                                           layer_floor=floor)))  # fmt: skip
+    for floor, least, asked in ((0.0, width - round(0.9 * width), 0.75), (0.5, width // 2, 0.4)):
+        cut = cut_units("sensitivity", request(False, drops, asked, layer_floor=floor))
+        left = units_left(cut)
         assert left[cheap] == max(least, 1)
         assert all(units >= max(1, math.ceil(floor * WIDTHS[n])) for n, units in left.items())
 
