@@ -216,7 +216,10 @@ def plot_pruning_worth(
     ends = [np.abs(factor * table[end].to_numpy() - mean) for end in ("low", "high")]
     ax.errorbar(mean, places, xerr=np.nan_to_num(np.array(ends)), fmt="none",
                 ecolor=style.colour, alpha=0.5, linewidth=1.2, zorder=2)  # fmt: skip
-    for within, label in ((True, "within the tolerated drop"), (False, "past it at once")):
+    for within, label in (
+        (True, "within the tolerated drop"),
+        (False, "none within it: the widest"),
+    ):
         chosen = table["within"].to_numpy() == within
         if chosen.any():
             ax.plot(mean[chosen], places[chosen], linestyle="", marker="o", markersize=5,
