@@ -35,6 +35,7 @@ def describe(prepared: Prepared) -> str:
             f"{layer.kind}"
             for layer in layers
         ),
+        *_coupled(prepared),
         f"# {examples:,} training and {len(prepared.task.data.validation):,} validation examples",
         *_most_epochs(prepared),
         *_afterwards(prepared),
@@ -42,6 +43,18 @@ def describe(prepared: Prepared) -> str:
         + ("" if prepared.folder.is_empty() else ", which exists already: choose another --name"),
     ]
     return "\n".join(lines)
+
+
+def _coupled(prepared: Prepared) -> list[str]:
+    """What may be narrowed, by the names that a space's bounds may have."""
+    if prepared.sets is None:
+        return []
+    sets = prepared.sets.layers
+    width = max(len(each.name) for each in sets)
+    return [
+        f"# {len(sets)} coupled sets of {prepared.config.space.structure}",
+        *(f"#   {each.name:{width}}  {each.total:>6,}" for each in sets),
+    ]
 
 
 def _afterwards(prepared: Prepared) -> list[str]:
