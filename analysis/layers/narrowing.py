@@ -81,8 +81,8 @@ def narrowing_data(results: Results, confidence: float = CONFIDENCE) -> pd.DataF
     intervals = t_intervals(scan, drop, by, confidence)
     facts = scan.drop_duplicates(by)[[*_LAYER, "sparsity", *_FACTS]]
     table = facts.merge(intervals, on=by, how="left")
-    table.insert(table.columns.get_loc("units_left") + 1, "units_removed",
-                 table["units"] - table["units_left"])  # type: ignore[operator]  # fmt: skip
+    removed = table["units"] - table["units_left"]
+    table.insert(list(table.columns).index("units_left") + 1, "units_removed", removed)
     place = {name: number for number, name in enumerate(scan["layer"].unique())}
     table["_place"] = table["layer"].map(place)
     order = ["study", "_place", "recovery_epochs", "units_removed"]
@@ -147,11 +147,10 @@ def pruning_worth(
     table.insert(3, "tolerated_drop", drop)
     free, idle = table["lost"] <= 0, table["lost_per_saved"].isna()
     rank = np.select([idle, free], [2, 0], default=1)
-    within_rank = table["lost_per_saved"].where(~free, -table["saved"])
-    ranked = table.assign(_rank=rank, _within=within_rank)
-    return ranked.sort_values(["study", "_rank", "_within"], ignore_index=True).drop(
-        columns=["_rank", "_within"]
-    )
+    order = table["lost_per_saved"].where(~free, -table["saved"])
+    ranked = table.assign(_rank=rank, _order=order)
+    ranked = ranked.sort_values(["study", "_rank", "_order"], ignore_index=True)
+    return ranked.drop(columns=["_rank", "_order"])
 
 
 def plot_narrowing(
@@ -227,9 +226,12 @@ def plot_pruning_worth(
                     label=label, zorder=3)  # fmt: skip
     several = table["study"].nunique() > 1
     names = [
-        f"{short(f'{row.study} {row.layer}' if several else str(row.layer))}\n"
-        f"{row.units:.0f} to {row.units_left:.0f}, {_amount(row.saved, saving)}"
-        for row in table.itertuples()
+        f"{short(f'{study} {layer}' if several else str(layer))}\n"
+        f"{units:.0f} to {left:.0f}, {_amount(float(saved), saving)}"
+        for study, layer, units, left, saved in zip(
+            *(table[name] for name in ("study", "layer", "units", "units_left", "saved")),
+            strict=True,
+        )
     ]
     ax.set_yticks(places, names, fontsize=7)
     ax.axvline(0.0, color="#555555", linewidth=0.8, zorder=1)
@@ -247,9 +249,10 @@ def _tried(scan: pd.DataFrame) -> pd.DataFrame:
     missing = [name for name in _FACTS if name not in scan]
     scan = scan.assign(**dict.fromkeys(missing, np.nan)).dropna(subset=["units"])
     scan = scan.astype(dict.fromkeys(_FACTS, "float64"))
-    return scan.sort_values("sparsity", kind="stable").drop_duplicates(
-        [*_LAYER, "seed", "units_left"]
-    ).sort_index()  # fmt: skip
+    widest_first = scan.sort_values("sparsity", kind="stable")
+    tried: pd.DataFrame = widest_first.drop_duplicates([*_LAYER, "seed", "units_left"])
+    in_order: pd.DataFrame = tried.sort_index()
+    return in_order
 
 
 def _judged(layer: pd.DataFrame, column: str, drop: float) -> pd.DataFrame:

@@ -17,9 +17,9 @@ from study.errors import unknown_name
 from study.pruning.masking.patterns import resolve_patterns
 from study.pruning.selection.lamp import lamp_scores
 from study.pruning.selection.ranking import keep_best
-from study.pruning.structure.budgeted import knapsack_left
+from study.pruning.structure.budgets.budgeted import knapsack_left
+from study.pruning.structure.budgets.sensitivity import sensitivity
 from study.pruning.structure.request import UnitRequest, Worth, unreachable
-from study.pruning.structure.sensitivity import sensitivity
 from study.pruning.structure.sizes import units_left
 from study.pruning.structure.units import Structure
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from study.errors import UsageError
 from study.pruning.structure.allocation import cut_units
+from study.pruning.structure.budgets.sensitivity import convex_curve
 from study.pruning.structure.request import UnitRequest
-from study.pruning.structure.sensitivity import convex_curve
 from study.pruning.structure.sizes import Sizes, sizes_of, units_left
 from study.pruning.structure.units import Part, Structure
 
