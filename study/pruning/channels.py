@@ -101,7 +101,7 @@ def check_channels(
         UNIT_SALIENCIES["norm_scale"](structures, inputs)
     for name in plan.scanned_drops:
         if name not in (known := [structure.name for structure in structures]):
-            raise unknown_name("scanned_drops: channels of", name, known)
+            raise unknown_name("scanned_drops", name, known)
     sparsity = plan.sparsity_at(plan.rounds)
     if not isinstance(sparsity, float):
         return
