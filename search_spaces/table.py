@@ -40,7 +40,7 @@ DEFAULT_CHANNEL_ALLOCATION = ("uniform", "global", "global_raw", "lamp", "isomor
 WEIGHT_ALLOCATIONS = (
     "global", "uniform", "uniform_plus", "per_output", "erk", "lamp", "knapsack", "threshold"
 )  # fmt: skip
-CHANNEL_ALLOCATIONS = (*DEFAULT_CHANNEL_ALLOCATION, "knapsack")
+CHANNEL_ALLOCATIONS = (*DEFAULT_CHANNEL_ALLOCATION, "knapsack", "sensitivity")
 """How a sparsity is divided over layers of which channels are taken out."""
 
 
@@ -66,7 +66,7 @@ class SpaceTable(BaseModel):
         default="weights",
         description="what is removed: single weights; or whole channels, attention heads, or both "
         "(units), with all that is coupled to them, so that the network gets really smaller; these "
-        "have form global",
+        "have form global (the default then) or per_layer, a share of units for each coupled set",
     )
     width_multiple: int = Field(
         default=1,
@@ -80,7 +80,7 @@ class SpaceTable(BaseModel):
         default=None,
         description="how form global divides the density over layers; unset: "
         "global, uniform, uniform_plus, erk or lamp; of channels uniform, global, global_raw, "
-        "lamp or isomorphic",
+        "lamp or isomorphic, and on request knapsack, or sensitivity, which scans the layers first",
     )
     threshold: Annotated[Numbers | None, numbers(above=0, log=True)] = Field(
         default=None,
@@ -179,7 +179,9 @@ class SpaceTable(BaseModel):
             return values
         by_cut = values.get("cut") is not None
         if values.get("structure", "weights") != "weights":
-            values = {"form": "global", "allocation": DEFAULT_CHANNEL_ALLOCATION, **values}
+            values = {"form": "global", **values}
+            if values["form"] == "global":
+                values = {"allocation": DEFAULT_CHANNEL_ALLOCATION, **values}
         filled = fill_in(values) if by_cut else dict(values)
         if not by_cut and filled.get("rounds", ...) is None:
             del filled["rounds"]
@@ -201,8 +203,10 @@ class SpaceTable(BaseModel):
                     "out"
                 )
             return self
-        if self.structure != "weights" and self.form != "global":
-            raise ValueError(f"structure {self.structure} has form global, not {self.form}")
+        if self.structure != "weights" and self.form == "density_projected":
+            raise ValueError(
+                f"structure {self.structure} has form global or per_layer, not {self.form}"
+            )
         if self.cut is not None:
             check_cuts(dict(self))
         elif self.floor is not None:

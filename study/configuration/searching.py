@@ -110,12 +110,15 @@ class SensitivityTable(Table):
     """The scan that says how much each layer can take on its own."""
 
     scan: StrictBool = Field(
-        default=False, description='scan before the search; bounds = "sensitivity" does so too'
+        default=False,
+        description='scan before the search; bounds = "sensitivity" and allocation = "sensitivity" '
+        "do so too",
     )
     levels: tuple[float, ...] = Field(
         default=(0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.975, 0.99),
         min_length=1,
-        description="sparsities to which each layer is pruned, the others left as they are",
+        description="sparsities to which each layer is pruned, the others left as they are; of "
+        "channels, shares of each coupled set",
     )
     tolerated_drop: float = Field(
         default=0.05,

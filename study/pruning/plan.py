@@ -26,13 +26,14 @@ Allocation = Literal[
     "lamp",
     "isomorphic",
     "knapsack",
+    "sensitivity",
     "threshold",
 ]
 
 COST_AWARE = ("global", "global_raw", "lamp")
 """Allocations that rank weights or channels of different layers by a score over its cost."""
 
-_OF_CHANNELS = ("global_raw", "isomorphic")
+_OF_CHANNELS = ("global_raw", "isomorphic", "sensitivity")
 _OF_WEIGHTS = ("uniform_plus", "per_output", "erk", "threshold")
 
 
@@ -57,6 +58,12 @@ class PruningPlan(BaseModel):
     )
     allocation: Allocation = Field(
         default="global", description="how the sparsity is divided over the layers"
+    )
+    scanned_drops: dict[str, tuple[tuple[float, float], ...]] = Field(
+        default={},
+        description="with allocation sensitivity: what a scan found of each layer, pairs of the "
+        "share of its channels that was removed and the drop of the quality; layers not named "
+        "stay as they are, and no layer goes beyond the highest share that was scanned",
     )
     threshold: float | None = Field(
         default=None,
@@ -168,6 +175,17 @@ class PruningPlan(BaseModel):
                 raise UsageError(f"sparsity{where} is {level}; it must be at least 0 and below 1")
         return value
 
+    @field_validator("scanned_drops")
+    @classmethod
+    def _scanned_levels_are_shares(cls, curves: Any) -> Any:
+        for layer, curve in curves.items():
+            if not all(0.0 <= level < 1.0 and math.isfinite(drop) for level, drop in curve):
+                raise UsageError(
+                    f"scanned_drops of {layer!r}: {list(curve)}; shares must be at least 0 and "
+                    "below 1, and drops finite"
+                )
+        return curves
+
     @model_validator(mode="after")
     def _fields_agree(self) -> Self:
         if self.allocation == "threshold":
@@ -180,6 +198,8 @@ class PruningPlan(BaseModel):
                 raise UsageError("allocation per_layer needs sparsity as a table of layers")
         elif not isinstance(self.sparsity, float):
             raise UsageError(f"allocation {self.allocation} needs sparsity as one number")
+        if bool(self.scanned_drops) != (self.allocation == "sensitivity"):
+            raise UsageError("allocation sensitivity and scanned_drops need each other")
         if self.cost_exponent and self.allocation not in COST_AWARE:
             raise UsageError(
                 f"cost_exponent has no meaning with allocation {self.allocation}; it divides the "

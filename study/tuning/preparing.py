@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import optuna
 import torch
 from torch import nn
 
@@ -19,28 +18,22 @@ from study.confirmation import LEAST_GROUPS
 from study.errors import UsageError
 from study.exporting.onnx_files import need_packages
 from study.objectives import SIZES, checked_objectives
-from study.plugins import resolve
 from study.pruning.masking.masks import mask_layers
 from study.pruning.pipeline import run_pipeline
-from study.pruning.plan import COST_AWARE, PruningPlan
+from study.pruning.plan import PruningPlan
 from study.pruning.rehearsal.plans import rehearse_plans
 from study.pruning.rehearsal.task import rehearse_task
 from study.pruning.seeds import Seeds
-from study.pruning.selection.saliency import SALIENCIES
-from study.pruning.selection.schedule import SCHEDULES
-from study.pruning.structure.scores import UNIT_SALIENCIES
 from study.pruning.timing import Timing
 from study.pruning.training.fingerprint import Fingerprint, fingerprint
 from study.pruning.training.trajectory import build_model, step_of_epoch
 from study.storage import Folder
 from study.tasks.loading import load_task
 from study.tasks.task import Task
-from study.tasks.training.learning_rate import lr_at
-from study.tasks.training.recipe import COURSES
 from study.tuning.early_stopping.history import make_yardstick
 from study.tuning.identity.keys import task_key
-from study.tuning.search.searcher import draw_plan
-from study.tuning.search.textbook import textbook_plan
+from study.tuning.search.coupled import CoupledSets, Curves, coupled_sets
+from study.tuning.search.first_plans import drawn_layers, plans_to_rehearse
 from study.tuning.tracking import check_tracking
 
 KINDS = {
@@ -58,7 +51,23 @@ KINDS = {
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A study that is ready to run."""
+    """A study that is ready to run.
+
+    Parameters
+    ----------
+    config, folder, task
+        What is run, where, and on what.
+    layers
+        The prunable layers.
+    key
+        The task's.
+    plans
+        What was rehearsed; the textbook run comes last.
+    sets
+        The coupled sets of channels, where the space takes channels out.
+    scanned
+        What the scan found, where plans go by one; None before it was made.
+    """
 
     config: StudyConfig
     folder: Folder
@@ -66,6 +75,21 @@ class Prepared:
     layers: tuple[Layer, ...]
     key: str
     plans: tuple[PruningPlan, ...]
+    sets: CoupledSets | None = None
+    scanned: Curves | None = None
+
+    @property
+    def drawn(self) -> tuple[Layer, ...]:
+        """What the space may draw levels for: layers, or coupled sets of channels."""
+        return drawn_layers(self.config.space, self.layers, self.sets)
+
+    @property
+    def floor_density(self) -> float:
+        """The smallest density of all prunable weights that the space goes down to."""
+        space = self.config.space
+        if self.sets is None or space.form != "per_layer":
+            return space.floor_density(self.layers)
+        return self.sets.least_density(space)
 
     @property
     def textbook(self) -> PruningPlan | None:
@@ -120,14 +144,14 @@ def prepare(config: StudyConfig, *, is_new: bool = True) -> Prepared:
         if epoch is not None:
             step_of_epoch(task, epoch)
     layers = prunable_layers(task, config.space.include, config.space.exclude)
-    plans = _rehearsed(config, _example(config, layers))
-    if config.search.textbook:
-        plans = (*plans, _textbook(config, layers, task))
+    sets = coupled_sets(task, config.space, layers)
+    plans = plans_to_rehearse(config, layers, sets, task)
     timing = Timing.of(config.latency.settings)
     for plan in plans:
         run_pipeline(plan, task, timing=timing)
     rehearse_plans(task, plans, timing)
-    return Prepared(config, folder, task, layers, task_key(config.task_arguments(), task), plans)
+    key = task_key(config.task_arguments(), task)
+    return Prepared(config, folder, task, layers, key, plans, sets)
 
 
 def _refuse_too_few_groups(task: Task) -> None:
@@ -199,84 +223,6 @@ def _check_latency(config: StudyConfig, objectives: Mapping[str, str], task: Tas
         need_packages()
     if config.latency.backend == "cuda" and not torch.cuda.is_available():
         raise UsageError("latency.backend: cuda needs a GPU, and there is none.")
-
-
-def _example(config: StudyConfig, layers: Sequence[Layer]) -> PruningPlan:
-    """A plan of the space, once every name that the space may choose is known to exist."""
-    space = config.space
-    for saliency in options(space.saliency):
-        of_channels = {} if space.structure == "weights" else UNIT_SALIENCIES
-        resolve("space.saliency", saliency, {**SALIENCIES, **of_channels})
-    for schedule in options(space.schedule):
-        resolve("space.schedule", schedule, SCHEDULES)
-    for course in options(space.retrain_lr_schedule):
-        if course is not None and course not in COURSES:
-            resolve("space.retrain_lr_schedule", course, dict.fromkeys(COURSES, lr_at))
-    bounds, floor = space.per_layer.bounds, max(options(space.layer_floor))
-    if space.form == "per_layer" and isinstance(bounds, tuple) and bounds[1] > 1 - floor:
-        raise UsageError(
-            f"space.layer_floor: {floor} keeps more than per_layer.bounds may leave; end the "
-            f"bounds at {1 - floor:g}, or lower the floor."
-        )
-    try:
-        if space.function is not None:
-            trial = optuna.create_study(directions=["minimize"] * len(config.objectives)).ask()
-            return draw_plan(space, trial, layers, config.study.seed)
-        if space.awaits_bounds:
-            space = space.with_bounds(dict.fromkeys((layer.name for layer in layers), 0.5))
-        return PruningPlan(**space.example(layers), seed=config.study.seed)
-    except ValueError as error:
-        raise UsageError(f"space: {error}") from error
-
-
-def _textbook(config: StudyConfig, layers: Sequence[Layer], task: Task) -> PruningPlan:
-    """The textbook run; where the space waits for a scan, down to the most that one can allow."""
-    space = config.space
-    if space.function is None and space.awaits_bounds:
-        most = 1.0 - (1.0 - max(config.sensitivity.levels)) / config.sensitivity.headroom
-        space = space.with_bounds(dict.fromkeys((layer.name for layer in layers), most))
-    try:
-        return textbook_plan(space, layers, task, config.study.seed)
-    except ValueError as error:
-        raise UsageError(f"space: {error}") from error
-
-
-def _rehearsed(config: StudyConfig, example: PruningPlan) -> tuple[PruningPlan, ...]:
-    """Plans that between them have every saliency, schedule and way of retraining of a space.
-
-    Where costs divide scores, they do so in all of them.
-    """
-    space = config.space
-    if space.function is not None:
-        return (example,)
-    ways = (options(space.saliency), options(space.schedule), options(space.retrain))
-    rewind = min(options(space.rewind_epoch))
-    exponent = max(options(space.cost_exponent))
-    if exponent:  # what a cost can't divide shows itself where it counts most
-        ranked = next(name for name in options(space.allocation) if name in COST_AWARE)
-        example = example.model_copy(
-            update={
-                "allocation": ranked,
-                "cost_exponent": exponent,
-                "sparsity": 0.5,
-                "threshold": None,
-            }
-        )
-    plans = []
-    for place in range(max(map(len, ways))):
-        saliency, schedule, retrain = (names[place % len(names)] for names in ways)
-        plans.append(
-            example.model_copy(
-                update={
-                    "saliency": saliency,
-                    "schedule": schedule,
-                    "rounds": 1 if schedule == "one_shot" else space.max_rounds,
-                    "retrain": retrain,
-                    "rewind_epoch": rewind if retrain == "weight_rewind" else None,
-                }
-            )
-        )
-    return tuple(plans)
 
 
 def prunable_layers(

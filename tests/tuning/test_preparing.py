@@ -138,3 +138,31 @@ def test_a_target_is_the_size_of_every_plan(tmp_path: Path) -> None:
     assert prepared.config.objectives == {"accuracy": "max"}
     assert {plan.budget for plan in prepared.plans} == {"macs"}
     assert all(plan.sparsity == pytest.approx(0.6) for plan in prepared.plans)
+
+
+OF_CHANNELS = {"structure": "channels", "rounds": [1, 2], "retrain_epochs": 1}
+
+
+def test_a_space_of_channels_is_told_with_its_coupled_sets(tmp_path: Path) -> None:
+    space = {**OF_CHANNELS, "form": "per_layer", "per_layer": {"bounds": {"fc1": [0.0, 0.5]}}}
+    tables = {**OF_SMALL, "space": space, "study": {"storage_path": str(tmp_path)}}
+    prepared = prepare(load_config(tables))
+    assert "# 2 coupled sets of channels\n#   fc1      24\n#   fc2      16" in describe(prepared)
+    dense, least = 64 * 24 + 24 * 16 + 16 * 10, 64 * 12 + 12 * 1 + 1 * 10
+    assert prepared.floor_density == pytest.approx(least / dense)
+    assert prepared.textbook is not None
+    assert isinstance(prepared.textbook.sparsity, float)
+    assert 1 - prepared.textbook.sparsity >= prepared.floor_density
+    wrong = {**space, "per_layer": {"bounds": {"fc3": [0.0, 0.5]}}}
+    with pytest.raises(UsageError, match=r"layer 'fc3' is unknown.*Allowed: fc1, fc2"):
+        prepare(load_config({**tables, "space": wrong}))
+
+
+def test_a_scan_that_does_not_go_as_far_as_the_space_is_refused_before_it(tmp_path: Path) -> None:
+    space = {**OF_CHANNELS, "allocation": "sensitivity", "density": [0.2, 0.8]}
+    tables = {**OF_SMALL, "space": space, "study": {"storage_path": str(tmp_path)}}
+    prepared = prepare(load_config(tables, ["sensitivity.levels=[0, 0.5, 0.9]"]))
+    assert prepared.plans[-2].allocation == "sensitivity"
+    assert prepared.plans[-2].sparsity == pytest.approx(0.8)
+    with pytest.raises(UsageError, match="no share that was not scanned"):
+        prepare(load_config(tables, ["sensitivity.levels=[0, 0.25, 0.4]"]))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -38,6 +38,9 @@ class UnitRequest:
         Least share of units that any structure keeps; one unit is always kept.
     width_multiple
         Widths that are left are multiples of this, where the structure is wider.
+    drops
+        With allocation ``sensitivity``: what a scan found, pairs of the share of units that was
+        removed and the drop of the quality, by structure. What was not scanned stays.
     """
 
     structures: Sequence[Structure]
@@ -49,12 +52,29 @@ class UnitRequest:
     cost_exponent: float = 0.0
     layer_floor: float = 0.0
     width_multiple: int = 1
+    drops: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
 
     def floor(self, structure: Structure) -> int:
         """Units that a structure must keep."""
+        if self.drops:
+            scanned = [level for level, _ in self.drops.get(structure.name, ())]
+            return self.width_at(structure, max(scanned, default=0.0))
+        return self._floor(structure)
+
+    def _floor(self, structure: Structure) -> int:
         share = structure.units - pruned_count(1 - self.layer_floor, structure.units)
         multiple = self.unit_multiple(structure)
         return min(math.ceil(max(share, 1) / multiple) * multiple, structure.units)
+
+    def width_at(self, structure: Structure, sparsity: float) -> int:
+        """Units that a share of them to be removed leaves: a multiple, and no fewer than the floor.
+
+        Where no unit is to go, all stay, whatever the width.
+        """
+        gone = pruned_count(sparsity, structure.units)
+        multiple = self.unit_multiple(structure)
+        wide = (structure.units - gone) // multiple * multiple
+        return max(wide, self._floor(structure)) if gone else structure.units
 
     def unit_multiple(self, structure: Structure) -> int:
         """Units of which so many make widths that are multiples: a unit may be several channels."""
@@ -81,6 +101,10 @@ class UnitRequest:
         return scores[self.alive[name].cpu()].sort().values
 
 
+Worth = Callable[[Structure, Mapping[str, int], int], float]
+"""What the next so many units of a structure are worth, given what is left; the lowest go."""
+
+
 def unreachable(request: UnitRequest, left: Mapping[str, int]) -> UsageError:
     """That the floors keep more than was asked for; it says what is the most that may go."""
     whole = request.sizes.total({s.name: s.units for s in request.structures})
@@ -88,5 +112,7 @@ def unreachable(request: UnitRequest, left: Mapping[str, int]) -> UsageError:
     return UsageError(
         f"sparsity {request.sparsity}: taking out channels leaves {least:.3g} of the network at "
         f"least (layer_floor {request.layer_floor}, widths in multiples of "
-        f"{request.width_multiple}, one channel everywhere); {1 - least:.3g} is the most."
+        f"{request.width_multiple}, one channel everywhere"
+        f"{', no share that was not scanned' if request.drops else ''}); "
+        f"{1 - least:.3g} is the most."
     )

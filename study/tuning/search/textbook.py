@@ -24,7 +24,7 @@ LEAST_EPOCHS = 2.0
 
 
 def textbook_plan(
-    space: SearchSpace, layers: Sequence[Layer], task: Task, seed: int
+    space: SearchSpace, layers: Sequence[Layer], task: Task, seed: int, floor: float | None = None
 ) -> PruningPlan:
     """Iterative magnitude pruning as the literature has it, down to where the space ends.
 
@@ -45,6 +45,10 @@ def textbook_plan(
         Says how long the dense run is.
     seed
         Of the study's plans.
+    floor
+        Least density of the weights that the space allows, beyond which this run does not go; set
+        where the space has a level for each coupled set of channels, from which it alone cannot
+        tell. Unset: the space tells, and the run ends at or just below that.
 
     Returns
     -------
@@ -68,9 +72,10 @@ def textbook_plan(
     layer_floor = space.layer_floor if isinstance(space.layer_floor, (int, float)) else 0.0
     total = sum(layer.total for layer in layers)
     least = sum(math.ceil(layer_floor * layer.total) for layer in layers)
-    floor = space.floor_density(layers)
-    rounds = 1 if floor >= 1 - TEXTBOOK_CUT else rounds_of(TEXTBOOK_CUT, floor)
-    while rounds > 1 and (1 - TEXTBOOK_CUT) ** rounds * total < max(least, 1):
+    ends = space.floor_density(layers) if floor is None else floor
+    rounds = 1 if ends >= 1 - TEXTBOOK_CUT else rounds_of(TEXTBOOK_CUT, ends)
+    least = max(least, 1 if floor is None else math.ceil(floor * total))
+    while rounds > 1 and (1 - TEXTBOOK_CUT) ** rounds * total < least:
         rounds -= 1  # a round more would leave less than must stay
     return PruningPlan(
         structure=space.structure,
