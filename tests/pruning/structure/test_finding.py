@@ -111,10 +111,33 @@ def test_channels_that_the_model_counts_on_stay_and_it_says_why(
         prunable_units(masked, lambda m: m(torch.randn(2, 4)), "channels")
 
 
-def test_what_would_be_traced_without_end_is_refused_by_name() -> None:
-    model = nn.Sequential(nn.Conv1d(1, 2, 3, padding=1, padding_mode="circular"), nn.Flatten())
-    with pytest.raises(UsageError, match="'0' pads circularly"):
-        separable_channels(model, lambda m: m(torch.randn(1, 1, 5)))
+@pytest.mark.parametrize("mode", ["circular", "reflect", "replicate"])
+@pytest.mark.parametrize("conv", [nn.Conv1d, nn.Conv2d, nn.Conv3d])
+def test_padding_of_any_kind_mixes_no_channels(conv: type[nn.Conv2d], mode: str) -> None:
+    model = nn.Sequential(
+        conv(1, 4, 3, padding=1, padding_mode=mode), nn.ReLU(),
+        conv(4, 6, 3, padding=1, padding_mode=mode), nn.ReLU(), conv(6, 2, 1),
+    )  # fmt: skip
+    inputs = torch.randn(2, 1, *[5] * (int(conv.__name__[4])))
+    structures, reasons = separable_channels(model, lambda m: m(inputs))
+    assert [coupled(s) for s in structures] == [
+        (4, {"0.weight", "0.bias"}, {"2.weight"}),
+        (6, {"2.weight", "2.bias"}, {"4.weight"}),
+    ]
+    assert set(reasons) == {"4"}
+
+
+def test_a_network_that_pads_circularly_has_the_channels_of_one_that_pads_with_zeros() -> None:
+    model, inputs, structures, reasons = found("circular")
+    assert {s.name: s.units for s in structures} == {"depthwise": 6, "back": 4}
+    plain = deepcopy(model)
+    for module in plain.modules():
+        if isinstance(module, nn.Conv2d):
+            module.padding_mode = "zeros"
+    same, its_reasons = separable_channels(plain, lambda m: m(inputs))
+    assert [str(s) for s in structures] == [str(s) for s in same]
+    assert reasons == its_reasons
+    assert model.get_submodule("stem").padding_mode == "circular"
 
 
 class Shared(nn.Module):
