@@ -1,5 +1,6 @@
 """Which channels go together, and that the network without them is the one where they are zero."""
 
+from collections.abc import Callable
 from copy import deepcopy
 
 import pytest
@@ -109,6 +110,59 @@ def test_channels_that_the_model_counts_on_stay_and_it_says_why(
     masked = mask_layers(model(nn.Linear(4, 8), nn.Linear(8, 2)))
     with pytest.raises(UsageError, match=reason):
         prunable_units(masked, lambda m: m(torch.randn(2, 4)), "channels")
+
+
+class Behind(nn.Module):
+    """A block of a transformer in which what is between its dense layers may see all of it."""
+
+    def __init__(self, between: Callable[[Tensor], Tensor], std: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(6)
+        self.up, self.down, self.head = nn.Linear(6, 32), nn.Linear(32, 6), nn.Linear(6, 3)
+        self.between = between
+        for layer in (self.up, self.down, self.head):
+            nn.init.normal_(layer.weight, std=std)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.down(self.between(self.up(self.norm(x))))
+        out: Tensor = self.head(x)
+        return out
+
+
+@pytest.mark.parametrize("std", [0.02, 0.002, 0.0])
+@pytest.mark.parametrize(
+    ("between", "is_separable"),
+    [
+        (nn.functional.gelu, True),
+        (lambda h: (h - h.mean(-1, keepdim=True)).relu(), False),
+        (lambda h: h.softmax(-1), False),
+        (lambda h: h * torch.rsqrt(h.square().mean(-1, keepdim=True) + 1e-3), False),
+    ],
+    ids=["each alone", "less their mean", "softmax", "over their size"],
+)
+def test_weights_as_small_as_fresh_ones_hide_nothing(
+    between: Callable[[Tensor], Tensor], is_separable: bool, std: float
+) -> None:
+    torch.manual_seed(0)
+    inputs = torch.randn(2, 5, 6)
+    structures, reasons = separable_channels(Behind(between, std), lambda m: m(inputs))
+    assert [s.name for s in structures] == (["up"] if is_separable else [])
+    assert is_separable or "how many there are" in reasons["up"]
+
+
+class Steep(Behind):
+    """Finite with small weights alone."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (200 * super().forward(x * 0.01)).exp()
+
+
+def test_a_network_that_larger_weights_make_infinite_is_looked_at_with_its_own() -> None:
+    torch.manual_seed(0)
+    inputs = torch.randn(2, 5, 6)
+    structures, _ = separable_channels(Steep(torch.relu, 0.02), lambda m: m(inputs))
+    assert [s.name for s in structures] == ["up"]
 
 
 @pytest.mark.parametrize("mode", ["circular", "reflect", "replicate"])
