@@ -19,7 +19,7 @@ Reasons = Mapping[str, Mapping[str, str]]
 
 PACKAGES = ("torch", "torch-pruning", "onnx", "onnxruntime", "transformers", "timm")
 """On whose versions a cell may depend."""
-EXPORTED = ("Conv2d", "MultiheadAttention", "LSTM", "several inputs by name", "Swin-like")
+EXPORTED = ("Conv2d", "MultiheadAttention", "LSTM", "several inputs by name", "U-Net")
 """The models whose cells under ONNX the tests repeat: all of them take minutes."""
 
 
