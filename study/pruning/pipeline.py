@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from study.plugins import resolve
 from study.pruning.channels import channels_of, check_channels, cut_channels, run_examples
-from study.pruning.compact.narrow import NarrowCopy
-from study.pruning.compact.network import CompactCopy
+from study.pruning.compact.carrying import SmallerCopy
+from study.pruning.compact.narrow import narrow_copy
+from study.pruning.compact.network import compact_copy
 from study.pruning.cost import DenseCost, dense_cost
 from study.pruning.latency.quiet import at_work
 from study.pruning.latency_sizes import LatencySizes
@@ -242,14 +243,12 @@ class Pipeline:
             compact.store()
         return replace(progress, steps_done=segment.steps, spent=clock.spent(), train_loss=loss)
 
-    def _smaller(self, optimizer: torch.optim.Optimizer) -> NarrowCopy | CompactCopy | None:
+    def _smaller(self, optimizer: torch.optim.Optimizer) -> SmallerCopy | None:
         """The smaller network that is trained in place of the masked one, where there is one."""
         recipe = self.task.recipe
         if self.structures:
-            return NarrowCopy.if_any_is_dead(self.masked, optimizer, recipe, self.structures)
-        return (
-            CompactCopy.if_it_pays(self.masked, optimizer, recipe) if recipe.skip_pruned else None
-        )
+            return narrow_copy(self.masked, optimizer, recipe, self.structures)
+        return compact_copy(self.masked, optimizer, recipe) if recipe.skip_pruned else None
 
     def measure(
         self, progress: Progress, optimizer: torch.optim.Optimizer

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pandas as pd
 
 from analysis.reading.candidates import dense_value, is_candidate, with_figures
 from analysis.reading.results import Results
+from analysis.reporting.sections.bounds import bound_label
 from analysis.spending.predicted_latency import predicted_latency
 from analysis.statistics.replicates import searched
 from study.objectives import Constraint
 from study.telling import Telling
 
 
-def at_target(
-    results: Results, table: pd.DataFrame, bound_label: Callable[[pd.Series, Telling], str]
-) -> list[str]:
+def at_target(results: Results, table: pd.DataFrame) -> list[str]:
     """The best network of the size that ``search.target`` names, and whether it was confirmed.
 
     Parameters
@@ -25,8 +22,6 @@ def at_target(
         The study's.
     table
         Every network that was run again, of :func:`analysis.confirmed_networks`.
-    bound_label
-        Says what was shown of a row of it.
     """
     target = results.config.get("search", {}).get("target")
     if target is None:
