@@ -261,8 +261,8 @@ def _judged(layer: pd.DataFrame, column: str, drop: float) -> pd.DataFrame:
     past = np.flatnonzero(~(means.to_numpy() <= drop + 1e-12))
     first_past = int(past[0]) if len(past) else len(means)
     width = means.index[max(first_past - 1, 0)]
-    judged: pd.DataFrame = layer[layer["units_left"] == width].assign(within=first_past > 0)
-    return judged
+    chosen: pd.DataFrame = layer[layer["units_left"] == width].assign(within=first_past > 0)
+    return chosen
 
 
 def _places(table: pd.DataFrame, saving: _Saving) -> pd.Series:
