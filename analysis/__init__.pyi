@@ -33,6 +33,10 @@ from .layers.dead_units import unit_deaths as unit_deaths
 from .layers.layer_densities import front_layers as front_layers
 from .layers.layer_densities import layer_density_data as layer_density_data
 from .layers.layer_densities import plot_layer_densities as plot_layer_densities
+from .layers.narrowing import narrowing_data as narrowing_data
+from .layers.narrowing import plot_narrowing as plot_narrowing
+from .layers.narrowing import plot_pruning_worth as plot_pruning_worth
+from .layers.narrowing import pruning_worth as pruning_worth
 from .layers.overlap import mask_overlap as mask_overlap
 from .layers.overlap import plot_mask_overlap as plot_mask_overlap
 from .layers.sensitivity import conditional_sensitivity as conditional_sensitivity
@@ -62,6 +66,8 @@ from .spending.cost import plot_cost as plot_cost
 from .spending.cost import trial_costs as trial_costs
 from .spending.latency import measured_latency as measured_latency
 from .spending.latency import plot_latency as plot_latency
+from .spending.predicted_latency import plot_predicted_latency as plot_predicted_latency
+from .spending.predicted_latency import predicted_latency as predicted_latency
 from .spending.spending import round_costs as round_costs
 from .spending.stopping import stopping_audit as stopping_audit
 from .statistics.best_of import expected_best as expected_best

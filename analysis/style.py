@@ -41,6 +41,7 @@ LABELS = {
     "hypervolume": "hypervolume",
     "latency_ms": "latency (ms a batch)",
     "macs": "multiply-adds per example",
+    "predicted_latency_ms": "predicted latency (ms a batch)",
     "networks": "networks evaluated",
     "nonzero_parameters": "nonzero parameters",
     "retrain": "retraining",

@@ -1,9 +1,10 @@
 """Where latency is measured most steadily: beside trials that train, or when nothing else runs.
 
 A Ray worker with a processor of its own measures a small ResNet, and one with half its channels,
-again and again. In turns, the other processors train LeNet-5 in Ray workers, as trials do, or are
-idle: the quiet phase that a study could have at its end. What counts is how far the medians lie
-apart, in percent of their median: of one network's latency, and of the speedup.
+again and again. In turns, the other processors train LeNet-5 in Ray workers without regard for it,
+train and give way to it at the end of each epoch, as the trials of a study do, or are idle all the
+while. What counts is how far the medians lie apart, in percent of their median: of one network's
+latency, and of the speedup.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ from benchmarks.measuring import Figure
 from benchmarks.narrowed import DENSE, resnet8
 from study.pruning.latency.backends import Backend, ready
 from study.pruning.latency.job import Job
+from study.pruning.latency.quiet import GiveWay, alone, at_work
 from study.pruning.latency.turns import take_turns
 from study.tasks.forward import call
 from study.tasks.models import MODELS
 
-PHASES = ("beside trials", "quiet phase")
+PHASES = ("beside trials", "trials give way", "quiet phase")
 BACKENDS: tuple[Backend, ...] = ("onnxruntime", "eager")
 REPEATS = 50
 
@@ -55,7 +57,8 @@ def _steadiness(backend: Backend, trials: list, rounds: int) -> list[Figure]:
     speedups: dict[str, list[float]] = {phase: [] for phase in PHASES}
     for number in range(rounds):
         for phase in PHASES if number % 2 else PHASES[::-1]:
-            with _training(trials if phase == "beside trials" else []):
+            beside = [] if phase == "quiet phase" else trials
+            with _training(beside, gives_way=phase == "trials give way"):
                 found = ray.get(meter.medians.remote())
             dense[phase].append(found["dense"])
             speedups[phase].append(found["dense"] / found["narrow"])
@@ -65,8 +68,10 @@ def _steadiness(backend: Backend, trials: list, rounds: int) -> list[Figure]:
         for phase in PHASES:
             case = f"{backend}, {what}, {phase}"
             figures.append(Figure.of(case, "% from its median", _deviations(values[phase])))
-    added = [a / b for a, b in zip(*(dense[phase] for phase in PHASES), strict=True)]
-    return [*figures, Figure.of(f"{backend}, latency beside trials", "x quiet phase", added)]
+    for phase in PHASES[:-1]:
+        added = [a / b for a, b in zip(dense[phase], dense["quiet phase"], strict=True)]
+        figures.append(Figure.of(f"{backend}, latency, {phase}", "x quiet phase", added))
+    return figures
 
 
 def _deviations(values: list[float]) -> list[float]:
@@ -75,8 +80,8 @@ def _deviations(values: list[float]) -> list[float]:
 
 
 @contextlib.contextmanager
-def _training(trials: list) -> Iterator[None]:
-    ends = [trial.train.remote() for trial in trials]
+def _training(trials: list, gives_way: bool) -> Iterator[None]:
+    ends = [trial.train.remote(gives_way) for trial in trials]
     try:
         ray.get([trial.has_begun.remote() for trial in trials])
         yield
@@ -98,7 +103,8 @@ class _Meter:
         self._timed, _ = self._open.enter_context(ready(jobs, backend=backend, threads=1))
 
     def medians(self) -> dict[str, float]:
-        found = take_turns(self._timed, repeats=REPEATS, warm_up=5, seed=0)
+        with alone():
+            found = take_turns(self._timed, repeats=REPEATS, warm_up=5, seed=0)
         return {name: float(np.median(samples)) for name, samples in found.items()}
 
 
@@ -109,7 +115,11 @@ class _Trial:
     def __init__(self) -> None:
         self._begun, self._stopped = threading.Event(), threading.Event()
 
-    def train(self) -> None:
+    def train(self, gives_way: bool) -> None:
+        with at_work() if gives_way else contextlib.nullcontext(lambda: None) as give_way:
+            self._train(give_way)
+
+    def _train(self, give_way: GiveWay) -> None:
         torch.set_num_threads(1)
         model = MODELS["lenet5"]((1, 28, 28), 10)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
@@ -121,6 +131,7 @@ class _Trial:
                 nn.functional.cross_entropy(outputs, targets[batch : batch + 128]).backward()
                 optimizer.step()
             self._begun.set()
+            give_way()
         self._stopped.clear()
         self._begun.clear()
 

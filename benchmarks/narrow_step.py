@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.measuring import Figure, interleaved_ms, ratios
-from study.pruning.compact.narrow import NarrowCopy
+from study.pruning.compact.narrow import narrow_copy
 from study.pruning.masking.masks import mask_layers
 from study.pruning.structure.cutting import masks_of, with_companions
 from study.pruning.structure.finding import separable_channels
@@ -32,7 +32,7 @@ def measure(quick: bool = False) -> list[Figure]:
     optimizer = build_optimizer(RECIPE, dense)
     alive = {s.name: torch.arange(s.units) % LEFT == 0 for s in structures}
     masked.cut(masks_of(masked, structures, alive), optimizer=optimizer)
-    narrow = NarrowCopy.if_any_is_dead(masked, optimizer, RECIPE, structures)
+    narrow = narrow_copy(masked, optimizer, RECIPE, structures)
     assert narrow is not None
     by_hand = vgg([width // LEFT for width in WIDTHS])
     times = interleaved_ms(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from benchmarks.measuring import Figure, interleaved_ms, ratios
 from study.pruning import PruningPlan, run_pipeline
-from study.pruning.compact.network import CompactCopy, Limits, smaller_forms
+from study.pruning.compact.network import Limits, compact_copy, smaller_forms
 from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.training.updates import Update
 from study.tasks import load_task
@@ -102,7 +102,7 @@ def _figure(
     limits: Limits,
 ) -> Figure:
     optimizer = build_optimizer(RECIPE, masked.model)
-    compact = CompactCopy(masked, optimizer, RECIPE, smaller_forms(masked, limits))
+    compact = compact_copy(masked, optimizer, RECIPE, limits)
     times = interleaved_ms(
         {
             "whole": _step(masked.model, optimizer, inputs, targets),

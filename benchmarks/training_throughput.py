@@ -13,7 +13,7 @@ from torch.nn.utils import prune
 from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.measuring import Figure, interleaved_ms, ratios
-from study.pruning.compact.network import CompactCopy
+from study.pruning.compact.network import compact_copy
 from study.pruning.masking.masks import mask_layers
 from study.pruning.training.steps import Segment, train
 from study.pruning.training.trajectory import build_model
@@ -69,7 +69,7 @@ class _Ours:
         masked.cut(masks, optimizer=None)
         self._optimizer = build_optimizer(task.recipe, self._model)
         if task.recipe.skip_pruned:
-            compact = CompactCopy.if_it_pays(masked, self._optimizer, task.recipe)
+            compact = compact_copy(masked, self._optimizer, task.recipe)
             assert compact is not None
             self._model, self._optimizer = compact.model, compact.optimizer
 

@@ -36,7 +36,7 @@ PLAN_DEFAULTS: dict[str, Any] = {
     "include": (),
     "exclude": (),
 }
-"""What a plan has where a field is left out. Seeds are no part of a space."""
+"""What a plan has where a field is left out. Seeds and what a scan found are no part of it."""
 
 TOLERANCE = 1e-9
 """Largest difference of numbers that are the same: more than rounding, less than a weight."""

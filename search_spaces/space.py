@@ -146,6 +146,11 @@ class SearchSpace(SpaceTable):
         """Whether a scan must say what layers can take before anything is drawn."""
         return self.per_layer.bounds == "sensitivity"
 
+    @property
+    def awaits_scan(self) -> bool:
+        """Whether plans go by a scan: in their bounds, or in how they divide a cut."""
+        return self.awaits_bounds or "sensitivity" in options(self.allocation)
+
     def with_bounds(self, ceilings: Mapping[str, float]) -> Self:
         """The same space, each layer's sparsity ending at what a scan says it can take.
 

@@ -144,13 +144,42 @@ def allocations_for(structure: str | Mapping[str, str]) -> tuple[str, ...]:
         return BLOCK_ALLOCATIONS
     if removal.units is None:
         return ("uniform",)  # a pattern leaves nothing to divide
+    if removal.entries is None:
+        return (*UNIT_ALLOCATIONS, "sensitivity")
     return BOTH_ALLOCATIONS if removal.entries == "weights" else UNIT_ALLOCATIONS
 
 
 def usual_allocations(structure: str | Mapping[str, str]) -> tuple[str, ...]:
     """Those that a search tries unless it is told which."""
-    rarely = ("per_output", "knapsack", "threshold")
+    rarely = ("per_output", "knapsack", "sensitivity", "threshold")
     return tuple(name for name in allocations_for(structure) if name not in rarely)
+
+
+def is_units(structures: Structures) -> bool:
+    """Whether a space takes out channels, heads or both, alone and of all layers."""
+    return isinstance(structures, str) and structures in UNITS
+
+
+def refuse_latency(field: str, structure: str | Mapping[str, str]) -> None:
+    """Only units make a network faster by what the table of layers' times knows.
+
+    Raises
+    ------
+    ValueError
+        If a budget or cost of ``latency_ms`` would have to be met by entries.
+    """
+    removal = removal_of(structure)
+    if removal.units is None:
+        raise ValueError(
+            f"{field} latency_ms needs structure channels, heads or units, not "
+            f"{structure_text(structure)}: single weights that are zero make nothing faster"
+        )
+    if field == "budget" and removal.entries == "weights":
+        raise ValueError(
+            f"{field} latency_ms has no meaning with structure {structure_text(structure)}: single "
+            "weights come up for a share of it, and make nothing faster; there is "
+            f"{removal.units} alone, or {removal.units}+2:4"
+        )
 
 
 def alternatives(structures: Structures) -> tuple[Structure, ...]:

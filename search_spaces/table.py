@@ -13,7 +13,9 @@ from search_spaces.structures import (
     Structures,
     allocations_for,
     alternatives,
+    is_units,
     read_structures,
+    refuse_latency,
     removal_of,
     structure_text,
     usual_allocations,
@@ -30,8 +32,8 @@ from search_spaces.values import (
 )
 
 Form = Literal["per_layer", "density_projected", "global"]
-Budget = Literal["weights", "macs"]
-Cost = Literal["parameters", "macs"]
+Budget = Literal["weights", "macs", "latency_ms"]
+Cost = Literal["parameters", "macs", "latency_ms"]
 Patterns = Annotated[
     tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
 ]
@@ -70,7 +72,8 @@ class SpaceTable(BaseModel):
         "inputs, at whose density plans end; blocks; channels, heads, or units (both), with all "
         "that is coupled to them, so that the network gets really smaller; channels+weights or "
         "channels+2:4, units first; a list of these is searched over, a table of them by layer is "
-        "one structure; any but weights has form global",
+        "one structure; any but weights has form global (the default then), and one of channels, "
+        "heads or units alone may have per_layer, a share of units for each coupled set",
     )
     unit_sparsity: Annotated[Numbers | None, numbers(above=0, below=1)] = Field(
         default=None,
@@ -91,21 +94,25 @@ class SpaceTable(BaseModel):
         default=None,
         description="how form global divides the density over layers; unset: "
         "global, uniform, uniform_plus, erk or lamp; of channels uniform, global, global_raw, "
-        "lamp or isomorphic; a structure is drawn with those of them that it can have",
+        "lamp or isomorphic, and on request knapsack, or sensitivity, which scans the layers first "
+        "and needs structure channels, heads or units alone; of several structures each is drawn "
+        "with those that it can have",
     )
     threshold: Annotated[Numbers | None, numbers(above=0, log=True)] = Field(
         default=None,
         description="with allocation threshold, in place of a density: weights whose saliency is "
         "below it are removed",
     )
-    budget: Annotated[Budget, one_of("weights", "macs")] = Field(
+    budget: Annotated[Budget, one_of("weights", "macs", "latency_ms")] = Field(
         default="weights",
         description="with form global: what density is a share of, the prunable weights or their "
-        "multiply-adds",
+        "multiply-adds; of channels also the milliseconds that the dense network is predicted to "
+        "take by the times of its layers (latency_ms, with a backend under [latency])",
     )
-    cost: Annotated[Cost, one_of("parameters", "macs")] = Field(
+    cost: Annotated[Cost, one_of("parameters", "macs", "latency_ms")] = Field(
         default="macs",
-        description="with cost_exponent: what a weight costs, 1 parameter or its multiply-adds",
+        description="with cost_exponent: what a weight costs, 1 parameter or its multiply-adds; "
+        "of a channel also the milliseconds that it takes (latency_ms)",
     )
     cost_exponent: Annotated[Numbers, numbers(most=2)] = Field(
         default=0.0,
@@ -215,8 +222,7 @@ class SpaceTable(BaseModel):
                     "out"
                 )
             return self
-        if self.structure != "weights" and self.form != "global":
-            raise ValueError(f"structure {self._structures} has form global, not {self.form}")
+        self._form_agrees()
         if self.cut is not None:
             check_cuts(dict(self))
         elif self.floor is not None:
@@ -235,8 +241,13 @@ class SpaceTable(BaseModel):
             raise ValueError("allocation threshold and the field threshold need each other")
         if self.allocation == "threshold" and self.density is not None:
             raise ValueError("density has no meaning with allocation threshold")
-        if self.budget == "macs" and "threshold" in options(self.allocation):
-            raise ValueError("budget macs has no meaning with allocation threshold")
+        if self.budget != "weights" and "threshold" in options(self.allocation):
+            raise ValueError(f"budget {self.budget} has no meaning with allocation threshold")
+        for field in ("budget", "cost"):
+            if getattr(self, field) != "latency_ms":
+                continue
+            for structure in alternatives(self.structure):
+                refuse_latency(field, structure)
         if self.cost_exponent != 0 and not set(COST_AWARE) & set(options(self.allocation)):
             raise ValueError(f"cost_exponent needs allocation {' or '.join(COST_AWARE)}")
         if self.cost_exponent == 0 and self.cost != "macs":
@@ -248,6 +259,23 @@ class SpaceTable(BaseModel):
         if self.retrain == "reinit" and self.optimizer_state == "keep":
             raise ValueError("optimizer_state keep has no meaning with retrain reinit")
         return self
+
+    def _form_agrees(self) -> None:
+        """Levels of each layer, and scans, are for single weights or coupled sets of units."""
+        if self.structure == "weights":
+            return
+        if self.form == "density_projected":
+            forms = "global or per_layer" if is_units(self.structure) else "global"
+            raise ValueError(f"structure {self._structures} has form {forms}, not {self.form}")
+        if is_units(self.structure):
+            return
+        if self.form == "per_layer":
+            raise ValueError(f"structure {self._structures} has form global, not {self.form}")
+        if "sensitivity" in options(self.allocation):
+            raise ValueError(
+                "allocation sensitivity needs structure channels, heads or units alone, not "
+                f"{self._structures}"
+            )
 
     def _structures_agree(self) -> None:
         removals = [removal_of(each) for each in alternatives(self.structure)]

@@ -77,7 +77,11 @@ def checked_objectives(
 _WRITTEN = re.compile(r"\s*([A-Za-z_]\w*)\s*(<=|>=)\s*(\S+)\s*")
 
 
-WHOLE = {"macs": "dense_macs", "nonzero_parameters": "total_parameters"}
+WHOLE = {
+    "macs": "dense_macs",
+    "nonzero_parameters": "total_parameters",
+    "latency_ms": "dense_latency_ms",
+}
 """What a size is a share of, where a constraint on it is given as one: a limit of 1 or less."""
 
 
@@ -85,7 +89,7 @@ WHOLE = {"macs": "dense_macs", "nonzero_parameters": "total_parameters"}
 class Constraint:
     """One column of a round's result, and the limit on its side.
 
-    A limit of 1 or less on multiply-adds or parameters is a share of the dense network's.
+    A limit of 1 or less on multiply-adds, parameters or latency is a share of the dense network's.
 
     Examples
     --------

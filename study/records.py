@@ -190,7 +190,7 @@ class RoundRecord(_WithMetrics):
     latency_ms: Number = Field(
         default=math.nan,
         description="median time of a call of the network without its pruned channels, in "
-        "milliseconds a batch; NaN where it was not measured, as of the next three",
+        "milliseconds a batch; NaN where it was not measured, as of the next four",
     )
     latency_spread_ms: Number = Field(
         default=math.nan, description="interquartile range of latency_ms, in milliseconds"
@@ -199,6 +199,11 @@ class RoundRecord(_WithMetrics):
         default=math.nan,
         description="median time of the dense network, measured in turns with this one, in "
         "milliseconds a batch",
+    )
+    predicted_latency_ms: Number = Field(
+        default=math.nan,
+        description="what a call was predicted to take by the times of the network's layers, in "
+        "milliseconds a batch; NaN where no channels are taken out, or nothing was measured",
     )
     speedup_measured: Number = Field(default=math.nan, description="dense_latency_ms / latency_ms")
     val_loss: Number
@@ -319,13 +324,18 @@ class Provenance(Record):
     examples: dict[str, int] = Field(
         default_factory=dict, description="in the splits train and validation"
     )
+    notes: list[str] = Field(
+        default_factory=list, description="what follows from the study file without being in it"
+    )
 
 
 class SensitivityRecord(_WithMetrics):
     """One level of one layer in a sensitivity scan; all other layers keep their masks.
 
     Each metric of the task is a field ``val_NAME``; of its quality there is ``NAME_drop`` too, how
-    much worse it is than before the cut.
+    much worse it is than before the cut. Where channels (neurons, heads) are taken out, a level
+    is of all that is coupled, ``layer`` the first layer that makes them, and ``sparsity`` the share
+    of them that was asked for; what the cut saves is told beside it.
     """
 
     layer: str
@@ -335,6 +345,28 @@ class SensitivityRecord(_WithMetrics):
     recovery_epochs: float
     trial_id: str | None = Field(default=None, description="trial whose network was scanned")
     round: int | None = Field(default=None, description="and after which of its rounds")
+    units: int | None = Field(
+        default=None,
+        description="channels, neurons or heads of the whole layer; None in scans of weights, as "
+        "the next five",
+    )
+    units_left: int | None = Field(default=None, description="of them, after the cut")
+    macs: float | None = Field(
+        default=None, description="multiply-adds of the network before the cut; NaN: not countable"
+    )
+    macs_saved: float | None = Field(default=None, description="of them, by the cut")
+    parameters: int | None = Field(
+        default=None, description="of the network before the cut, biases and norms included"
+    )
+    parameters_saved: int | None = Field(default=None, description="of them, by the cut")
+    predicted_latency_ms: float | None = Field(
+        default=None,
+        description="of the network before the cut: the sum of its layers' times, scaled to what "
+        "the dense network was measured to take; None where latency is not measured",
+    )
+    predicted_saved_ms: float | None = Field(
+        default=None, description="of it, by the cut; no clock was held to the narrower network"
+    )
 
     def metric(self, column: str) -> float:
         """A ``val_NAME`` field."""

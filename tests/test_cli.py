@@ -15,14 +15,15 @@ import pytest
 
 from study.configuration.loading import load_config, to_toml
 from study.records import CONTROLS
-from tests.conftest import SMALL, environment
+from tests.conftest import SMALL, call, environment
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
 COMMAND = [sys.executable, "-m", "study.cli"]
 
 
-def call(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def call_alone(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """As a terminal does: in a process of its own."""
     return subprocess.run(
         [*COMMAND, *arguments], capture_output=True, text=True, cwd=cwd, env=environment(),
         check=False, timeout=300,
@@ -66,7 +67,7 @@ def test_bad_input_is_one_clear_message_and_exit_code_2(
     tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     answer = call(*arguments, cwd=tmp_path)
-    assert answer.returncode == 2, answer.stderr
+    assert answer.exit_code == 2, answer.stderr
     assert message in answer.stderr
     assert "Traceback" not in answer.stderr
     assert answer.stdout == ""
@@ -75,7 +76,7 @@ def test_bad_input_is_one_clear_message_and_exit_code_2(
 
 def test_a_dry_run_says_what_would_run_and_writes_nothing(tmp_path: Path) -> None:
     answer = call("run", "--dry-run", cwd=tmp_path)
-    assert answer.returncode == 0, answer.stderr
+    assert answer.exit_code == 0, answer.stderr
     assert "3 prunable layers, 6,464 weights" in answer.stdout
     assert "at most 115 epochs" in answer.stdout
     assert list(tmp_path.iterdir()) == []
@@ -115,21 +116,22 @@ def test_help_config_explains_every_table(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_study_runs_from_a_file_and_prints_where_its_report_is(tmp_path: Path) -> None:
     file = study_file(tmp_path)
-    answer = call("run", str(file), "--num-samples", "3", "--name", "one", cwd=tmp_path)
+    answer = call_alone("run", str(file), "--num-samples", "2", "--name", "one", cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr
     report = Path(answer.stdout.strip())
     assert report == tmp_path / "studies" / "one" / "report.html"
     assert "<svg" in report.read_text()
-    assert "3/3 trials" in answer.stderr
+    assert "2/2 trials" in answer.stderr
     assert "\x1b" not in answer.stderr
 
-    again = call("run", str(file), "--name", "one", cwd=tmp_path)
+    again = call_alone("run", str(file), "--name", "one", cwd=tmp_path)
     assert again.returncode == 2
     assert "exists already" in again.stderr
+    assert "Traceback" not in again.stderr
 
     state = json.loads(call("status", str(report.parent), "--format", "json").stdout)
     assert state["state"] == "finished"
-    assert state["trials"]["completed"] == 3
+    assert state["trials"]["completed"] == 2
     assert call("list", "studies", cwd=tmp_path).stdout == "one\n"
 
 
@@ -142,13 +144,13 @@ def test_failed_trials_are_exit_code_3(tmp_path: Path) -> None:
         "        raise RuntimeError('broken')\n"
         "    return {layer: w.abs() for layer, w in inputs.weights.items()}\n"
     )
-    answer = call(
-        "run", str(study_file(tmp_path)), "--num-samples", "2", "--quiet",
+    answer = call_alone(
+        "run", str(study_file(tmp_path)), "--num-samples", "1", "--quiet",
         "--set", "space.saliency=mine:broken", "--set", "space.rounds=2",
         "--set", "space.schedule=geometric", cwd=tmp_path,
     )  # fmt: skip
     assert answer.returncode == 3, answer.stderr
-    assert "2 of 2 trials failed" in answer.stderr
+    assert "1 of 1 trials failed" in answer.stderr
     assert "Traceback" not in answer.stderr
 
 
@@ -184,7 +186,7 @@ def test_tables_come_in_every_format(small_study: Path, tmp_path: Path) -> None:
     rows = json.loads(call("table", folder, "pareto", "--format", "json").stdout)
     assert all(0 < row["density"] <= 1 for row in rows)
     target = tmp_path / "rounds.parquet"
-    assert call("table", folder, "rounds", "--format", "parquet", "-o", str(target)).returncode == 0
+    assert call("table", folder, "rounds", "--format", "parquet", "-o", str(target)).exit_code == 0
     assert {"trial_id", "round", "val_accuracy"} <= set(pd.read_parquet(target).columns)
     assert "fc1" in call("table", folder, "layers").stdout
 
@@ -193,20 +195,20 @@ def test_tables_come_in_every_format(small_study: Path, tmp_path: Path) -> None:
 def test_a_report_can_be_written_again_and_is_the_same(small_study: Path, tmp_path: Path) -> None:
     for name in ("a.html", "b.html"):
         answer = call("report", str(small_study), "-o", str(tmp_path / name))
-        assert answer.returncode == 0, answer.stderr
+        assert answer.exit_code == 0, answer.stderr
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
 
 def test_nothing_to_report_is_exit_code_4(tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text(to_toml(load_config(SMALL)))
     answer = call("report", str(tmp_path))
-    assert answer.returncode == 4
+    assert answer.exit_code == 4
     assert "no finished round" in answer.stderr
 
 
 def test_the_doctor_finds_this_environment_fit(tmp_path: Path) -> None:
     answer = call("doctor", cwd=tmp_path)
-    assert answer.returncode == 0, answer.stdout
+    assert answer.exit_code == 0, answer.stdout
     assert "ok    torch" in answer.stdout
     assert list(tmp_path.iterdir()) == []
 
@@ -217,7 +219,7 @@ def test_a_scan_alone_prints_a_table_and_keeps_it(tmp_path: Path) -> None:
         "sensitivity", str(study_file(tmp_path)), "--format", "json",
         "--set", "sensitivity.levels=[0, 0.5, 0.9]", cwd=tmp_path,
     )  # fmt: skip
-    assert answer.returncode == 0, answer.stderr
+    assert answer.exit_code == 0, answer.stderr
     rows = json.loads(answer.stdout)
     assert [(row["layer"], row["sparsity"]) for row in rows[:4]] == [
         ("fc1", 0.0),
@@ -232,10 +234,10 @@ def test_a_scan_alone_prints_a_table_and_keeps_it(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_space_can_be_bounded_by_the_scan(tmp_path: Path) -> None:
     answer = call(
-        "run", str(study_file(tmp_path)), "--num-samples", "3", "--no-report",
+        "run", str(study_file(tmp_path)), "--num-samples", "2", "--no-report",
         "--set", 'space.per_layer.bounds="sensitivity"', cwd=tmp_path,
     )  # fmt: skip
-    assert answer.returncode == 0, answer.stderr
+    assert answer.exit_code == 0, answer.stderr
     folder = Path(answer.stdout.strip())
     events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
     (scanned,) = [e for e in events if e["event"] == "sensitivity_scanned"]
@@ -248,10 +250,10 @@ def test_a_space_can_be_bounded_by_the_scan(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_ways_of_pruning_are_compared(small_study: Path) -> None:
     answer = call("compare", str(small_study), "--by", "retrain", "--format", "json")
-    assert answer.returncode == 0, answer.stderr
+    assert answer.exit_code == 0, answer.stderr
     assert isinstance(json.loads(answer.stdout), list)
     wrong = call("compare", str(small_study), "--by", "retrian")
-    assert wrong.returncode == 2
+    assert wrong.exit_code == 2
     assert "Did you mean 'retrain'" in wrong.stderr
 
 
@@ -263,19 +265,19 @@ def test_a_report_comes_as_markdown_and_as_json(small_study: Path) -> None:
 
 def test_a_status_is_watched_until_the_study_is_over(small_study: Path) -> None:
     answer = call("status", str(small_study), "--watch")
-    assert answer.returncode == 0
+    assert answer.exit_code == 0
     assert answer.stdout.startswith("small: finished, 6 completed of 6")
 
 
 def test_an_unknown_table_gets_the_nearest_name(small_study: Path) -> None:
     answer = call("table", str(small_study), "threshold")
-    assert answer.returncode == 2
+    assert answer.exit_code == 2
     assert "Did you mean 'thresholds'" in answer.stderr
 
 
 def test_output_into_a_folder_that_is_not_there_is_refused(small_study: Path) -> None:
     answer = call("table", str(small_study), "rounds", "-o", "/nowhere/at/all.csv")
-    assert answer.returncode == 2
+    assert answer.exit_code == 2
     assert "there is no folder '/nowhere/at'" in answer.stderr
 
 
@@ -294,7 +296,7 @@ def test_a_damaged_file_is_a_line_on_stderr(small_study: Path, tmp_path: Path) -
     folder = tmp_path / "small"
     shutil.copytree(small_study, folder)
     (folder / "trials" / "0000" / "rounds.jsonl").unlink()
-    answer = call("table", str(folder), "trials", "--format", "csv")
+    answer = call_alone("table", str(folder), "trials", "--format", "csv")
     assert answer.returncode == 0
     (line,) = answer.stderr.splitlines()
     assert line.startswith("prune-study: small: trials/0000/rounds.jsonl has no round")
@@ -306,18 +308,18 @@ def test_a_network_is_run_again_and_scanned_from_its_masks(
     folder = tmp_path / "small"
     shutil.copytree(small_study, folder)
     answer = call("replicate", str(folder), "--trial", "0000", "--seeds", "1", "--format", "json")
-    assert answer.returncode == 0, answer.stderr
+    assert answer.exit_code == 0, answer.stderr
     assert sorted(row["control"] for row in json.loads(answer.stdout)) == sorted(CONTROLS)
     scanned = call("sensitivity", str(folder), "--trial", "0000", "--format", "json")
     assert {row["trial_id"] for row in json.loads(scanned.stdout)} == {"0000"}
     for wrong in (["replicate", str(folder), "--trial", "nope"],
                   ["sensitivity", str(folder), "--trial", "0000", "--round", "99"],
                   ["sensitivity", str(folder), "--round", "1"]):  # fmt: skip
-        assert call(*wrong).returncode == 2
+        assert call(*wrong).exit_code == 2
 
 
 def test_a_comparison_is_written_as_a_page(small_study: Path, tmp_path: Path) -> None:
     page = tmp_path / "compare.html"
     answer = call("compare", str(small_study), "--by", "retrain", "-o", str(page))
-    assert answer.returncode == 0, answer.stderr
+    assert answer.exit_code == 0, answer.stderr
     assert page.read_text().count("<figure>") == 2

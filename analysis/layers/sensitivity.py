@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ def sensitivity_thresholds(
     if not 0 <= drop < float("inf"):
         raise UsageError(f"drop: {drop} is not a finite number of at least 0, such as 0.01")
     quality = results.quality
-    scan = _relative_drops(results).dropna(subset=[quality.drop_column])
+    scan = relative_drops(results).dropna(subset=[quality.drop_column])
     rows = []
     for key, curve in scan.groupby(["study", "layer", "recovery_epochs", "seed"], sort=False):
         levels = curve.groupby("sparsity")[quality.drop_column].mean().sort_index()
@@ -110,16 +111,16 @@ def sensitivity_thresholds(
     return table.sort_values(["study", "sparsity"], ascending=[True, False], ignore_index=True)
 
 
-def _relative_drops(results: Results) -> pd.DataFrame:
+def relative_drops(results: Results) -> pd.DataFrame:
     """The scan with its drops on the scale of tolerances: of amounts, as a share of dense."""
     quality, scan = results.quality, results.sensitivity
-    drops = scan[quality.drop_column] / _scales(results)
+    drops = scan[quality.drop_column] / tolerance_scales(results)
     # What diverged is worse than any tolerance; it is not unknown.
     drops = drops.where(np.isfinite(scan[quality.column]), np.inf)
     return scan.assign(**{quality.drop_column: drops})
 
 
-def _scales(results: Results) -> pd.Series:
+def tolerance_scales(results: Results) -> pd.Series:
     """What a tolerance of 1 is at each level of the scan, in the unit of the drops."""
     quality, scan = results.quality, results.sensitivity
     drops, found = scan[quality.drop_column], scan[quality.column]
@@ -206,6 +207,31 @@ def plot_sensitivity(results: Results, drop: float | None = 0.01, ax: Axes | Non
     if table.empty:
         return say(ax, NO_SCAN)
     tidy(ax)
+    draw_curves(ax, table, lambda curve: _place(curve["sparsity"]))
+    drop_axis(ax, results, drop)
+    _sparsity_axis(ax, table["sparsity"])
+    seeds = int(table["n"].max())
+    what = "sparsity" if results.scanned == "weights" else f"{results.scanned} removed"
+    ax.set_xlabel(f"{what} of this layer alone (others as they were)")
+    entitle(ax, scan_title(seeds, float(table["recovery_epochs"].max())))
+    legend(ax)
+    return ax
+
+
+def draw_curves(
+    ax: Axes, table: pd.DataFrame, at: Callable[[pd.DataFrame], np.ndarray | pd.Series]
+) -> None:
+    """A curve of mean drops for each layer, with bands where they would not hide each other.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    table
+        study, layer, sparsity, mean, low, high, and what ``at`` needs.
+    at
+        Places of a curve's points on the axis, ascending.
+    """
     several = table["study"].nunique() > 1
     curves: dict[Any, pd.DataFrame] = dict(iter(table.groupby(["study", "layer"], sort=False)))
     ranked = sorted(curves, key=lambda key: -_worst(curves[key]))
@@ -215,35 +241,31 @@ def plot_sensitivity(results: Results, drop: float | None = 0.01, ax: Axes | Non
         rest = [key for key in ranked if key not in named]
         for number, key in enumerate(rest):
             name = f"{len(rest)} layers between" if number == 0 else None
-            ax.plot(_place(curves[key]["sparsity"]), curves[key]["mean"], color="#bbbbbb",
+            ax.plot(at(curves[key]), curves[key]["mean"], color="#bbbbbb",
                     linewidth=0.7, label=name, zorder=1)  # fmt: skip
     place = {key: number for number, key in enumerate(curves)}  # a layer's look in all figures
     for key in sorted(named, key=lambda each: place[each]):
         style, curve = look(place[key]), curves[key]
-        x = _place(curve["sparsity"])
+        x = at(curve)
         name = short(f"{key[0]} {key[1]}" if several else key[1])
         ax.plot(x, curve["mean"], color=style.colour, marker=style.marker, linestyle=style.line,
                 markersize=4, linewidth=1.3, label=name, zorder=3)  # fmt: skip
         if len(ranked) <= MOST_BANDS:
             ax.fill_between(x, curve["low"], curve["high"], color=style.colour, alpha=0.15,
                             linewidth=0, zorder=2)  # fmt: skip
+
+
+def drop_axis(ax: Axes, results: Results, drop: float | None) -> None:
+    """The axis of drops, and a line at the tolerated one."""
     quality = results.quality
     if drop is not None:
-        place_of_line = drop * float(_scales(results).mean())
+        place_of_line = drop * float(tolerance_scales(results).mean())
         ax.axhline(place_of_line, color="#555555", linestyle=":", linewidth=1, zorder=1,
                    label=f"{_worse(quality)} of {tolerance_text(quality, drop)}")  # fmt: skip
     if quality.unit == "amount":
         # What one layer does may be hundreds of times what is tolerated, and both are to be seen.
-        ax.set_yscale("symlog", linthresh=LINEAR * float(_scales(results).mean()))
-    _sparsity_axis(ax, table["sparsity"])
-    seeds = int(table["n"].max())
-    ax.set(
-        xlabel="sparsity of this layer alone (others as they were)",
-        ylabel=f"{_worse(quality)} in {label(quality.column)}",
-    )
-    entitle(ax, _title(seeds, float(table["recovery_epochs"].max())))
-    legend(ax)
-    return ax
+        ax.set_yscale("symlog", linthresh=LINEAR * float(tolerance_scales(results).mean()))
+    ax.set_ylabel(f"{_worse(quality)} in {label(quality.column)}")
 
 
 def plot_sensitivity_map(results: Results, ax: Axes | None = None) -> Axes:
@@ -261,7 +283,7 @@ def plot_sensitivity_map(results: Results, ax: Axes | None = None) -> Axes:
     quality = results.quality
     table = sensitivity_map_data(results)
     if quality.unit == "amount":
-        table = table / float(_scales(results).mean())
+        table = table / float(tolerance_scales(results).mean())
     ax = axes_or_new(ax, height=min(1.6 + 0.3 * max(len(table), 1), 14.0))
     if table.empty:
         return say(ax, NO_SCAN)
@@ -326,7 +348,8 @@ def _sparsity_axis(ax: Axes, levels: pd.Series) -> None:
     ax.xaxis.set_major_formatter(FuncFormatter(lambda place, _: f"{100 * (1 - 2**-place):.3g} %"))
 
 
-def _title(seeds: int, recovery: float) -> str:
+def scan_title(seeds: int, recovery: float) -> str:
+    """How many seeds a figure is of, and whether networks had recovered."""
     spread = f"mean and {CONFIDENCE:.0%} interval of {seeds} seeds" if seeds > 1 else "one seed"
     after = f"after {recovery:g} epochs of recovery" if recovery else "without recovery"
     return f"{spread}; {after}"

@@ -11,7 +11,11 @@ import pandas as pd
 from analysis.reading.objectives import numbers_of
 from analysis.reading.results import Results
 
-QUOTIENTS = {"macs": "theoretical_speedup", "nonzero_parameters": "compression_ratio"}
+QUOTIENTS = {
+    "macs": "theoretical_speedup",
+    "nonzero_parameters": "compression_ratio",
+    "latency_ms": "speedup_measured",
+}
 """Dense over pruned, by the column of a size."""
 
 

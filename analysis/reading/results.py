@@ -166,6 +166,11 @@ class Results:
         return (found,) if isinstance(found, str) else tuple(found)
 
     @property
+    def scanned(self) -> str:
+        """What a scan of the layers takes out; a study of several structures has none."""
+        return self.structures[0]
+
+    @property
     def takes_units_out(self) -> bool:
         """Whether any of them takes whole channels or heads out."""
         return any(map(has_units, self.structures))

@@ -17,13 +17,14 @@ def measured_latency(results: Results) -> pd.DataFrame:
     -------
     DataFrame
         study, trial_id, round, the quality, density, theoretical_speedup, latency_ms,
-        latency_spread_ms, dense_latency_ms, speedup_measured, and share_of_promise
-        (speedup_measured over theoretical_speedup), the fastest first.
+        latency_spread_ms, dense_latency_ms, predicted_latency_ms, speedup_measured, and
+        share_of_promise (speedup_measured over theoretical_speedup), the fastest first.
     """
     rounds = results.rounds[has_figures(results) & (results.rounds["round"] > 0)]
     columns = [
         "study", "trial_id", "round", results.quality.column, "density", "theoretical_speedup",
-        "latency_ms", "latency_spread_ms", "dense_latency_ms", "speedup_measured",
+        "latency_ms", "latency_spread_ms", "dense_latency_ms", "predicted_latency_ms",
+        "speedup_measured",
     ]  # fmt: skip
     table = rounds[columns].dropna(subset=["latency_ms"])
     share = table["speedup_measured"] / table["theoretical_speedup"]

@@ -15,7 +15,7 @@ from analysis.statistics.intervals import CONFIDENCE, t_intervals
 
 MEASURES = (
     "density", "compression_ratio", "theoretical_speedup", "train_epochs", "macs",
-    "nonzero_parameters", "latency_ms",
+    "nonzero_parameters", "latency_ms", "speedup_measured",
 )  # fmt: skip
 
 

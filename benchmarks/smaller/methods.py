@@ -14,10 +14,11 @@ import torch
 import torch_pruning
 from torch import nn
 
-from benchmarks.smaller.tasks import RETRAIN_EPOCHS
+from benchmarks.smaller.tasks import RETRAIN_EPOCHS, STRUCTURES
 from study.pruning import PruningPlan, run_pipeline
 from study.pruning.channels import channels_of
 from study.pruning.masking.masks import MaskedLayers, mask_layers
+from study.pruning.shrinking.deployed import deployed
 from study.pruning.training.retraining import retrain_segment
 from study.pruning.training.steps import load_model, train
 from study.pruning.training.trajectory import Trajectory, build_model, dense_steps
@@ -59,10 +60,10 @@ PEERS: dict[str, dict[str, Any]] = {
 """Torch-Pruning's group pruner by the L2 norm, as its README has it."""
 
 
-def plan_of(name: str, seed: int, **changed: Any) -> PruningPlan:
+def plan_of(name: str, task: Task, seed: int) -> PruningPlan:
     """One of this project's plans."""
     fields = {
-        "structure": "channels",
+        "structure": STRUCTURES.get(task.name, "channels"),
         "sparsity": 1.0 - TARGETS[-1],
         "budget": "macs",
         "cost": "macs",
@@ -73,49 +74,83 @@ def plan_of(name: str, seed: int, **changed: Any) -> PruningPlan:
         "retrain_epochs": RETRAIN_EPOCHS,
         "seed": seed,
     }
-    return PruningPlan.model_validate({**fields, **OWN[name], **changed})
+    return PruningPlan.model_validate({**fields, **OWN[name]})
+
+
+def dense_model(task: Task, dense: Trajectory) -> nn.Module:
+    """The network at the end of the dense run."""
+    model = build_model(task, 0)
+    load_model(model, dense.states[dense_steps(task)])
+    return model
+
+
+def costs_of(model: nn.Module, task: Task) -> tuple[float, int]:
+    """Multiply-adds of the layers and parameters, by Torch-Pruning's count for every method."""
+    macs, parameters = torch_pruning.utils.count_ops_and_params(model, _example(task))
+    return float(macs), int(parameters)
+
+
+def _example(task: Task) -> torch.Tensor:
+    image: torch.Tensor = task.prepared(task.data.train.inputs[:1], torch.float32)
+    return image.to(task.device)
+
+
+class _Keeper:
+    """The network of the last round."""
+
+    masked: MaskedLayers
+
+    def checkpoint(self, progress: object) -> None:
+        """Nothing of it is kept."""
+
+    def round_finished(self, record: object, masked: MaskedLayers, progress: object) -> None:
+        """Keep it."""
+        self.masked = masked
 
 
 def own(name: str, task: Task, dense: Trajectory, seed: int) -> Iterator[tuple[Narrow, nn.Module]]:
-    """This project's networks, each with the masked model that it is."""
-    test = task.data.load_test()
-
-    class Keeper:
-        model: nn.Module
-
-        def checkpoint(self, progress: object) -> None: ...
-
-        def round_finished(self, record: object, masked: MaskedLayers, progress: object) -> None:
-            self.model = masked.model
-
-    keeper = Keeper()
-    for record in run_pipeline(plan_of(name, seed), task, dense, observer=keeper):
+    """This project's networks, without what the plan took out."""
+    test, plan, keeper = task.data.load_test(), plan_of(name, task, seed), _Keeper()
+    structures = channels_of(plan, task, mask_layers(build_model(task, plan.seeds.init)))
+    whole, _ = costs_of(dense_model(task, dense), task)
+    for record in run_pipeline(plan, task, dense, observer=keeper):
         if record.round:
-            accuracy = evaluate(keeper.model, test, task).metrics["accuracy"]
+            model = deployed(task, keeper.masked, structures)
+            accuracy = evaluate(model, test, task).metrics["accuracy"]
+            macs, parameters = costs_of(model, task)
             yield (
                 Narrow(
                     TARGETS[record.round - 1],
-                    record.macs / record.dense_macs,
-                    record.nonzero_parameters,
+                    macs / whole,
+                    parameters,
                     record.val_accuracy,
                     accuracy,
                 ),
-                keeper.model,
+                model,
             )
 
 
 def peer(name: str, task: Task, dense: Trajectory, seed: int) -> Iterator[tuple[Narrow, nn.Module]]:
     """Torch-Pruning's networks, cut to the same multiply-adds and retrained by the same steps."""
-    plan = plan_of("uniform", seed)
-    model = build_model(task, plan.seeds.init)
-    load_model(model, dense.states[dense_steps(task)])
+    plan = plan_of("uniform", task, seed)
+    model = dense_model(task, dense)
     masked = mask_layers(build_model(task, plan.seeds.init))
-    may_go = {structure.name for structure in channels_of(plan, task, masked)}
-    example = task.prepared(task.data.train.take(torch.arange(1)).inputs, torch.float32)
+    may_go = {
+        part.tensor.removesuffix(".weight")
+        for structure in channels_of(plan, task, masked)
+        for part in structure.parts
+        if part.role == "writes"
+    }
+    heads = {
+        layer: layer.out_features // module.head_dim
+        for module in model.modules()
+        if hasattr(module, "head_dim")
+        for layer in (module.q_proj, module.k_proj, module.v_proj)
+    }
     kinds = (nn.Linear, nn.Conv2d)
     pruner = torch_pruning.pruner.BasePruner(
         model,
-        example,
+        _example(task),
         importance=torch_pruning.importance.GroupMagnitudeImportance(p=2),
         pruning_ratio=1.0,
         max_pruning_ratio=0.95,
@@ -123,20 +158,21 @@ def peer(name: str, task: Task, dense: Trajectory, seed: int) -> Iterator[tuple[
         ignored_layers=[
             m for n, m in model.named_modules() if isinstance(m, kinds) and n not in may_go
         ],
+        num_heads=heads,
+        prune_num_heads=True,
         **PEERS[name],
     )
-    whole, _ = torch_pruning.utils.count_ops_and_params(model, example)
+    whole, _ = costs_of(model, task)
     test, data_step = task.data.load_test(), dense_steps(task)
     for target in TARGETS:
-        macs = whole
+        macs, parameters = costs_of(model, task)
         while macs > target * whole:
             pruner.step()
-            macs, _ = torch_pruning.utils.count_ops_and_params(model, example)
+            macs, parameters = costs_of(model, task)
         segment = retrain_segment(plan, task, data_step)
         train(model, build_optimizer(task.recipe, model), task, segment, plan.seeds.data)
         data_step += segment.steps
         validation = evaluate(model, task.data.validation, task).metrics["accuracy"]
-        parameters = sum(parameter.numel() for parameter in model.parameters())
         accuracy = evaluate(model, test, task).metrics["accuracy"]
         yield Narrow(target, macs / whole, parameters, validation, accuracy), model
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
 
 from study.tasks import Task, load_task, make_task
 from study.tasks.models.lenet import lenet5
@@ -33,11 +35,59 @@ def vgg_small() -> nn.Module:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 10))
 
 
+class _Attention(nn.Module):
+    def __init__(self, width: int, head_dim: int) -> None:
+        super().__init__()
+        self.head_dim = head_dim
+        self.q_proj, self.k_proj, self.v_proj = (nn.Linear(width, width) for _ in range(3))
+        self.out_proj = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = (self._heads(layer(x)) for layer in (self.q_proj, self.k_proj, self.v_proj))
+        out = functional.scaled_dot_product_attention(q, k, v)
+        mixed: Tensor = self.out_proj(out.transpose(1, 2).flatten(2))
+        return mixed
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+
+
+class _Block(nn.Module):
+    def __init__(self, width: int, head_dim: int) -> None:
+        super().__init__()
+        self.norm1, self.attention = nn.LayerNorm(width), _Attention(width, head_dim)
+        self.norm2 = nn.LayerNorm(width)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attention(self.norm1(x))
+        return x + self.down(functional.gelu(self.up(self.norm2(x))))
+
+
+class ViT(nn.Module):
+    """Patches of 4 x 4, four blocks of 64 channels and eight heads (Dosovitskiy et al. 2021)."""
+
+    def __init__(self, width: int = 64, head_dim: int = 8, depth: int = 4) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(SHAPE[0], width, 4, stride=4)
+        self.positions = nn.Parameter(torch.randn(1, 49, width) * 0.02)
+        self.blocks = nn.Sequential(*(_Block(width, head_dim) for _ in range(depth)))
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.patches(x).flatten(2).transpose(1, 2) + self.positions
+        out: Tensor = self.head(self.norm(self.blocks(x)).mean(1))
+        return out
+
+
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "lenet5": partial(lenet5, SHAPE, CLASSES),
     "vgg_small": vgg_small,
     "resnet20": partial(resnet20, SHAPE, CLASSES),
+    "vit": ViT,
 }
+STRUCTURES = {"vit": "units"}
+"""What is taken out, where it is more than channels: a ViT's heads too."""
 
 
 def task_of(name: str) -> Task:

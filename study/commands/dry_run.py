@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from study.configuration.loading import to_toml
+from study.configuration.widths import note_on_widths
 from study.pruning.training.fingerprint import fingerprint
 from study.tasks import load_task
 from study.tuning.preparing import Prepared, refuse_changes
@@ -35,7 +36,9 @@ def describe(prepared: Prepared) -> str:
             f"{layer.kind}"
             for layer in layers
         ),
+        *_coupled(prepared),
         f"# {examples:,} training and {len(prepared.task.data.validation):,} validation examples",
+        *([] if (note := note_on_widths(config)) is None else [f"# {note}"]),
         *_most_epochs(prepared),
         *_afterwards(prepared),
         f"# would be written to {prepared.folder.location}"
@@ -44,11 +47,23 @@ def describe(prepared: Prepared) -> str:
     return "\n".join(lines)
 
 
+def _coupled(prepared: Prepared) -> list[str]:
+    """What may be narrowed, by the names that a space's bounds may have."""
+    if prepared.sets is None:
+        return []
+    sets = prepared.sets.layers
+    width = max(len(each.name) for each in sets)
+    return [
+        f"# {len(sets)} coupled sets of {prepared.config.space.structure}",
+        *(f"#   {each.name:{width}}  {each.total:>6,}" for each in sets),
+    ]
+
+
 def _afterwards(prepared: Prepared) -> list[str]:
     """What is trained beside the trials."""
     config, dense = prepared.config, prepared.task.recipe.epochs
     lines = []
-    if config.sensitivity.scan or config.space.awaits_bounds:
+    if config.sensitivity.scan or config.space.awaits_scan:
         others = (config.sensitivity.seeds - 1) * dense
         lines.append(f"# beside them: the scan, {others} epochs of further dense runs")
     if config.confirm.share:

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("directory", metavar="DIR")
 @click.option("--trial", "trial_id", required=True, metavar="ID", help="A trial, or a replicate.")
-@click.option("--round", "round_", type=int, metavar="K", help="Of it; default: its last.")
+@click.option(
+    "--round",
+    "round_",
+    type=int,
+    metavar="K",
+    help="Of it; 0 is dense; default: its last.",
+)
 @click.option(
     "-o",
     "--output",

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from study.commands.options import FAILED_TRIALS, FORMATS
+from study.records import TRIALS_DIR
+
+if TYPE_CHECKING:
+    from analysis.reading.results import Results
+    from study.tuning.afterwards.points import Point
 
 
 @click.command()
@@ -59,8 +65,24 @@ def replicate(
     without = without[(without["of"] == point.trial_id) & (without["round"] == point.round)]
     for role, why in without[["role", "left_out"]].drop_duplicates().itertuples(index=False):
         click.echo(f"prune-study: {role} was left out: {why}", err=True)
+    untimed = [] if point.config.latency.backend == "none" else _untimed(results, point)
+    if untimed:
+        click.echo(
+            f"prune-study: {', '.join(untimed)}: no latency on record, which [latency] asks for: "
+            "an older version ran them. A replicate is run again, and measured, once its folder "
+            f"in {TRIALS_DIR} is removed.",
+            err=True,
+        )
     if failed:
         click.echo(
             f"prune-study: failed: {', '.join(failed)}; see error.txt in their folders", err=True
         )
         ctx.exit(FAILED_TRIALS)
+
+
+def _untimed(results: Results, point: Point) -> list[str]:
+    """The network and its replicates, of those whose latency is not on record."""
+    trials, rounds = results.trials, results.rounds
+    own = {point.trial_id, *trials.loc[trials["replicate_of"] == point.trial_id, "trial_id"]}
+    at = rounds[rounds["trial_id"].isin(own) & (rounds["round"] == point.round)]
+    return sorted(at.loc[at["latency_ms"].isna(), "trial_id"])

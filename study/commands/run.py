@@ -29,7 +29,8 @@ def _show_config_help(ctx: click.Context, _: click.Parameter, wanted: bool) -> N
 @click.option(
     "--constraint",
     metavar='"macs <= 0.4"',
-    help="Seek the best network of this share of the dense one's macs, or of this density.",
+    help="Seek the best network of this share of the dense one's macs or latency_ms, or of this "
+    "density.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would run, and write nothing.")
 @click.option("--no-report", is_flag=True, help="Write no report, and run nothing for it.")
@@ -75,6 +76,7 @@ def run(ctx: click.Context, /, study: str, changes: tuple[str, ...], **options: 
         click.echo(describe(prepared))
         return
 
+    from study.configuration.widths import note_on_widths
     from study.errors import NothingToReportError
     from study.objectives import quality_of
     from study.terminal.progress import Progress
@@ -84,7 +86,10 @@ def run(ctx: click.Context, /, study: str, changes: tuple[str, ...], **options: 
     quiet, written = options["quiet"], None
     config = prepared.config
     quality = quality_of(prepared.task.metrics, config.objectives)
+    note = note_on_widths(config)
     with Progress(config, quality, quiet=quiet) as progress, ray_session():
+        if note is not None:
+            progress.say(note)
         finished = run_study(prepared, progress.listen)
         if not options["no_report"]:
             from study.commands.finishing import finish

@@ -18,7 +18,11 @@ class LatencyTable(Table):
         "(onnxruntime, of the extra onnx), torch on a GPU (cuda); none: nothing is measured",
     )
     batch_size: int = Field(default=1, ge=1, description="training examples in a call")
-    threads: int = Field(default=1, ge=1, description="CPU threads that an operation may use")
+    threads: int = Field(
+        default=1,
+        ge=1,
+        description="CPU threads that an operation may use, up to the machine's processors",
+    )
     repeats: int = Field(
         default=50,
         ge=2,

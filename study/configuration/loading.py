@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from study.configuration.models import StudyConfig
 from study.configuration.targets import at_target
+from study.configuration.widths import with_aligned_widths
 from study.errors import UsageError, unknown_name
 
 __all__ = ["StudyConfig", "explain", "load_config", "presets", "to_toml"]
@@ -51,7 +52,7 @@ def load_config(source: str | Path | Mapping[str, Any], set_: Iterable[str] = ()
     if not isinstance(source, Mapping) and str(source) not in presets():
         _note_folder(tables, Path(source).absolute().parent)
     try:
-        return StudyConfig.model_validate(at_target(tables))
+        return StudyConfig.model_validate(with_aligned_widths(at_target(tables)))
     except ValidationError as error:
         raise UsageError(explain(error, StudyConfig)) from error
 

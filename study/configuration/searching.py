@@ -49,7 +49,8 @@ class SearchTable(Table):
     )
     constraints: tuple[str, ...] = Field(
         default=(),
-        description='what a network must meet to count, such as ["accuracy >= 0.94"]',
+        description='what a network must meet to count, such as ["accuracy >= 0.94"]; limits of 1 '
+        "or less on macs, parameters and latency_ms are shares of the dense network's",
     )
     early_stopping: Literal["future_dominated", "mo_asha", "none"] = Field(
         default="future_dominated",
@@ -79,9 +80,9 @@ class SearchTable(Table):
 
     target: str | None = Field(
         default=None,
-        description='such as "macs <= 0.4" (a share of the dense network\'s multiply-adds) or '
-        '"density <= 0.1": quality alone is sought, among networks of just that size; --constraint '
-        "sets it",
+        description='such as "macs <= 0.4" (a share of the dense network\'s multiply-adds), '
+        '"latency_ms <= 0.5" (of its latency; of channels) or "density <= 0.1": quality alone is '
+        "sought, among networks of just that size; --constraint sets it",
     )
 
     @field_validator("constraints")
@@ -109,12 +110,15 @@ class SensitivityTable(Table):
     """The scan that says how much each layer can take on its own."""
 
     scan: StrictBool = Field(
-        default=False, description='scan before the search; bounds = "sensitivity" does so too'
+        default=False,
+        description='scan before the search; bounds = "sensitivity" and allocation = "sensitivity" '
+        "do so too",
     )
     levels: tuple[float, ...] = Field(
         default=(0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.975, 0.99),
         min_length=1,
-        description="sparsities to which each layer is pruned, the others left as they are",
+        description="sparsities to which each layer is pruned, the others left as they are; of "
+        "channels, shares of each coupled set",
     )
     tolerated_drop: float = Field(
         default=0.05,

@@ -83,12 +83,19 @@ def capture(task: Task, model: nn.Module) -> Captured:
         with quiet_exporters(), torch.no_grad():
             program = export(network, args, kwargs, dynamic_shapes=shapes, strict=False)
     except Exception as error:  # of any kind: whatever the network's own code does to a tracer
-        reason = str(error).strip().partition("\n")[0]
         raise UsageError(
-            f"export: torch.export cannot record this network for any number of examples: {reason}"
+            "export: torch.export cannot record this network for any number of examples: "
+            f"{_why(error)}"
         ) from error
     _forget_whereabouts(program)
     return Captured(program, network, interface, _is_second_axis_free(program))
+
+
+def _why(error: Exception) -> str:
+    text = str(error).strip()
+    if "specialized it to be a constant" in text:
+        return "its code makes a constant of it, as len(tensor) does; tensor.shape[0] does not."
+    return text.partition("\n")[0]
 
 
 def _are_sequences(tensors: list[Tensor]) -> bool:

@@ -93,7 +93,7 @@ def export_network(
     """
     suffix = _checked_suffix(output, quantize, sparse)
     refuse_output(output)
-    found = find_round(study, trial_id, round_)
+    found = find_round(study, trial_id, round_, or_dense=True)
     config = study_config(study)
     task = task_on_cpu(config)
     model = plain_network(study, task, found)

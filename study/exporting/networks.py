@@ -15,14 +15,19 @@ from study.pruning.channels import channels_of
 from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.plan import PruningPlan
 from study.pruning.shrinking.deployed import deployed
+from study.pruning.states.dense_runs import stored_trajectory, trajectory_name
 from study.pruning.states.state_files import load_weights
+from study.pruning.training.steps import TrainState, load_model
 from study.pruning.training.trajectory import build_model
 from study.records import (
     PLAN_FILE,
     ROUNDS_FILE,
     STUDY_FILE,
+    TASK_FILE,
+    TRAJECTORIES_DIR,
     TRIALS_DIR,
     RoundRecord,
+    TaskRecord,
     round_state_file,
 )
 from study.storage import Folder
@@ -40,11 +45,13 @@ class StoredRound:
 
     @property
     def round(self) -> int:
-        """Its number; there is none for the dense round 0."""
+        """Its number; 0 is the dense network."""
         return self.record.round
 
 
-def find_round(study: Folder, trial_id: str, round_: int | None = None) -> StoredRound:
+def find_round(
+    study: Folder, trial_id: str, round_: int | None = None, *, or_dense: bool = False
+) -> StoredRound:
     """Look a trial's round up in a study folder.
 
     Parameters
@@ -55,6 +62,8 @@ def find_round(study: Folder, trial_id: str, round_: int | None = None) -> Store
         A trial of it, or a replicate.
     round_
         One of its finished rounds; None is the last.
+    or_dense
+        Whether it may be round 0, the dense network of the trial's seed.
 
     Raises
     ------
@@ -69,9 +78,10 @@ def find_round(study: Folder, trial_id: str, round_: int | None = None) -> Store
     finished = {
         record.round: record
         for record in _records(trial)
-        if record.round > 0 and trial.exists(round_state_file(record.round))
+        if (record.round > 0 and trial.exists(round_state_file(record.round)))
+        or (record.round == 0 and or_dense)
     }
-    chosen = max(finished, default=0) if round_ is None else round_
+    chosen = max(finished, default=1) if round_ is None else round_
     if chosen not in finished:
         raise UsageError(f"round: trial {trial_id} has no round {chosen}; it has {list(finished)}")
     plan = PruningPlan.model_validate_json(trial.read(PLAN_FILE))
@@ -135,8 +145,23 @@ def _masked_network(
 ) -> MaskedLayers:
     model = build_model(task, plan.seeds.init)
     masked = mask_layers(model, plan.include or None, plan.exclude or None)
+    if round_ == 0:
+        load_model(model, _dense_state(study, plan))
+        return masked
     load_weights(masked, study.read(TRIALS_DIR, trial_id, round_state_file(round_)))
     return masked
+
+
+def _dense_state(study: Folder, plan: PruningPlan) -> TrainState:
+    """Where the dense run of a plan's seeds ended."""
+    key = TaskRecord.model_validate_json(study.read(TASK_FILE)).key
+    run = stored_trajectory(study, trajectory_name(key, plan.seeds))
+    if run is None:
+        raise UsageError(
+            f"round: the dense run of seed {plan.seed} is not in {study.location}/"
+            f"{TRAJECTORIES_DIR}, so round 0 cannot be had."
+        )
+    return run.states[max(run.states)]
 
 
 def study_config(study: Folder) -> StudyConfig:
@@ -189,5 +214,5 @@ def load_network(
     >>> network = study.load_network("studies/digits-mlp", "0000")  # doctest: +SKIP
     """
     folder = Folder(directory)
-    found = find_round(folder, trial, round)
+    found = find_round(folder, trial, round, or_dense=True)
     return plain_network(folder, task_on_cpu(study_config(folder)), found)

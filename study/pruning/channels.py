@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.structures import removals_by_layer
-from study.errors import UsageError
+from study.errors import UsageError, unknown_name
 from study.pruning.cost import DenseCost
 from study.pruning.masking.masks import MaskedLayers
+from study.pruning.masking.patterns import resolve_patterns
 from study.pruning.plan import PruningPlan
 from study.pruning.scoring import Scoring
 from study.pruning.seeds import derive_seed
@@ -21,7 +22,7 @@ from study.pruning.structure.cutting import alive_units
 from study.pruning.structure.finding import Kind, prunable_units
 from study.pruning.structure.request import UnitRequest, unreachable
 from study.pruning.structure.scores import UNIT_SALIENCIES, UnitInputs, summed
-from study.pruning.structure.sizes import Sizes, sizes_of
+from study.pruning.structure.sizes import Measure, Sizes, sizes_of
 from study.pruning.structure.units import Alive, Structure
 from study.tasks.forward import working_dtype
 from study.tasks.task import Task
@@ -59,8 +60,11 @@ def choose_channels(
     structures: Sequence[Structure],
     dense: DenseCost,
     scoring: Scoring,
-) -> dict[str, Tensor]:
-    """The channels that a round leaves: bool, (units,), by structure.
+    latency: Measure | None = None,
+) -> tuple[dict[str, Tensor], dict[str, float]]:
+    """The channels that a round leaves, bool, (units,), by structure.
+
+    Beside them the share of each layer's weights that was asked to go, where that was by name.
 
     Parameters
     ----------
@@ -76,20 +80,41 @@ def choose_channels(
         What its layers cost when nothing is pruned.
     scoring
         What the saliency may look at.
+    latency
+        What it takes in milliseconds, where that counts.
     """
     alive = alive_units(masked, structures)
-    scores = _scores(plan, round_, masked, structures, scoring)
+    scores = unit_scores(plan, round_, masked, structures, scoring)
     sparsity = plan.unit_sparsity_at(round_)
-    left = cut_units(
-        plan.allocation, _request(plan, masked, structures, dense, alive, scores, sparsity)
-    )
+    request = unit_request(plan, masked, structures, dense, alive, scores, sparsity, latency)
+    left = cut_units(plan.allocation, request)
     if plan.shuffle_masks:
         left = _shuffled(left, alive, derive_seed(plan.seeds.mask, "shuffle", round_))
-    return left
+    return left, _requested(request, masked)
+
+
+def reachable_widths(plan: PruningPlan, structures: Sequence[Structure]) -> dict[str, list[int]]:
+    """How many channels a plan's cuts may leave of each structure, the most first."""
+    nothing = sizes_of((), {}, {}, {})
+    asked = UnitRequest(
+        structures,
+        {},
+        {},
+        nothing,
+        0.0,
+        nothing,
+        layer_floor=plan.layer_floor,
+        width_multiple=plan.width_multiple,
+    )
+    return {structure.name: asked.widths(structure) for structure in structures}
 
 
 def check_channels(
-    plan: PruningPlan, masked: MaskedLayers, structures: Sequence[Structure], dense: DenseCost
+    plan: PruningPlan,
+    masked: MaskedLayers,
+    structures: Sequence[Structure],
+    dense: DenseCost,
+    latency: Measure | None = None,
 ) -> None:
     """Find out before the dense run whether a plan's cuts can be made.
 
@@ -103,18 +128,37 @@ def check_channels(
     if plan.saliency == "norm_scale":
         inputs = UnitInputs(parameters, frozenset(masked.parameter_names.values()), list, 0)
         UNIT_SALIENCIES["norm_scale"](structures, inputs)
+    for name in plan.scanned_drops:
+        if name not in (known := [structure.name for structure in structures]):
+            raise unknown_name("scanned_drops", name, known)
     sparsity = plan.unit_sparsity_at(plan.rounds)
     if not isinstance(sparsity, float):
         return
     alive = {s.name: torch.ones(s.units, dtype=torch.bool) for s in structures}
-    request = _request(plan, masked, structures, dense, alive, {}, sparsity)
+    request = unit_request(plan, masked, structures, dense, alive, {}, sparsity, latency)
     least = {structure.name: request.floor(structure) for structure in structures}
     whole = request.sizes.total({structure.name: structure.units for structure in structures})
     if request.sizes.total(least) > (1.0 - sparsity) * whole * (1 + 1e-9):
         raise unreachable(request, least)
 
 
-def _request(
+def _requested(request: UnitRequest, masked: MaskedLayers) -> dict[str, float]:
+    """Share of each layer's weights that goes with the units asked for, where they were by name."""
+    if not isinstance(request.sparsity, Mapping):
+        return {}
+    names = [structure.name for structure in request.structures]
+    sparsity = resolve_patterns(request.sparsity, names)
+    left = {s.name: s.units * (1.0 - sparsity.get(s.name, 0.0)) for s in request.structures}
+    weights = _weights(masked, request.structures)
+    return {layer: 1.0 - weights.share(layer, left) for layer in weights.sides}
+
+
+def _weights(masked: MaskedLayers, structures: Sequence[Structure]) -> Sizes:
+    dense = {layer: float(total) for layer, total in masked.total.items()}
+    return sizes_of(structures, masked.weights, masked.parameter_names, dense)
+
+
+def unit_request(
     plan: PruningPlan,
     masked: MaskedLayers,
     structures: Sequence[Structure],
@@ -122,12 +166,18 @@ def _request(
     alive: Alive,
     scores: Mapping[str, Tensor],
     sparsity: float | Mapping[str, float],
+    latency: Measure | None = None,
 ) -> UnitRequest:
-    weights = {layer: float(total) for layer, total in masked.total.items()}
+    """What a cut of channels is asked to do; the arguments are those of :func:`choose_channels`."""
 
-    def sizes(measure: str | None) -> Sizes:
-        of_layers = dense.macs_by_layer if measure == "macs" else weights
-        return sizes_of(structures, masked.weights, masked.parameter_names, of_layers)
+    def sizes(measure: str | None) -> Measure:
+        if measure == "latency_ms":
+            assert latency is not None
+            return latency
+        if measure == "macs":
+            macs = dense.macs_by_layer
+            return sizes_of(structures, masked.weights, masked.parameter_names, macs)
+        return _weights(masked, structures)
 
     return UnitRequest(
         structures,
@@ -139,6 +189,7 @@ def _request(
         cost_exponent=plan.cost_exponent,
         layer_floor=plan.layer_floor,
         width_multiple=plan.width_multiple,
+        drops=plan.scanned_drops,
     )
 
 
@@ -147,13 +198,20 @@ def _cost(plan: PruningPlan) -> str | None:
     return plan.cost if plan.cost_exponent else None
 
 
-def _scores(
+def unit_scores(
     plan: PruningPlan,
     round_: int,
     masked: MaskedLayers,
     structures: Sequence[Structure],
     scoring: Scoring,
 ) -> dict[str, Tensor]:
+    """The saliency of each channel before a round's cut; arguments as of :func:`choose_channels`.
+
+    Raises
+    ------
+    UsageError
+        If scores are not finite, or the saliency does not fit the network.
+    """
     names = masked.parameter_names
 
     def by_parameter() -> Iterable[tuple[float, dict[str, Tensor]]]:

@@ -25,7 +25,7 @@ class DenseCost:
         Multiply-adds in which a masked weight takes part, by layer; NaN where they could not all
         be counted.
     other_macs
-        All others: they cost the same whatever is masked.
+        All others: they cost the same whichever single weights are masked.
     uncounted
         Operations on masked weights for which there is no formula.
     """
@@ -132,7 +132,7 @@ def _plain_operations() -> Iterator[None]:
         torch._C._set_cudnn_enabled(on_gpu)
 
 
-def masked_cost(masked: MaskedLayers, dense: DenseCost) -> Cost:
+def masked_cost(masked: MaskedLayers, dense: DenseCost, other_macs: float | None = None) -> Cost:
     """Cost under the present masks: multiply-adds times density, layer by layer.
 
     Parameters
@@ -141,9 +141,12 @@ def masked_cost(masked: MaskedLayers, dense: DenseCost) -> Cost:
         The masked model.
     dense
         Its cost without masks, from :func:`dense_cost`.
+    other_macs
+        What is left of the multiply-adds without a masked weight, where whole units are gone: a
+        head that goes takes its products of queries and keys along. Unset: all of them.
     """
     kept, total = masked.kept, masked.total
-    macs = dense.other_macs + sum(
+    macs = (dense.other_macs if other_macs is None else other_macs) + sum(
         dense.macs_by_layer[layer] * kept[layer] / total[layer] for layer in masked.names
     )
     parameters = sum(parameter.numel() for parameter in masked.model.parameters())

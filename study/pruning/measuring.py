@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
-from study.pruning.cost import DenseCost, dead_outputs, masked_cost
-from study.pruning.masking.masks import MaskedLayers
+from study.pruning.channels import run_examples
+from study.pruning.cost import DenseCost, dead_outputs, dense_cost, masked_cost
+from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.plan import PruningPlan
+from study.pruning.shrinking.deployed import deployed
+from study.pruning.structure.units import Structure
 from study.records import LayerRecord, RoundRecord, utc_now
 from study.tasks.judging.evaluation import evaluate
 from study.tasks.task import Task
@@ -55,6 +59,7 @@ def measure(
     task: Task,
     masked: MaskedLayers,
     dense: DenseCost,
+    structures: Sequence[Structure],
     *,
     round_: int,
     requested: Mapping[str, float],
@@ -66,7 +71,8 @@ def measure(
     The test split is not touched: it is read once, when a report asks for it.
     """
     quality = evaluate(masked.model, task.data.validation, task)
-    cost = masked_cost(masked, dense)
+    beside = _other_macs(plan, task, masked, structures) if structures else None
+    cost = masked_cost(masked, dense, beside)
     kept, total = masked.kept, masked.total
     sparsity = plan.sparsity_at(round_) if plan.asks_for_weights else None
     return RoundRecord(
@@ -105,6 +111,16 @@ def measure(
         ),
         finished_at=utc_now(),
     )
+
+
+def _other_macs(
+    plan: PruningPlan, task: Task, masked: MaskedLayers, structures: Sequence[Structure]
+) -> int:
+    """Multiply-adds without a prunable weight, in the network without its dead units."""
+    smaller = mask_layers(
+        deployed(task, masked, structures), plan.include or None, plan.exclude or None
+    )
+    return dense_cost(smaller, partial(run_examples, task)).other_macs
 
 
 def _overall(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -14,10 +15,13 @@ from search_spaces.structures import structure_text
 from study.errors import UsageError
 from study.plugins import resolve
 from study.pruning.channels import channels_of, check_channels, choose_channels, run_examples
-from study.pruning.compact.narrow import NarrowCopy
-from study.pruning.compact.network import CompactCopy
+from study.pruning.compact.carrying import SmallerCopy
+from study.pruning.compact.narrow import narrow_copy
+from study.pruning.compact.network import compact_copy
 from study.pruning.cost import DenseCost, dense_cost
 from study.pruning.entries import check_entries, cut_entries
+from study.pruning.latency.quiet import at_work
+from study.pruning.latency_sizes import LatencySizes
 from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.masking.patterns import resolve_patterns
 from study.pruning.measuring import Spent, measure
@@ -29,10 +33,11 @@ from study.pruning.selection.request import Cut
 from study.pruning.selection.saliency import LOOKS_AT_INPUTS, SALIENCIES
 from study.pruning.selection.schedule import SCHEDULES
 from study.pruning.states.progress import Observer, Progress
-from study.pruning.structure.cutting import masks_of, room_left, with_companions
+from study.pruning.structure.cutting import alive_units, masks_of, room_left, with_companions
 from study.pruning.structure.scores import UNIT_SALIENCIES
+from study.pruning.structure.sizes import units_left
 from study.pruning.structure.units import Structure
-from study.pruning.timing import Timing
+from study.pruning.timing import Timing, latency_sizes
 from study.pruning.training.retraining import (
     check_fresh_weights,
     go_back,
@@ -53,6 +58,10 @@ from study.pruning.training.trajectory import Trajectory, build_model, dense_ste
 from study.records import RoundRecord, is_finite
 from study.tasks.task import Task
 from study.tasks.training.optimizers import build_optimizer
+
+
+def _go_on() -> None:
+    """Nothing is measured for which one would have to wait."""
 
 
 class _Clock:
@@ -130,6 +139,7 @@ class Pipeline:
     structures: list[Structure] = field(init=False)
     dense: DenseCost = field(init=False)
     costs: WeightCosts | None = field(init=False)
+    latency: LatencySizes | None = field(init=False)
 
     def __post_init__(self) -> None:
         rewind_steps(self.plan, self.task)
@@ -148,8 +158,11 @@ class Pipeline:
             self.dense.macs_by_layer,
             self.masked.total,
         )
+        self.latency = latency_sizes(
+            self.plan, self.task, self.masked, self.structures, self.timing
+        )
         if self.structures:
-            check_channels(self.plan, self.masked, self.structures, self.dense)
+            check_channels(self.plan, self.masked, self.structures, self.dense, self.latency)
 
     def at_dense(self, trajectory: Trajectory | None) -> Progress:
         """Train dense, or take a dense run as it is: where pruning starts, round 0 to measure."""
@@ -212,31 +225,32 @@ class Pipeline:
             return replace(progress, steps_done=steps_done, state=state, spent=clock.spent())
 
         def after_epoch(steps_done: int) -> None:
+            give_way()
             if self.observer is not None and steps_done < segment.steps:
                 self.observer.checkpoint(lambda: at_step(steps_done))
 
-        loss = train(
-            self.model if compact is None else compact.model,
-            optimizer if compact is None else compact.optimizer,
-            self.task,
-            segment,
-            self.plan.seeds.data,
-            first=progress.steps_done,
-            after_epoch=after_epoch,
-            teacher=self._teacher(progress),
-        )
+        quietly = nullcontext(_go_on) if self.timing is None else at_work()
+        with quietly as give_way:
+            loss = train(
+                self.model if compact is None else compact.model,
+                optimizer if compact is None else compact.optimizer,
+                self.task,
+                segment,
+                self.plan.seeds.data,
+                first=progress.steps_done,
+                after_epoch=after_epoch,
+                teacher=self._teacher(progress),
+            )
         if compact is not None:
             compact.store()
         return replace(progress, steps_done=segment.steps, spent=clock.spent(), train_loss=loss)
 
-    def _smaller(self, optimizer: torch.optim.Optimizer) -> NarrowCopy | CompactCopy | None:
+    def _smaller(self, optimizer: torch.optim.Optimizer) -> SmallerCopy | None:
         """The smaller network that is trained in place of the masked one, where there is one."""
         recipe = self.task.recipe
         if self.structures:
-            return NarrowCopy.if_any_is_dead(self.masked, optimizer, recipe, self.structures)
-        return (
-            CompactCopy.if_it_pays(self.masked, optimizer, recipe) if recipe.skip_pruned else None
-        )
+            return narrow_copy(self.masked, optimizer, recipe, self.structures)
+        return compact_copy(self.masked, optimizer, recipe) if recipe.skip_pruned else None
 
     def measure(
         self, progress: Progress, optimizer: torch.optim.Optimizer
@@ -248,6 +262,7 @@ class Pipeline:
             self.task,
             self.masked,
             self.dense,
+            self.structures,
             round_=progress.round,
             requested=progress.requested,
             spent=self._spent_with_segment(progress),
@@ -255,8 +270,8 @@ class Pipeline:
         )
         progress = replace(progress, measured=True, spent=clock.spent())
         if self.timing is not None:
-            latency = self.timing.columns(self.task, self.masked, self.structures)
-            record = record.model_copy(update=latency)
+            columns = self.timing.columns(self.task, self.masked, self.structures)
+            record = record.model_copy(update=columns | self._predicted())
         if self.observer is not None:
             self.observer.round_finished(
                 record,
@@ -264,6 +279,13 @@ class Pipeline:
                 lambda: replace(progress, state=capture(self.model, optimizer)),
             )
         return record, progress
+
+    def _predicted(self) -> dict[str, float]:
+        """What the table of layers says of the round's network; it does not know its weights."""
+        if self.latency is None:
+            return {}
+        left = units_left(alive_units(self.masked, self.structures))
+        return {"predicted_latency_ms": self.latency.total(left)}
 
     def _spent_with_segment(self, progress: Progress) -> Spent:
         return progress.spent.plus(
@@ -303,13 +325,16 @@ class Pipeline:
         """The masks of a round: units first, where the plan takes some out, and then entries."""
         plan, masked, structures = self.plan, self.masked, self.structures
         left, units, room = masked.masks, {}, None
+        requested: dict[str, float] = {}
         if structures:
-            alive = choose_channels(plan, round_, masked, structures, self.dense, scoring)
+            alive, requested = choose_channels(
+                plan, round_, masked, structures, self.dense, scoring, self.latency
+            )
             units = masks_of(masked, structures, alive)
             left = {layer: units.get(layer, mask) for layer, mask in left.items()}
             room = room_left(masked, structures, alive)
         if not plan.has_entries_at(round_):
-            return Cut(units, {})
+            return Cut(units, requested)
         cut = cut_entries(plan, round_, masked, scoring, self.costs, left, room)
         return replace(cut, masks={**units, **cut.masks})
 

@@ -15,6 +15,7 @@ from search_spaces.structures import (
     Removal,
     Structure,
     allocations_for,
+    refuse_latency,
     removal_of,
     structure_text,
 )
@@ -35,6 +36,7 @@ Allocation = Literal[
     "lamp",
     "isomorphic",
     "knapsack",
+    "sensitivity",
     "threshold",
 ]
 
@@ -67,18 +69,26 @@ class PruningPlan(BaseModel):
     allocation: Allocation = Field(
         default="global", description="how the sparsity is divided over the layers"
     )
+    scanned_drops: dict[str, tuple[tuple[float, float], ...]] = Field(
+        default={},
+        description="with allocation sensitivity: what a scan found of each layer, pairs of the "
+        "share of its channels that was removed and the drop of the quality; layers not named "
+        "stay as they are, and no layer goes beyond the highest share that was scanned",
+    )
     threshold: float | None = Field(
         default=None,
         gt=0,
         description="with allocation threshold: weights whose saliency is below it are removed",
     )
-    budget: Literal["weights", "macs"] = Field(
+    budget: Literal["weights", "macs", "latency_ms"] = Field(
         default="weights",
-        description="what sparsity is a share of: the prunable weights, or their multiply-adds",
+        description="what sparsity is a share of: the prunable weights, their multiply-adds, or, "
+        "of channels, the milliseconds that the dense network is predicted to take",
     )
-    cost: Literal["parameters", "macs"] = Field(
+    cost: Literal["parameters", "macs", "latency_ms"] = Field(
         default="macs",
-        description="with cost_exponent: what a weight costs, 1 parameter or its multiply-adds",
+        description="with cost_exponent: what a weight costs, 1 parameter or its multiply-adds; "
+        "what a channel costs may also be its milliseconds",
     )
     cost_exponent: float = Field(
         default=0.0,
@@ -219,6 +229,17 @@ class PruningPlan(BaseModel):
                 raise UsageError(f"sparsity{where} is {level}; it must be at least 0 and below 1")
         return value
 
+    @field_validator("scanned_drops")
+    @classmethod
+    def _scanned_levels_are_shares(cls, curves: Any) -> Any:
+        for layer, curve in curves.items():
+            if not all(0.0 <= level < 1.0 and math.isfinite(drop) for level, drop in curve):
+                raise UsageError(
+                    f"scanned_drops of {layer!r}: {list(curve)}; shares must be at least 0 and "
+                    "below 1, and drops finite"
+                )
+        return curves
+
     @model_validator(mode="after")
     def _fields_agree(self) -> Self:
         if self.allocation == "threshold":
@@ -231,13 +252,22 @@ class PruningPlan(BaseModel):
                 raise UsageError("allocation per_layer needs sparsity as a table of layers")
         elif not isinstance(self.sparsity, float):
             raise UsageError(f"allocation {self.allocation} needs sparsity as one number")
+        if bool(self.scanned_drops) != (self.allocation == "sensitivity"):
+            raise UsageError("allocation sensitivity and scanned_drops need each other")
         if self.cost_exponent and self.allocation not in COST_AWARE:
             raise UsageError(
                 f"cost_exponent has no meaning with allocation {self.allocation}; it divides the "
                 f"scores of {' and '.join(COST_AWARE)}"
             )
-        if self.budget == "macs" and self.allocation in ("per_layer", "threshold"):
-            raise UsageError(f"budget macs has no meaning with allocation {self.allocation}")
+        if self.budget != "weights" and self.allocation in ("per_layer", "threshold"):
+            raise UsageError(
+                f"budget {self.budget} has no meaning with allocation {self.allocation}"
+            )
+        if by := self.by_latency:
+            try:
+                refuse_latency(by, self.structure)
+            except ValueError as error:
+                raise UsageError(str(error)) from error
         if self.retrain == "weight_rewind" and self.rewind_epoch is None:
             raise UsageError("retrain weight_rewind needs rewind_epoch")
         if self.retrain in ("finetune", "reinit") and self.rewind_epoch is not None:
@@ -312,6 +342,13 @@ class PruningPlan(BaseModel):
                 for stream, seed in zip(Seeds._fields, given, strict=True)
             )
         )
+
+    @property
+    def by_latency(self) -> str | None:
+        """The field by which cuts depend on what layers take in milliseconds; None where none."""
+        if self.budget == "latency_ms":
+            return "budget"
+        return "cost" if self.cost_exponent and self.cost == "latency_ms" else None
 
     def sparsity_at(self, round_: int) -> float | dict[str, float] | None:
         """What the schedule asks for at a round: one number, or one for each layer.

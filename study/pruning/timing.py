@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
+from torch import nn
 
+from study.errors import UsageError
+from study.pruning.channels import reachable_widths
 from study.pruning.latency.measuring import measure_latency
+from study.pruning.latency.table import LayerTable
+from study.pruning.latency_sizes import LatencySizes
 from study.pruning.masking.masks import MaskedLayers
+from study.pruning.plan import PruningPlan
 from study.pruning.shrinking.deployed import deployed, plain_copy
 from study.pruning.structure.units import Structure
 from study.tasks.data.structures import map_leaves
@@ -34,6 +40,11 @@ class Timing:
     threads: int = 1
     repeats: int = 50
 
+    @classmethod
+    def of(cls, settings: Mapping[str, Any] | None) -> Self | None:
+        """As the settings of a study say; None where it measures nothing."""
+        return None if settings is None else cls(**settings)
+
     def columns(
         self, task: Task, masked: MaskedLayers, structures: Sequence[Structure]
     ) -> dict[str, float]:
@@ -53,13 +64,11 @@ class Timing:
         UsageError
             If a network cannot run in the backend.
         """
-        device = torch.device("cuda" if self.backend == "cuda" else "cpu")
-        dense = plain_copy(masked).to(device)
-        networks = {"dense": dense, "pruned": deployed(task, masked, structures).to(device)}
-        batch = task.data.train.take(torch.arange(self.batch_size))
+        dense = plain_copy(masked).to(self.device)
+        networks = {"dense": dense, "pruned": deployed(task, masked, structures).to(self.device)}
         found = measure_latency(
             networks,
-            _on(device, task.prepared(batch.inputs, working_dtype(dense))),
+            self.inputs(task, dense),
             backend=self.backend,
             threads=self.threads,
             repeats=self.repeats,
@@ -73,6 +82,57 @@ class Timing:
             "speedup_measured": whole / pruned,
         }
 
+    @property
+    def device(self) -> torch.device:
+        """Where networks are timed."""
+        return torch.device("cuda" if self.backend == "cuda" else "cpu")
 
-def _on(device: torch.device, inputs: Any) -> Any:
-    return map_leaves(lambda leaf: leaf.to(device), inputs)
+    def inputs(self, task: Task, network: nn.Module) -> Any:
+        """A batch of training examples, some of them twice where there are fewer."""
+        places = torch.arange(self.batch_size) % len(task.data.train)
+        inputs = task.prepared(task.data.train.take(places).inputs, working_dtype(network))
+        return map_leaves(lambda leaf: leaf.to(self.device), inputs)
+
+
+def latency_sizes(
+    plan: PruningPlan,
+    task: Task,
+    masked: MaskedLayers,
+    structures: Sequence[Structure],
+    timing: Timing | None,
+) -> LatencySizes | None:
+    """What a network is predicted to take with fewer units, by this machine's table of layers.
+
+    Parameters
+    ----------
+    plan
+        How it is pruned.
+    task, masked, structures
+        As of :meth:`Timing.columns`.
+    timing
+        How latency is measured, if it is.
+
+    Returns
+    -------
+    LatencySizes or None
+        None where latency is not measured, or no units are taken out.
+
+    Raises
+    ------
+    UsageError
+        If the plan's cuts go by latency, and nothing says how it is measured.
+    """
+    field = plan.by_latency
+    if timing is None:
+        if field is not None:
+            raise UsageError(
+                f"{field} latency_ms: nothing says how latency is measured. Give timing, which in "
+                "a study file is backend under [latency]."
+            )
+        return None
+    if not structures:
+        return None
+    dense = plain_copy(masked).to(timing.device)
+    table = LayerTable(timing.backend, timing.threads)
+    widths = None if field is None else reachable_widths(plan, structures)
+    return LatencySizes(dense, structures, timing.inputs(task, dense), task.forward, table, widths)

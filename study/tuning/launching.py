@@ -16,10 +16,14 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from ray import tune
 
+from search_spaces.values import options
 from study.configuration.loading import StudyConfig, to_toml
+from study.configuration.widths import note_on_widths
 from study.objectives import quality_of
+from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
-from study.pruning.sensitivity import sparsity_thresholds
+from study.pruning.sensitivity.thresholds import scanned_drops, sparsity_thresholds
+from study.pruning.states.dense_runs import stored_trajectory
 from study.records import (
     JOURNAL_FILE,
     PROVENANCE_FILE,
@@ -33,10 +37,9 @@ from study.records import (
 from study.storage import Folder
 from study.tuning.dense_runs.on_workers import scan_layers, shared_runs, train_dense_run
 from study.tuning.dense_runs.rehearsing import rehearse_on_workers
-from study.tuning.dense_runs.trajectories import stored_trajectory
 from study.tuning.early_stopping.history import make_yardstick
 from study.tuning.early_stopping.scheduler import make_scheduler
-from study.tuning.preparing import Prepared
+from study.tuning.preparing import Prepared, check_scan
 from study.tuning.provenance import collect
 from study.tuning.ray.ray_session import (
     asked_now_and_then,
@@ -47,6 +50,7 @@ from study.tuning.ray.ray_session import (
 )
 from study.tuning.ray.worker_order import WaitingFirst
 from study.tuning.search.extension import Extensions
+from study.tuning.search.first_plans import scanned_plan
 from study.tuning.search.searcher import PlanSearcher, close_open_trials, make_sampler
 from study.tuning.search.textbook import textbook_plan
 from study.tuning.search.warm_start import warm_start_points
@@ -95,12 +99,12 @@ def run_study(prepared: Prepared, listener: Listener) -> Finished:
             with _journal(folder) as journal:
                 name = _train_dense(prepared, recorder)
                 records: list[SensitivityRecord] = []
-                if config.sensitivity.scan or config.space.awaits_bounds:
+                if config.sensitivity.scan or config.space.awaits_scan:
                     prepared, records = _scan(prepared, recorder)
                 search = _optuna_study(config, journal)
                 known = _known_allocations(prepared, name, records)
-                floor = prepared.config.space.floor_density(prepared.layers)
-                detail = {"workers": worker_count(config), "floor_density": floor}
+                workers, floor = worker_count(config), prepared.floor_density
+                detail = {"workers": workers, "floor_density": floor}
                 recorder.note("search_started", detail)
                 try:
                     _tuner(prepared, recorder, search, known).fit()
@@ -128,7 +132,7 @@ def _tuner(
     searcher = PlanSearcher(
         study,
         config.space,
-        prepared.layers,
+        prepared.drawn,
         objectives=list(config.objective_columns),
         seed=config.study.seed,
         trial_config={
@@ -149,6 +153,7 @@ def _tuner(
         extensions=_extensions(prepared) if search.extend else None,
         first=_textbook(prepared),
         known=known,
+        scanned=prepared.scanned,
     )
     return tune.Tuner(
         tune.with_resources(PipelineTrainable, trial_resources(config)),
@@ -175,6 +180,7 @@ def _tuner(
 
 def scan_only(prepared: Prepared, listener: Listener) -> Folder:
     """Make the sensitivity scan of a study, and run no trial."""
+    check_scan(prepared.config.space)
     with ray_session():
         rehearse_on_workers(prepared, trial_resources(prepared.config))
         recorder = _begin(prepared, listener)
@@ -187,7 +193,8 @@ def _begin(prepared: Prepared, listener: Listener) -> OutcomeRecorder:
     """Write what is known of a study before it runs."""
     config, folder = prepared.config, prepared.folder
     folder.write(to_toml(config), STUDY_FILE)
-    provenance = collect(config.study.name, prepared.task)
+    note = note_on_widths(config)
+    provenance = collect(config.study.name, prepared.task, [] if note is None else [note])
     folder.write(provenance.model_dump_json(indent=2), PROVENANCE_FILE)
     task = TaskRecord(name=prepared.task.name, key=prepared.key, metrics=prepared.task.metrics)
     folder.write(task.model_dump_json(indent=2), TASK_FILE)
@@ -209,7 +216,7 @@ def _train_dense(prepared: Prepared, recorder: OutcomeRecorder) -> str:
 def _scan(
     prepared: Prepared, recorder: OutcomeRecorder
 ) -> tuple[Prepared, list[SensitivityRecord]]:
-    """Scan the layers; where the space waits for bounds, they are what the scan tolerates."""
+    """Scan the layers; where the space waits for what is found, it is filled in."""
     config = prepared.config
     recorder.note("scanning_layers", {})
     found = scan_layers(prepared, trial_resources(config))
@@ -217,9 +224,17 @@ def _scan(
     quality = quality_of(prepared.task.metrics, config.objectives)
     highest = sparsity_thresholds(records, config.sensitivity.tolerated_drop, quality)
     if not records:  # the dense network diverged: trials will end with it, whatever their bounds
-        highest = dict.fromkeys((layer.name for layer in prepared.layers), 0.5)
+        highest = dict.fromkeys((layer.name for layer in prepared.drawn), 0.5)
     detail = {"thresholds": highest, "train_samples": found.train_samples}
     recorder.note("sensitivity_scanned", detail)
+    if prepared.sets is not None and "sensitivity" in options(config.space.allocation):
+        scanned = (
+            scanned_drops(records)
+            if records
+            else prepared.sets.straight(max(config.sensitivity.levels))
+        )
+        run_pipeline(scanned_plan(config, prepared.plans[0], scanned), prepared.task)
+        prepared = replace(prepared, scanned=scanned)
     if not config.space.awaits_bounds:
         return prepared, records
     headroom = config.sensitivity.headroom
@@ -245,13 +260,14 @@ def _known_allocations(
     most = (config.study.num_samples + 1) // 2 - config.search.textbook
     return warm_start_points(
         config.space,
-        prepared.layers,
+        prepared.drawn,
         prepared.task,
         dense,
         records,
         config.search.warm_start,
         config.search.warm_start_densities,
         most,
+        prepared.sets,
     )
 
 
@@ -273,16 +289,18 @@ def _textbook(prepared: Prepared) -> PruningPlan | None:
     config = prepared.config
     if not config.search.textbook:
         return None
-    return textbook_plan(config.space, prepared.layers, prepared.task, config.study.seed)
+    by_set = prepared.sets is not None and config.space.form == "per_layer"
+    floor = prepared.floor_density if by_set else None
+    return textbook_plan(config.space, prepared.layers, prepared.task, config.study.seed, floor)
 
 
 def _extensions(prepared: Prepared) -> Extensions:
     yardstick = make_yardstick(prepared.config, "search.extend")
     space, metrics = prepared.config.space, prepared.task.metrics
-    floor = space.floor_density(prepared.layers)
+    floor = prepared.floor_density
     # A space that prunes nothing has no floor of its own.
     floors = {"floor_density": floor} if floor < 1.0 else {}
-    return Extensions(yardstick, space, prepared.layers, metrics, **floors)
+    return Extensions(yardstick, space, prepared.drawn, metrics, **floors)
 
 
 def _title(trial: Any) -> str:

@@ -2,45 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import optuna
 import torch
 from torch import nn
 
 from search_spaces import Layer, SearchSpace
-from search_spaces.drawing import allocation_parameter
-from search_spaces.structures import alternatives, removal_of, structure_text
+from search_spaces.structures import alternatives, is_units, removal_of, structure_text
 from search_spaces.values import options
 from study.configuration.loading import StudyConfig
 from study.confirmation import LEAST_GROUPS
 from study.errors import UsageError
 from study.exporting.onnx_files import need_packages
 from study.objectives import SIZES, checked_objectives
-from study.plugins import resolve
 from study.pruning.masking.masks import mask_layers
 from study.pruning.pipeline import run_pipeline
-from study.pruning.plan import COST_AWARE, PruningPlan
+from study.pruning.plan import PruningPlan
 from study.pruning.rehearsal.plans import rehearse_plans
 from study.pruning.rehearsal.task import rehearse_task
 from study.pruning.seeds import Seeds
-from study.pruning.selection.saliency import SALIENCIES
-from study.pruning.selection.schedule import SCHEDULES
-from study.pruning.structure.scores import UNIT_SALIENCIES
+from study.pruning.timing import Timing
 from study.pruning.training.fingerprint import Fingerprint, fingerprint
 from study.pruning.training.trajectory import build_model, step_of_epoch
 from study.storage import Folder
 from study.tasks.loading import load_task
 from study.tasks.task import Task
-from study.tasks.training.learning_rate import lr_at
-from study.tasks.training.recipe import COURSES
 from study.tuning.early_stopping.history import make_yardstick
 from study.tuning.identity.keys import task_key
-from study.tuning.search.searcher import draw_plan
-from study.tuning.search.textbook import textbook_plan
+from study.tuning.search.coupled import CoupledSets, Curves, coupled_sets
+from study.tuning.search.first_plans import drawn_layers, plans_to_rehearse
 from study.tuning.tracking import check_tracking
 
 KINDS = {
@@ -58,7 +52,23 @@ KINDS = {
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A study that is ready to run."""
+    """A study that is ready to run.
+
+    Parameters
+    ----------
+    config, folder, task
+        What is run, where, and on what.
+    layers
+        The prunable layers.
+    key
+        The task's.
+    plans
+        What was rehearsed; the textbook run comes last.
+    sets
+        The coupled sets of channels, where the space takes channels out.
+    scanned
+        What the scan found, where plans go by one; None before it was made.
+    """
 
     config: StudyConfig
     folder: Folder
@@ -66,6 +76,21 @@ class Prepared:
     layers: tuple[Layer, ...]
     key: str
     plans: tuple[PruningPlan, ...]
+    sets: CoupledSets | None = None
+    scanned: Curves | None = None
+
+    @property
+    def drawn(self) -> tuple[Layer, ...]:
+        """What the space may draw levels for: layers, or coupled sets of channels."""
+        return drawn_layers(self.config.space, self.layers, self.sets)
+
+    @property
+    def floor_density(self) -> float:
+        """The smallest density of all prunable weights that the space goes down to."""
+        space = self.config.space
+        if self.sets is None or space.form != "per_layer":
+            return space.floor_density(self.layers)
+        return self.sets.least_density(space)
 
     @property
     def textbook(self) -> PruningPlan | None:
@@ -119,14 +144,33 @@ def prepare(config: StudyConfig, *, is_new: bool = True) -> Prepared:
     for epoch in (*goes_back_to, *options(config.space.lr_rewind_epoch)):
         if epoch is not None:
             step_of_epoch(task, epoch)
+    if config.sensitivity.scan:
+        check_scan(config.space)
     layers = prunable_layers(task, config.space.include, config.space.exclude)
-    plans = _rehearsed(config, _examples(config, layers))
-    if config.search.textbook:
-        plans = (*plans, _textbook(config, layers, task))
+    sets = coupled_sets(task, config.space, layers)
+    plans = plans_to_rehearse(config, layers, sets, task)
+    timing = Timing.of(config.latency.settings)
     for plan in plans:
-        run_pipeline(plan, task)
-    rehearse_plans(task, plans)
-    return Prepared(config, folder, task, layers, task_key(config.task_arguments(), task), plans)
+        run_pipeline(plan, task, timing=timing)
+    rehearse_plans(task, plans, timing)
+    key = task_key(config.task_arguments(), task)
+    return Prepared(config, folder, task, layers, key, plans, sets)
+
+
+def check_scan(space: SearchSpace) -> None:
+    """Refuse a scan of what has no one level for each layer to be scanned at.
+
+    Raises
+    ------
+    UsageError
+        If the space has several structures, units and entries mixed, patterns or blocks.
+    """
+    if space.structure != "weights" and not is_units(space.structure):
+        said = ", ".join(structure_text(each) for each in alternatives(space.structure))
+        raise UsageError(
+            "sensitivity: a scan is of single weights, or of channels, heads or units alone, not "
+            f"of structure {said}."
+        )
 
 
 def _refuse_too_few_groups(task: Task) -> None:
@@ -185,13 +229,22 @@ def _refuse_own_sizes(config: StudyConfig) -> None:
 
 def _check_latency(config: StudyConfig, objectives: Mapping[str, str], task: Task) -> None:
     """Find out now whether latency is measured where it is asked for, and whether it can be."""
-    asked = "latency_ms" in objectives or any(
-        constraint.column == "latency_ms" for constraint in config.search.parsed_constraints
+    space = config.space
+    asked = (
+        "latency_ms" in objectives
+        or any(each.column == "latency_ms" for each in config.search.parsed_constraints)
+        or "latency_ms" in (space.budget, space.cost)
     )
     if asked and config.latency.backend == "none":
         raise UsageError(
-            "latency.backend: none measures nothing, but latency_ms is an objective or a "
-            "constraint. Allowed then: eager, onnxruntime, cuda."
+            "latency.backend: none measures nothing, but latency_ms is an objective, a "
+            "constraint, a budget or a cost. Allowed then: eager, onnxruntime, cuda."
+        )
+    processors = os.cpu_count() or 1
+    if config.latency.backend != "none" and config.latency.threads > processors:
+        raise UsageError(
+            f"latency.threads: {config.latency.threads} is more than the {processors} processors "
+            f"of this machine. Allowed: 1 to {processors}."
         )
     if config.latency.backend != "none" and config.latency.batch_size > len(task.data.train):
         raise UsageError(
@@ -202,106 +255,6 @@ def _check_latency(config: StudyConfig, objectives: Mapping[str, str], task: Tas
         need_packages()
     if config.latency.backend == "cuda" and not torch.cuda.is_available():
         raise UsageError("latency.backend: cuda needs a GPU, and there is none.")
-
-
-def _examples(config: StudyConfig, layers: Sequence[Layer]) -> tuple[PruningPlan, ...]:
-    """A plan of the space for each structure, once every name that it may choose is known."""
-    space = config.space
-    for saliency in options(space.saliency):
-        _check_saliency(space, saliency)
-    for schedule in options(space.schedule):
-        resolve("space.schedule", schedule, SCHEDULES)
-    for course in options(space.retrain_lr_schedule):
-        if course is not None and course not in COURSES:
-            resolve("space.retrain_lr_schedule", course, dict.fromkeys(COURSES, lr_at))
-    bounds, floor = space.per_layer.bounds, max(options(space.layer_floor))
-    if space.form == "per_layer" and isinstance(bounds, tuple) and bounds[1] > 1 - floor:
-        raise UsageError(
-            f"space.layer_floor: {floor} keeps more than per_layer.bounds may leave; end the "
-            f"bounds at {1 - floor:g}, or lower the floor."
-        )
-    try:
-        if space.function is not None:
-            trial = optuna.create_study(directions=["minimize"] * len(config.objectives)).ask()
-            return (draw_plan(space, trial, layers, config.study.seed),)
-        if space.awaits_bounds:
-            space = space.with_bounds(dict.fromkeys((layer.name for layer in layers), 0.5))
-        return tuple(
-            PruningPlan(
-                **space.model_copy(update={"structure": structure}).example(layers),
-                seed=config.study.seed,
-            )
-            for structure in alternatives(space.structure)
-        )
-    except ValueError as error:
-        raise UsageError(f"space: {error}") from error
-
-
-def _check_saliency(space: SearchSpace, saliency: str) -> None:
-    """Every saliency that may be drawn must score what every structure removes."""
-    removals = {structure_text(s): removal_of(s) for s in alternatives(space.structure)}
-    alone = [said for said, each in removals.items() if each.units and not each.entries]
-    others = [said for said, each in removals.items() if each.entries]
-    resolve("space.saliency", saliency, {**SALIENCIES, **(UNIT_SALIENCIES if alone else {})})
-    if others and saliency in UNIT_SALIENCIES and saliency not in SALIENCIES:
-        raise UsageError(
-            f"space.saliency: {saliency!r} scores units alone, and structure {', '.join(others)} "
-            f"removes entries. Allowed: {', '.join(SALIENCIES)}."
-        )
-
-
-def _textbook(config: StudyConfig, layers: Sequence[Layer], task: Task) -> PruningPlan:
-    """The textbook run; where the space waits for a scan, down to the most that one can allow."""
-    space = config.space
-    if space.function is None and space.awaits_bounds:
-        most = 1.0 - (1.0 - max(config.sensitivity.levels)) / config.sensitivity.headroom
-        space = space.with_bounds(dict.fromkeys((layer.name for layer in layers), most))
-    try:
-        return textbook_plan(space, layers, task, config.study.seed)
-    except ValueError as error:
-        raise UsageError(f"space: {error}") from error
-
-
-def _rehearsed(config: StudyConfig, examples: Sequence[PruningPlan]) -> tuple[PruningPlan, ...]:
-    """Plans that between them have every saliency, schedule and way of retraining of a space.
-
-    Each structure has them all. Where costs divide scores, they do so wherever they can.
-    """
-    if config.space.function is not None:
-        return tuple(examples)
-    return tuple(plan for example in examples for plan in _ways_of(config.space, example))
-
-
-def _ways_of(space: SearchSpace, example: PruningPlan) -> list[PruningPlan]:
-    ways = (options(space.saliency), options(space.schedule), options(space.retrain))
-    rewind = min(options(space.rewind_epoch))
-    exponent = max(options(space.cost_exponent))
-    _, fitting = allocation_parameter(space, example.structure) if exponent else ("", ())
-    ranked = next((name for name in options(fitting) if name in COST_AWARE), None)
-    if ranked is not None:  # what a cost can't divide shows itself where it counts most
-        example = example.model_copy(
-            update={
-                "allocation": ranked,
-                "cost_exponent": exponent,
-                "sparsity": example.sparsity if example.removal.pattern else 0.5,
-                "threshold": None,
-            }
-        )
-    plans = []
-    for place in range(max(map(len, ways))):
-        saliency, schedule, retrain = (names[place % len(names)] for names in ways)
-        plans.append(
-            example.model_copy(
-                update={
-                    "saliency": saliency,
-                    "schedule": schedule,
-                    "rounds": 1 if schedule == "one_shot" else space.max_rounds,
-                    "retrain": retrain,
-                    "rewind_epoch": rewind if retrain == "weight_rewind" else None,
-                }
-            )
-        )
-    return plans
 
 
 def prunable_layers(

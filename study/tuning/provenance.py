@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -28,8 +29,8 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
-def collect(study: str, task: Task) -> Provenance:
-    """Describe this process, machine, working copy and data."""
+def collect(study: str, task: Task, notes: Sequence[str] = ()) -> Provenance:
+    """Describe this process, machine, working copy and data, and what was decided."""
     return Provenance(
         study=study,
         command=[Path(sys.argv[0]).name, *sys.argv[1:]],
@@ -46,6 +47,7 @@ def collect(study: str, task: Task) -> Provenance:
             "validation": len(task.data.validation),
             "confirmation": len(task.data.confirms),
         },
+        notes=list(notes),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -368,6 +368,44 @@ class StudyFolder:
                             recovery_epochs=0.0,
                         ).model_dump()
                     )
+        self._write_scan(rows)
+
+    def narrowing(
+        self,
+        drops: Mapping[str, Sequence[float]],
+        saved_ms: Mapping[str, Sequence[float]] | None = None,
+        seeds: int = 3,
+    ) -> None:
+        """A scan of channels: of 8 of each layer 2, 4 and 6 are taken out, and the last again."""
+        rows = []
+        for seed in range(seeds):
+            for layer, own in drops.items():
+                for place, level in enumerate((0.0, 0.25, 0.5, 0.75, 0.8)):
+                    width = min(place, 3)
+                    drop = 0.0 if width == 0 else own[width - 1] * (1 + 0.1 * (seed - 1))
+                    gone = round(level * 8) if place < 4 else 6
+                    times = None if saved_ms is None else [0.0, *saved_ms[layer]][width]
+                    rows.append(
+                        SensitivityRecord(
+                            layer=layer,
+                            sparsity=level,
+                            **{each.column: figure(each, 0.9 - drop) for each in self.metrics},
+                            **{self.metrics[0].drop_column: drop},
+                            seed=seed,
+                            recovery_epochs=0.0,
+                            units=8,
+                            units_left=8 - gone,
+                            macs=1000.0,
+                            macs_saved=40.0 * gone,
+                            parameters=500,
+                            parameters_saved=10 * gone,
+                            predicted_latency_ms=None if times is None else 2.0,
+                            predicted_saved_ms=times,
+                        ).model_dump(exclude_none=True)
+                    )
+        self._write_scan(rows)
+
+    def _write_scan(self, rows: list[dict[str, Any]]) -> None:
         sink = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_pylist(rows), sink)
         self.folder.write(sink.getvalue().to_pybytes(), SENSITIVITY_FILE)

@@ -138,7 +138,7 @@ def test_int8_tells_what_it_costs_on_the_validation_split(
         (["-o", "folder.onnx"], "is a folder"),
         (["-o", "x.pt2", "--quantize", "int8"], "int8 is written as .onnx alone, not as .pt2"),
         (["-o", "x.onnx", "--sparse"], "sparse storage is .safetensors alone, not .onnx"),
-        (["-o", "x.onnx", "--round", "99"], "has no round 99; it has [1"),
+        (["-o", "x.onnx", "--round", "99"], "has no round 99; it has [0, 1"),
         (["-o", "x.onnx", "--trial", "9999"], "unknown name '9999'"),
     ],
 )

@@ -7,12 +7,13 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from torch import Tensor, nn
 
 from study.errors import UsageError
 from study.exporting.capturing import capture, prepared_examples
 from study.exporting.onnx_files import need_packages, runner, to_onnx
 from study.exporting.parity import check_parity
-from study.tasks import Task
+from study.tasks import Task, make_task
 from tests.exporting.tasks import bag, fixed, network_of, own_forward, pair, reader
 from tests.pruning.tiny import tiny_task
 
@@ -107,6 +108,25 @@ def test_a_network_that_fixes_the_number_of_examples_is_refused() -> None:
     task = fixed()
     with pytest.raises(UsageError, match="cannot record this network for any number of examples"):
         capture(task, network_of(task))
+
+
+class Counting(nn.Module):
+    """Asks for the number of examples as a number of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.head(x) + torch.zeros(1, 2).expand(len(x), -1)
+        return out
+
+
+def test_code_that_makes_a_constant_of_the_number_of_examples_is_told_how_not_to() -> None:
+    examples = (torch.randn(8, 4), torch.randint(2, (8,)))
+    task = make_task(Counting, examples, examples, name="counting", augmentation=())
+    with pytest.raises(UsageError, match=r"as len\(tensor\) does; tensor.shape\[0\] does not"):
+        capture(task, Counting().eval())
 
 
 def test_without_the_packages_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from study.pruning.masking.masks import mask_layers
 from study.pruning.states.state_files import load_weights, progress_from_bytes, weights_to_bytes
 from study.pruning.training.trajectory import build_model
 from tests.pruning.test_pipeline import Keeper, facts
-from tests.pruning.tiny import tiny_task
+from tests.pruning.tiny import Deep, tiny_task
 
 
 def plan(**fields: object) -> PruningPlan:
@@ -79,11 +79,48 @@ def test_a_stored_network_is_read_without_knowing_of_channels() -> None:
         ({"allocation": "erk"}, "no meaning with structure channels"),
         ({"structure": "weights", "allocation": "isomorphic"}, "no meaning with structure weights"),
         ({"structure": "weights", "width_multiple": 8}, "width_multiple has no meaning"),
+        ({"allocation": "sensitivity"}, "need each other"),
+        ({"allocation": "uniform", "scanned_drops": {"a": [[0.5, 0.1]]}}, "need each other"),
+        ({"allocation": "sensitivity", "scanned_drops": {"a": [[1.0, 0.1]]}}, "below 1"),
+        ({"allocation": "sensitivity", "scanned_drops": {"a": [[0.5, "nan"]]}}, "drops finite"),
     ],
 )
 def test_fields_that_do_not_fit_are_named(fields: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         plan(**fields)
+
+
+def test_a_plan_of_a_scan_narrows_what_it_says_and_its_rounds_are_shorter_plans() -> None:
+    task = tiny_task(model=Deep)
+    curves = {"conv.0": ((0.3, 5.0), (0.7, 9.0)), "conv.2": ((0.25, 0.0), (0.75, 0.1))}
+    asked = plan(allocation="sensitivity", scanned_drops=curves, sparsity=0.7)
+    records = list(run_pipeline(asked, task))
+    shorter = asked.prefix(1)
+    assert shorter is not None
+    assert [facts(r) for r in run_pipeline(shorter, task)] == [facts(r) for r in records[:2]]
+    dead = {layer.layer: layer.dead_outputs for layer in records[-1].layers}
+    assert (dead["conv.0"], dead["conv.2"]) == (0, 3)
+    with pytest.raises(UsageError, match="no share that was not scanned"):
+        run_pipeline(plan(allocation="sensitivity", scanned_drops=curves, sparsity=0.9), task)
+    with pytest.raises(UsageError, match=r"unknown name 'conv.1'.*Allowed: conv.0, conv.2"):
+        run_pipeline(
+            plan(allocation="sensitivity", scanned_drops={"conv.1": curves["conv.0"]}), task
+        )
+
+
+def test_what_is_asked_of_coupled_sets_is_told_as_a_share_of_weights() -> None:
+    task = tiny_task(model=Deep)
+    asked = plan(sparsity={"conv.2": 0.5}, rounds=1, schedule="one_shot")
+    _, record = run_pipeline(asked, task)
+    layers = {layer.layer: layer for layer in record.layers}
+    assert layers["conv.2"].requested_sparsity == pytest.approx(0.5)
+    assert layers["fc"].requested_sparsity == pytest.approx(0.5)
+    assert layers["conv.0"].requested_sparsity == 0.0
+    assert record.requested_sparsity == pytest.approx(record.sparsity)
+    wide = plan(sparsity={"conv.2": 0.5}, rounds=1, schedule="one_shot", width_multiple=2)
+    _, record = run_pipeline(wide, task)
+    # The first convolution has three channels; none was asked of it, so it keeps its odd width.
+    assert [layer.dead_outputs for layer in record.layers][:2] == [0, 2]
 
 
 class Alone(nn.Sequential):

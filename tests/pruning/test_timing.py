@@ -1,6 +1,7 @@
 """The latency of rounds: of the network without what is dead in it, beside the dense one."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -39,3 +40,18 @@ def test_a_record_has_the_times_of_its_network_and_of_the_dense_one() -> None:
     plain = list(run_pipeline(PLANS["channels"], tiny_task()))
     assert all(math.isnan(record.latency_ms) for record in plain)
     assert [r.val_accuracy for r in plain] == [r.val_accuracy for r in records]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_on_a_gpu_rounds_are_timed_predicted_and_cut_by_latency(
+    channels_last: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRUNE_STUDY_CACHE", str(tmp_path))
+    plan = PruningPlan(
+        structure="channels", sparsity=0.001, budget="latency_ms", saliency="l2", retrain_epochs=0
+    )
+    task = tiny_task(model=Deep, device="cuda", channels_last=channels_last)
+    for record in run_pipeline(plan, task, timing=Timing("cuda", repeats=5)):
+        assert record.latency_ms > 0
+        assert record.predicted_latency_ms > 0

@@ -71,15 +71,46 @@ def test_a_table_says_of_every_layer_what_goes() -> None:
 
 def test_every_allocation_that_a_structure_may_have_there_is() -> None:
     assert set(allocations_for("weights")) | {"per_layer"} == set(ALLOCATIONS)
-    assert set(allocations_for("channels")) == {*UNIT_ALLOCATIONS, "knapsack"}
+    assert set(allocations_for("channels")) == {*UNIT_ALLOCATIONS, "knapsack", "sensitivity"}
     both = set(allocations_for("weights")) & set(allocations_for("channels"))
     assert set(allocations_for("channels+weights")) == both
     for structure in SEVERAL:
         for allocation in allocations_for(structure):
-            fields = {"threshold": 0.1} if allocation == "threshold" else {"sparsity": 0.5}
+            fields: dict[str, Any] = {"sparsity": 0.5}
+            if allocation == "threshold":
+                fields = {"threshold": 0.1}
+            if allocation == "sensitivity":
+                fields["scanned_drops"] = {"conv": ((0.5, 0.1),)}
             if "+1:4" in structure:
                 fields["width_multiple"] = 8
             PruningPlan.model_validate({"structure": structure, "allocation": allocation, **fields})
+
+
+@pytest.mark.parametrize(
+    ("structure", "fields", "message"),
+    [
+        (["weights", "channels"], {"form": "per_layer"}, "has form global, not per_layer"),
+        ("channels+weights", {"form": "per_layer"}, "has form global, not per_layer"),
+        ("channels", {"form": "density_projected"}, "has form global or per_layer"),
+        (["channels", "heads"], {"allocation": "sensitivity"}, "sensitivity needs structure"),
+        ("2:4", {"cost_exponent": 1.0, "cost": "latency_ms"}, "latency_ms needs structure"),
+        (["weights", "channels"], {"budget": "latency_ms"}, "latency_ms needs structure"),
+        ("channels+weights", {"budget": "latency_ms"}, "latency_ms has no meaning"),
+    ],
+)
+def test_scans_levels_and_latency_are_for_structures_that_can_have_them(
+    structure: Any, fields: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        SearchSpace.model_validate({"structure": structure, **fields})
+
+
+@pytest.mark.parametrize("structure", ["channels+2:4", ["channels", "units+2:4"]])
+def test_the_units_of_a_mixed_structure_may_go_by_latency(structure: Any) -> None:
+    space = SearchSpace.model_validate(
+        {"structure": structure, "budget": "latency_ms", "width_multiple": 8}
+    )
+    assert space.budget == "latency_ms"
 
 
 def space_of(structure: Any, **fields: Any) -> SearchSpace:

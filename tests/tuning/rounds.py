@@ -19,6 +19,7 @@ def result(round_: int, accuracy: float, density: float, **other: Any) -> dict[s
         "macs": 4096 * density,
         "dense_macs": 4096.0,
         "latency_ms": math.nan,
+        "dense_latency_ms": math.nan,
         "train_epochs": 5.0 + round_,
         "train_samples": 500 + 100 * round_,
         **other,

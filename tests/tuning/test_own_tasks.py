@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import study
 from study.tasks import Task, make_task
-from tests.conftest import environment
+from tests.conftest import SMALL, call, environment
 
 SPACE = {"rounds": 1, "retrain": "finetune", "retrain_epochs": 1}
 
@@ -32,8 +32,8 @@ def task():
     return make_task(model, (x, (x[:, 0] > 0).long()), 0.25, epochs=1, batch_size=32)
 
 if __name__ == "__main__":
-    tables = {"task": {"object": task}, "study": {"name": "cell", "num_samples": 2}, "space": SPACE}
-    tables["search"] = {"textbook": False}
+    tables = {"task": {"object": task}, "study": {"name": "cell", "num_samples": 1}, "space": SPACE}
+    tables |= {"search": {"textbook": False}, "resources": {"max_concurrent": 1}}
     print(study.run(tables, storage_path="."))
 """
 
@@ -51,11 +51,8 @@ def test_a_task_that_a_notebook_defines_can_be_studied_and_says_how_to_be_kept(
     assert ran.returncode == 0, ran.stderr
     records = (tmp_path / "cell" / "trials" / "0000" / "rounds.jsonl").read_text().splitlines()
     assert [json.loads(line)["round"] for line in records] == [0, 1]
-    again = subprocess.run(
-        [sys.executable, "-m", "study.cli", "replicate", "cell", "--trial", "0000", "--seeds", "1"],
-        cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert again.returncode == 2
+    again = call("replicate", "cell", "--trial", "0000", "--seeds", "1", cwd=tmp_path)
+    assert again.exit_code == 2
     assert "my_task:task" in again.stderr
 
 
@@ -133,7 +130,7 @@ def in_half_precision() -> Task:
 
 def test_training_in_bfloat16_works_on_a_processor(ray_cluster: None, tmp_path: Path) -> None:
     tables = {"task": {"object": in_half_precision}, "study": {"num_samples": 1}, "space": SPACE}
-    tables["search"] = {"textbook": False}
+    tables |= {"search": {"textbook": False}, "resources": SMALL["resources"]}
     folder = Path(study.run(tables, storage_path=tmp_path))
     last = json.loads((folder / "trials" / "0000" / "rounds.jsonl").read_text().splitlines()[-1])
     assert 0.5 < last["val_accuracy"] <= 1

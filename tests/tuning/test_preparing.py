@@ -115,14 +115,29 @@ def test_latency_is_measured_where_it_is_an_objective(tmp_path: Path) -> None:
             prepare(load_config(tables, ["latency.backend='cuda'"]))
 
 
+def test_no_more_threads_are_timed_than_there_are_processors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("study.tuning.preparing.os.cpu_count", lambda: 4)
+    tables = {**SMALL, "study": {"storage_path": str(tmp_path)}, "latency": {"backend": "eager"}}
+    with pytest.raises(UsageError, match=r"latency.threads: 5 is more than the 4 .* 1 to 4\."):
+        prepare(load_config(tables, ["latency.threads=5"]))
+    assert prepare(load_config(tables, ["latency.threads=4"])).plans
+
+
+def test_cuts_by_latency_need_it_to_be_measured(tmp_path: Path) -> None:
+    space = {"structure": "channels", "budget": "latency_ms"}
+    tables = {**OF_SMALL, "space": space, "study": {"storage_path": str(tmp_path)}}
+    with pytest.raises(UsageError, match=r"latency.backend: none .* a budget or a cost"):
+        prepare(load_config(tables))
+
+
 def test_a_target_is_the_size_of_every_plan(tmp_path: Path) -> None:
     tables = {**SMALL, "study": {"storage_path": str(tmp_path)}}
     prepared = prepare(load_config(tables, ["search.target='macs <= 0.4'"]))
     assert prepared.config.objectives == {"accuracy": "max"}
     assert {plan.budget for plan in prepared.plans} == {"macs"}
     assert all(plan.sparsity == pytest.approx(0.6) for plan in prepared.plans)
-    with pytest.raises(UsageError, match=r"search.target: 'latency_ms <= 3' is no size"):
-        load_config(tables, ["search.target='latency_ms <= 3'"])
 
 
 def test_every_structure_of_a_space_is_rehearsed(tmp_path: Path) -> None:
@@ -159,3 +174,31 @@ def test_structures_that_a_task_cannot_have_are_refused_before_the_study(
     with pytest.raises(UsageError, match=message):
         prepare(load_config(tables, changes))
     assert not list(tmp_path.iterdir())
+
+
+OF_CHANNELS = {"structure": "channels", "rounds": [1, 2], "retrain_epochs": 1}
+
+
+def test_a_space_of_channels_is_told_with_its_coupled_sets(tmp_path: Path) -> None:
+    space = {**OF_CHANNELS, "form": "per_layer", "per_layer": {"bounds": {"fc1": [0.0, 0.5]}}}
+    tables = {**OF_SMALL, "space": space, "study": {"storage_path": str(tmp_path)}}
+    prepared = prepare(load_config(tables))
+    assert "# 2 coupled sets of channels\n#   fc1      24\n#   fc2      16" in describe(prepared)
+    dense, least = 64 * 24 + 24 * 16 + 16 * 10, 64 * 12 + 12 * 1 + 1 * 10
+    assert prepared.floor_density == pytest.approx(least / dense)
+    assert prepared.textbook is not None
+    assert isinstance(prepared.textbook.sparsity, float)
+    assert 1 - prepared.textbook.sparsity >= prepared.floor_density
+    wrong = {**space, "per_layer": {"bounds": {"fc3": [0.0, 0.5]}}}
+    with pytest.raises(UsageError, match=r"layer 'fc3' is unknown.*Allowed: fc1, fc2"):
+        prepare(load_config({**tables, "space": wrong}))
+
+
+def test_a_scan_that_does_not_go_as_far_as_the_space_is_refused_before_it(tmp_path: Path) -> None:
+    space = {**OF_CHANNELS, "allocation": "sensitivity", "density": [0.2, 0.8]}
+    tables = {**OF_SMALL, "space": space, "study": {"storage_path": str(tmp_path)}}
+    prepared = prepare(load_config(tables, ["sensitivity.levels=[0, 0.5, 0.9]"]))
+    assert prepared.plans[-2].allocation == "sensitivity"
+    assert prepared.plans[-2].sparsity == pytest.approx(0.8)
+    with pytest.raises(UsageError, match="no share that was not scanned"):
+        prepare(load_config(tables, ["sensitivity.levels=[0, 0.25, 0.4]"]))

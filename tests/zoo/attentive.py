@@ -14,16 +14,16 @@ class _Attention(nn.Module):
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.heads = heads
+        self.num_heads, self.head_dim, self.attn_dim = heads, width // heads, width
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        examples, length, width = x.shape
-        qkv = self.qkv(x).reshape(examples, length, 3, self.heads, width // self.heads)
+        examples, length, _ = x.shape
+        qkv = self.qkv(x).reshape(examples, length, 3, self.num_heads, self.head_dim)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
         out = functional.scaled_dot_product_attention(q, k, v)
-        out = out.transpose(1, 2).reshape(examples, length, width)
+        out = out.transpose(1, 2).reshape(examples, length, self.attn_dim)
         return self.proj(out)  # type: ignore[no-any-return]
 
 
@@ -60,7 +60,7 @@ class ViT(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.patches(x).flatten(2).transpose(1, 2)
-        x = torch.cat([self.token.expand(len(x), -1, -1), x], 1) + self.positions
+        x = torch.cat([self.token.expand(x.shape[0], -1, -1), x], 1) + self.positions
         out: Tensor = self.head(self.norm(self.blocks(x)[:, 0]))
         return out
 

@@ -1,7 +1,8 @@
 """What can be done with a model of the zoo: one function for each column of the table.
 
 A check raises what a user would get, a UsageError, where something is not supported; anything else
-that it raises is a fault. What it returns is told beside "yes".
+that it raises is a fault. What it returns is told beside "yes"; None says that the model has
+nothing of what the column is about.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from study.errors import UsageError
+from study.exporting.capturing import capture
+from study.exporting.onnx_files import runner, to_onnx
+from study.exporting.parity import check_parity
 from study.pruning import PruningPlan, run_pipeline, shrink
 from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.states.state_files import (
@@ -24,7 +28,7 @@ from study.pruning.states.state_files import (
     weights_to_bytes,
 )
 from study.pruning.structure.cutting import alive_units, masks_of, with_companions
-from study.pruning.structure.finding import prunable_units, separable_channels
+from study.pruning.structure.finding import Kind, prunable_units, separable_units
 from study.pruning.structure.slicing import places_left, slice_model
 from study.pruning.structure.units import Structure
 from study.pruning.training.model_state import copy_of
@@ -61,10 +65,20 @@ def masks(entry: Entry) -> str:
 
 def channels(entry: Entry) -> str:
     """Channels are found; the network without some is the one where they are zero."""
+    return _taken_out(entry, "channels")
+
+
+def heads(entry: Entry) -> str | None:
+    """So are heads, where there is attention."""
+    structures, reasons = _separable(entry.name, "heads")
+    return _taken_out(entry, "heads") if structures or reasons else None
+
+
+def _taken_out(entry: Entry, kind: Kind) -> str:
     model, inputs = entry.model(), entry.examples(2)[0]
-    structures = _separable(entry.name)[0]
+    structures = _separable(entry.name, kind)[0]
     if not structures:
-        prunable_units(mask_layers(model), lambda m: call(m, inputs), "channels")
+        prunable_units(mask_layers(model), lambda m: call(m, inputs), kind)
     generator = torch.Generator().manual_seed(1)
     for tensor in (*model.parameters(), *model.buffers()):
         if tensor.dim() == 1 and tensor.is_floating_point():
@@ -103,12 +117,9 @@ def rewind(entry: Entry) -> str:
 
 def save_and_load(entry: Entry) -> str:
     """A stored network gives what it gave, in a fresh one."""
-    _, keeper, note = _pipeline(entry.name, "lr_rewind")
-    data, outputs = keeper.stored[-1]
-    model = entry.build()
-    load_weights(mask_layers(model), data)
+    model, outputs, note = _loaded(entry)
     with torch.no_grad():
-        for found, expected in zip(_run(model.eval(), entry.examples(2)[0]), outputs, strict=True):
+        for found, expected in zip(_run(model, entry.examples(2)[0]), outputs, strict=True):
             torch.testing.assert_close(found, expected, rtol=0.0, atol=0.0)
     return note
 
@@ -139,30 +150,54 @@ def shrinks(entry: Entry) -> str:
     return f"{gone} dead units left out" if gone else "nothing dead could be left out"
 
 
-CHECKS: dict[str, Callable[[Entry], str]] = {
+def exports(entry: Entry) -> str:
+    """What retraining left, without what is dead in it, gives in ONNX Runtime what it gives here.
+
+    So for several sizes of batches; those that the network itself does not take are left out.
+    """
+    model, _, note = _loaded(entry)
+    small = shrink(model, entry.examples(2)[0]).model
+    assert note or _size(small) < _size(model)
+    task = entry.task()
+    captured = capture(task, small)
+    run = runner(to_onnx(captured, {}), captured.interface)
+    parity = check_parity("ONNX Runtime", run, captured, task)
+    assert len(parity.sizes) > 1
+    told = f"batches of {_listed(parity.sizes)}"
+    return f"{told}, sequences of {_listed(parity.lengths)}" if parity.lengths else told
+
+
+CHECKS: dict[str, Callable[[Entry], str | None]] = {
     "masks": masks,
     "channels": channels,
+    "heads": heads,
     "retrain": retrain,
     "rewind": rewind,
     "save and load": save_and_load,
     "resume": resume,
     "shrink": shrinks,
+    "ONNX": exports,
 }
 
 
 def outcome(model: str, check: str) -> str:
-    """What the table says of a model in a column: "yes", or "no" with what a user is told."""
+    """What the table says of a model in a column.
+
+    "yes"; "no" with what a user is told; or a dash, where the model has nothing of the kind.
+    """
     with _seeded():
         try:
             note = CHECKS[check](ZOO[model])
         except UsageError as error:
             return f"no: {' '.join(str(error).split())}"
+    if note is None:
+        return "—"
     return f"yes ({note})" if note else "yes"
 
 
 def staying(model: str) -> dict[str, str]:
     """Layers whose channels must stay, and why."""
-    reasons = _separable(model)[1]
+    reasons = _separable(model, "channels")[1]
     return {layer: " ".join(reason.split()) for layer, reason in reasons.items()}
 
 
@@ -175,10 +210,19 @@ def _seeded() -> Iterator[None]:
 
 
 @cache
-def _separable(model: str) -> tuple[list[Structure], dict[str, str]]:
+def _separable(model: str, kind: Kind) -> tuple[list[Structure], dict[str, str]]:
     entry = ZOO[model]
     inputs = entry.examples(2)[0]
-    return separable_channels(entry.model(), lambda m: call(m, inputs))
+    return separable_units(entry.model(), lambda m: call(m, inputs), kind)
+
+
+def _loaded(entry: Entry) -> tuple[nn.Module, list[Tensor], str]:
+    """A stored network in a fresh model, what it gave when it was stored, and the note on it."""
+    _, keeper, note = _pipeline(entry.name, "lr_rewind")
+    data, outputs = keeper.stored[-1]
+    model = entry.build()
+    load_weights(mask_layers(model), data)
+    return model.eval(), outputs, note
 
 
 class _Keeper:
@@ -233,6 +277,11 @@ def _run(model: nn.Module, inputs: Any) -> list[Tensor]:
 
 def _size(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _listed(numbers: tuple[int, ...]) -> str:
+    *others, last = map(str, numbers)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _reached(record: RoundRecord, note: str) -> None:

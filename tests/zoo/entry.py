@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -48,12 +49,20 @@ class Entry:
         Builds it, freshly initialised.
     inputs, targets
         Make so many examples.
+    needs
+        The package that it comes from, where that may be missing.
     """
 
     name: str
     build: Callable[[], nn.Module]
     inputs: Callable[[int], Any]
     targets: Callable[[int], Tensor] = one_class
+    needs: str | None = None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its package is installed."""
+        return self.needs is None or find_spec(self.needs) is not None
 
     def model(self) -> nn.Module:
         """The same one each time, in eval mode."""

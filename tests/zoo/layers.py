@@ -60,6 +60,14 @@ def depthwise() -> nn.Module:
     )  # fmt: skip
 
 
+def circular() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, padding=1, padding_mode="circular"), nn.BatchNorm2d(6), nn.ReLU(),
+        nn.Conv2d(6, 4, 3, padding=1, padding_mode="circular"), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, CLASSES),
+    )  # fmt: skip
+
+
 class Bag(nn.Module):
     """The mean of words, and two dense layers."""
 
@@ -206,6 +214,7 @@ LAYERS = (
     Entry("ConvTranspose2d", transposed, images()),
     Entry("grouped Conv2d", grouped, images()),
     Entry("depthwise Conv2d", depthwise, images()),
+    Entry("Conv2d that pads circularly", circular, images()),
     Entry("Embedding", Bag, tokens()),
     Entry("MultiheadAttention", Attending, tokens()),
     Entry("TransformerEncoder", Encoding, tokens()),

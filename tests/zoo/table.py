@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "coverage.md"
@@ -16,8 +17,36 @@ Reasons = Mapping[str, Mapping[str, str]]
 """Why channels stay, by model and layers."""
 
 
-def page(text: str, cells: Cells, reasons: Reasons) -> str:
-    """A page with the table anew below its marker; what stands above is written by hand."""
+PACKAGES = ("torch", "torch-pruning", "onnx", "onnxruntime", "transformers", "timm")
+"""On whose versions a cell may depend."""
+EXPORTED = ("Conv2d", "MultiheadAttention", "LSTM", "several inputs by name", "U-Net")
+"""The models whose cells under ONNX the tests repeat: all of them take minutes."""
+
+
+def versions(text: str) -> dict[str, str]:
+    """Versions of the packages; of one that is missing the one by which the page was written."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package).partition("+")[0]
+        except PackageNotFoundError:
+            told = re.search(rf"\b{package} (\d\S*?)[.,]?\s", text)
+            found[package] = "missing" if told is None else told[1]
+    return found
+
+
+def page(text: str, cells: Cells, reasons: Reasons, by: Mapping[str, str]) -> str:
+    """A page with the table anew below its marker; what stands above is written by hand.
+
+    Parameters
+    ----------
+    text
+        The page as it was.
+    cells, reasons
+        What the checks found.
+    by
+        Versions of the packages that they ran with.
+    """
     above, marker, _ = text.partition(BEGIN)
     if not marker:
         raise ValueError(f"{PAGE.name} has lost the line {BEGIN!r}")
@@ -27,15 +56,26 @@ def page(text: str, cells: Cells, reasons: Reasons) -> str:
         row = [cells[model, column].replace("|", "\\|") for column in columns]
         name = model.replace("|", "\\|")
         lines.append(f"| {name} | {' | '.join(row)} |")
-    lines += ["", STAYS, ""]
+    lines += ["", *_written(by), "", STAYS, ""]
     for model, by_layers in reasons.items():
         lines += [f"- {model}", *(f"  - {line}" for line in told(by_layers))]
     return "\n".join([f"{above}{BEGIN}", "", *lines, ""])
 
 
+def _written(by: Mapping[str, str]) -> list[str]:
+    """By which run the table was made, and which tests repeat it."""
+    return [
+        "Written by `python docs/make_coverage.py` with "
+        f"{', '.join(f'{package} {number}' for package, number in by.items())}.",
+        "The tests run each check again where the model's package is installed; under ONNX, "
+        f"which takes minutes for all, only those of {', '.join(EXPORTED)}.",
+    ]
+
+
 def cells_of(text: str) -> dict[tuple[str, str], str]:
     """The cells of a page."""
-    table = text.partition(BEGIN)[2].partition(STAYS)[0].strip().splitlines()
+    below = text.partition(BEGIN)[2].partition(STAYS)[0].splitlines()
+    table = [line for line in below if line.startswith("|")]
     head, _, *rows = [re.split(r"(?<!\\) ?\| ?", line)[1:-1] for line in table]
     return {
         (row[0].replace("\\|", "|"), column): cell.replace("\\|", "|")
@@ -50,6 +90,12 @@ def told_of(text: str, model: str) -> list[str]:
         rf"^- {re.escape(model)}\n((?:  - .*\n)*)", text.partition(STAYS)[2], re.MULTILINE
     )
     return [] if found is None else [line[4:] for line in found[1].splitlines()]
+
+
+def reasons_of(text: str, model: str) -> dict[str, str]:
+    """The reasons by layer that a page tells of a model."""
+    lines = [line.split("`: ", 1) for line in told_of(text, model)]
+    return {layer: why for names, why in lines for layer in names[1:].split("`, `")}
 
 
 def told(by_layers: Mapping[str, str]) -> list[str]:

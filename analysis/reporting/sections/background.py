@@ -25,6 +25,7 @@ def what_was_run(results: Results) -> Section:
         "task": task_name(results),
         "space": _space(config.get("space", {})),
         "search": _search(config.get("search", {})),
+        "notes": "; ".join(provenance.get("notes") or []),
         "objectives": ", ".join(f"{n} ({way})" for n, way in results.objectives.items()),
         "trials": _trials(results),
         "examples": _examples(provenance.get("examples") or {}),
@@ -116,6 +117,8 @@ def _search(search: dict[str, Any]) -> str:
     if search.get("extend"):
         parts.append("extension")
     parts += [str(constraint) for constraint in search.get("constraints", [])]
+    if search.get("target"):
+        parts.append(f"at {search['target']}")
     return "; ".join(parts)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,11 +15,12 @@ from analysis.reading.candidates import is_candidate, with_figures
 from analysis.reading.results import Results
 from analysis.reporting.page.document import Card, Figure, Section, Table, as_table, count
 from analysis.reporting.page.drawing import figure
+from analysis.reporting.sections.bounds import bound_label, rounded_up
 from analysis.reporting.sections.target import at_target, export_command
 from analysis.statistics.replicates import searched
 from study.confirmation import LEAST_GROUPS
 from study.records import TRIALS_DIR, round_state_file
-from study.telling import Telling, percent, points, scale, size_text
+from study.telling import Telling, percent, points, size_text
 
 MORE = "prune-study confirm DIR"
 """The command that goes on with what the budget did not reach."""
@@ -43,7 +43,7 @@ def headline(results: Results) -> Section:
     asked = searched(results).rounds["seed"].unique()
     tell = Telling(metric)
     sentences = [
-        *at_target(results, table, bound_label),
+        *at_target(results, table),
         *(_unmet(results) or _nothing_named(results, table, rows)),
         *_diverged_seeds(results, dense),
         f"The dense network reaches {_reached(dense.mean(), tell)} on the validation split"
@@ -65,9 +65,6 @@ def summary(results: Results) -> list[dict[str, Any]]:
         for row in rows.to_dict("records")
     ]
 
-
-ROUNDED = 0.001
-"""To what a label is rounded up: a tenth of a point, 0.001 of a score, 0.1 % of an amount."""
 
 _SMALLEST = {
     "macs": "network of the fewest multiply-adds",
@@ -252,30 +249,6 @@ def _structure(results: Results, trial_id: str) -> str:
     return "" if structure == "weights" else f"; removed: {structure}"
 
 
-def bound_label(row: pd.Series, tell: Telling) -> str:
-    """What was shown: at most 1.3 points below dense (90 %, 3 seeds, 3,000 examples)."""
-    bound = _rounded_up(row["drop_bound"], tell)
-    shown = f"at most {tell.gap(max(bound, 0.0))} {tell.side(1.0)} dense"
-    if bound <= 0:
-        shown = "no worse than dense"
-    return (
-        f"{shown} ({percent(row['confidence'], 0)}, {count(int(row['n']), 'seed')}, "
-        f"{_judged_by(row)})"
-    )
-
-
-def _rounded_up(bound: float, tell: Telling) -> float:
-    """A bound that is printed below itself would be none."""
-    step = ROUNDED * scale(tell.metric, tell.dense)
-    return float(math.ceil(bound / step - 1e-9) * step) if step > 0 else bound
-
-
-def _judged_by(row: pd.Series) -> str:
-    """The examples, and their groups where whole ones were drawn."""
-    told = count(int(row["examples"]), "example")
-    return told if pd.isna(row["groups"]) else f"{told} in {count(int(row['groups']), 'group')}"
-
-
 def _drop(tell: Telling, drop: float) -> str:
     return "as" if tell.is_negligible(drop) else tell.drop(drop)
 
@@ -311,7 +284,7 @@ def _none(results: Results, table: pd.DataFrame, tolerance: float) -> Card:
         tell = Telling(metric, best[f"dense_{metric.name}"])
         examples = int(best["examples"])
         notes.append(
-            f"the lowest bound is {tell.gap(_rounded_up(best['drop_bound'], tell))} "
+            f"the lowest bound is {tell.gap(rounded_up(best['drop_bound'], tell))} "
             f"(trial {best['trial_id']}, round "
             f"{best['round']}): {count(int(best['n']), 'seed')} and {count(examples, 'example')} "
             "tell no better"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from analysis.layers.widths import layer_widths, plot_widths
 from analysis.reading.results import Results
 from analysis.reporting.page.document import Figure, Section, Table, as_table, count
 from analysis.reporting.page.drawing import figure
 from analysis.spending.latency import measured_latency, plot_latency
+from analysis.spending.predicted_latency import plot_predicted_latency, predicted_latency
 from analysis.statistics.replicates import searched
 from study.telling import percent
 
@@ -48,6 +51,11 @@ def smaller(results: Results) -> Section:
             + (f"; {slower} of {len(timed)} are slower than dense." if slower else ".")
         )
         figures.append(figure(finding, plot_latency(results), timed))
+        predicted = predicted_latency(results)
+        if len(predicted):
+            figures.append(
+                figure(_prediction(predicted), plot_predicted_latency(results), predicted)
+            )
         tables.append(as_table("The fastest networks", timed.drop(columns="study").head(FASTEST)))
     return Section(
         "smaller", "How much smaller and faster is it really?", [], figures=figures,
@@ -67,4 +75,16 @@ def _of_entries(structures: tuple[str, ...]) -> str:
         f"Zeros of a regular form were made ({', '.join(regular)}): a file gets smaller, and a "
         "network faster only where its kernels know the form, such as 2:4 on a GPU's sparse tensor "
         'cores. structure = "channels" under [space] makes networks really smaller.'
+    )
+
+
+def _prediction(predicted: pd.DataFrame) -> str:
+    """How far predictions were off."""
+    off = predicted["error"].abs()
+    side = "quicker" if predicted["error"].median() < 0 else "slower"
+    return (
+        f"By the times of their layers, known before they trained, the latency of "
+        f"{count(len(predicted), 'network')} was predicted with a median error of "
+        f"{percent(off.median(), 1)} (largest {percent(off.max(), 1)}; most were predicted to be "
+        f"{side} than measured)."
     )

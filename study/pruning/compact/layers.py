@@ -13,17 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from study.pruning.compact.carrying import Way
+
 Layer = nn.Linear | nn.Conv2d
 
 
-class Form(Protocol):
-    """A smaller form of a layer."""
-
-    def take(self, whole: Tensor) -> Tensor:
-        """A copy of what the form holds of a tensor of the weight's shape."""
-
-    def put(self, whole: Tensor, part: Tensor) -> None:
-        """Write it back, in place."""
+class Form(Way, Protocol):
+    """A smaller form of a layer, and the way to its weight."""
 
     def forward(self, layer: Layer, inputs: Tensor) -> Tensor:
         """What the whole layer would give, where ``layer.weight`` is of this form."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from study.errors import UsageError
 from study.pruning.latency.backends import Backend, ready
 from study.pruning.latency.job import Job
+from study.pruning.latency.quiet import alone
 from study.pruning.latency.turns import take_turns
 from study.tasks.data.structures import leaves
 from study.tasks.forward import call
@@ -59,9 +60,11 @@ def measure_latency(
     """Measure networks in turns, so that what disturbs the machine disturbs all of them alike.
 
     Networks run in evaluation mode and without gradients; afterwards each module is in the mode in
-    which it was. A sample during which another process took the processor away is taken again, as
-    far as that leads to anything (:func:`~study.pruning.latency.turns.take_turns`). On a machine
-    that does other work too, only ratios of what was measured in one call say something.
+    which it was. Trials of studies with latency on this machine wait meanwhile
+    (:mod:`study.pruning.latency.quiet`). A sample during which another process took the processor
+    away is taken again, as far as that leads to anything
+    (:func:`~study.pruning.latency.turns.take_turns`). On a machine that does other work too, only
+    ratios of what was measured in one call say something.
 
     Parameters
     ----------
@@ -104,7 +107,7 @@ def measure_latency(
     """
     batch_size = _checked(networks, inputs, threads=threads, repeats=repeats, warm_up=warm_up)
     jobs = {name: Job(network, inputs, run) for name, network in networks.items()}
-    with ready(jobs, backend=backend, threads=threads) as (timed, device):
+    with ready(jobs, backend=backend, threads=threads) as (timed, device), alone():
         samples = take_turns(timed, repeats=repeats, warm_up=warm_up, seed=seed)
     return {
         name: Latency(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, TypeVar
 
 from torch import nn
 
@@ -11,6 +11,8 @@ from study.pruning.latency.backends import in_evaluation
 from study.pruning.latency.layers import LayerCall, layer_calls
 from study.pruning.latency.table import EMPTY, LayerTable
 from study.tasks.forward import call
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 def predict_latency(
@@ -52,9 +54,44 @@ measure_latency`.
     UsageError
         If a layer that is not in the table cannot run in its backend.
     """
-    calls = _calls(model, inputs, table, run)
-    table.measure(calls)
-    return table.times[EMPTY].median_ms + scale * _sum_ms(calls, table)
+    return predict_latencies({"": model}.items(), inputs, table, scale=scale, run=run)[""]
+
+
+def predict_latencies(
+    models: Iterable[tuple[Name, nn.Module]],
+    inputs: Any,
+    table: LayerTable,
+    *,
+    scale: float = 1.0,
+    run: Callable[[nn.Module, Any], Any] = call,
+) -> dict[Name, float]:
+    """The same of many networks, whose layers are measured together: in far less time.
+
+    Parameters
+    ----------
+    models
+        Each with its name. They are taken one by one, and only layers of new sizes are held.
+    inputs, table, scale, run
+        As of :func:`predict_latency`.
+
+    Returns
+    -------
+    dict
+        Milliseconds by name.
+    """
+    sizes: dict[Name, list[str]] = {}
+    lacking: dict[str, LayerCall] = {}
+    for name, model in models:
+        calls = _calls(model, inputs, table, run)
+        sizes[name] = [each.size for each in calls]
+        fresh = (each for each in calls if each.size not in table.times)
+        lacking.update((each.size, each) for each in fresh if each.size not in lacking)
+    table.measure(lacking.values())
+    empty_ms = table.times[EMPTY].median_ms
+    return {
+        name: empty_ms + scale * sum(table.times[size].median_ms for size in own)
+        for name, own in sizes.items()
+    }
 
 
 def scale_of(

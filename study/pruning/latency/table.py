@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from study.pruning.latency.job import Job
 from study.pruning.latency.layers import LayerCall
 from study.pruning.latency.machine import Machine, cache_folder, this_machine
 from study.pruning.latency.measuring import REPEATS, WARM_UP
+from study.pruning.latency.quiet import alone
 from study.pruning.latency.turns import take_turns
 from study.storage import Folder
 from study.tasks.forward import call
@@ -24,6 +25,10 @@ from study.tasks.forward import call
 EMPTY = "empty call"
 """What a call costs that does nothing: it is taken from each layer's time, and once in each
 network's."""
+
+
+IN_TURNS = 100
+"""Layers that are measured side by side; of more, those that come first are kept before."""
 
 
 class LayerTime(BaseModel):
@@ -81,18 +86,32 @@ class LayerTable:
         self.path = Path(folder or cache_folder() / "layers") / self.machine.file_name
         self.times = self._read()
 
-    def measure(self, calls: Iterable[LayerCall]) -> None:
-        """Measure the layers that the table lacks, in turns, and write them to the file."""
-        lacking = {each.size: each for each in calls if each.size not in self.times}
-        if not lacking:
-            return
-        jobs = {size: Job(_AsOne(each), _given(each), _run) for size, each in lacking.items()}
-        jobs[EMPTY] = Job(nn.Identity(), torch.zeros(1, 1), call)
+    def measure(
+        self, calls: Iterable[LayerCall], networks: Mapping[str, Job] | None = None
+    ) -> None:
+        """Measure what the table lacks, in turns, and write it to the file.
+
+        Parameters
+        ----------
+        calls
+            Layers, which are known by their sizes.
+        networks
+            Further ones, by names under which they are kept.
+        """
+        jobs = {each.size: Job(_AsOne(each), _given(each), _run) for each in calls}
+        jobs |= networks or {}
+        lacking = [name for name in jobs if name not in self.times]
+        for first in range(0, len(lacking), IN_TURNS):
+            self._measure({name: jobs[name] for name in lacking[first : first + IN_TURNS]})
+
+    def _measure(self, jobs: Mapping[str, Job]) -> None:
         backend, threads = self.machine.backend, self.machine.threads
-        with ready(jobs, backend=backend, threads=threads, exported_at_once=True) as (timed, _):
+        every = {**jobs, EMPTY: Job(nn.Identity(), torch.zeros(1, 1), call)}
+        runs = ready(every, backend=backend, threads=threads, exported_at_once=True)
+        with runs as (timed, _), alone():
             samples = take_turns(timed, repeats=self.repeats, warm_up=WARM_UP, seed=0)
         empty_ms = float(np.median(samples[EMPTY]))
-        found = {size: _time(samples[size], empty_ms) for size in lacking}
+        found = {name: _time(samples[name], empty_ms) for name in jobs}
         found[EMPTY] = _time(samples[EMPTY], 0.0)
         # Another process may have written since, and what is known does not change under anyone.
         self.times = {**found, **self.times, **self._read()}

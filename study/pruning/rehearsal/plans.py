@@ -14,12 +14,13 @@ from study.pruning.plan import PruningPlan
 from study.pruning.rehearsal.data import EXAMPLES
 from study.pruning.rehearsal.naming import naming
 from study.pruning.selection.schedule import SCHEDULES
+from study.pruning.timing import Timing
 from study.tasks.data.splits import Split, few
 from study.tasks.judging.losses import class_weights
 from study.tasks.task import Task
 
 
-def rehearse_plans(task: Task, plans: Iterable[PruningPlan]) -> None:
+def rehearse_plans(task: Task, plans: Iterable[PruningPlan], timing: Timing | None = None) -> None:
     """Try plans on a few examples of a task that was tried before.
 
     Parameters
@@ -29,6 +30,8 @@ def rehearse_plans(task: Task, plans: Iterable[PruningPlan]) -> None:
     plans
         Between them, every saliency, schedule and way of retraining that will be used. Each is
         tried for one round at half of the weights.
+    timing
+        How latency is measured: whether it can be is found out as well.
 
     Raises
     ------
@@ -36,10 +39,11 @@ def rehearse_plans(task: Task, plans: Iterable[PruningPlan]) -> None:
         If something is wrong; it names the part of the plan.
     """
     small = _small(task)
+    brief = None if timing is None else replace(timing, repeats=2)
     for plan in plans:
         _check_schedule(plan)
         with naming(f"a round with saliency {plan.saliency!r}, retrain {plan.retrain!r}"):
-            list(run_pipeline(_short(plan), small))
+            list(run_pipeline(_short(plan), small, timing=brief))
 
 
 def _check_schedule(plan: PruningPlan) -> None:

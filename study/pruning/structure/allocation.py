@@ -16,14 +16,12 @@ from torch import Tensor
 from study.errors import unknown_name
 from study.pruning.masking.patterns import resolve_patterns
 from study.pruning.selection.lamp import lamp_scores
-from study.pruning.selection.ranking import keep_best, pruned_count
-from study.pruning.structure.budgeted import knapsack_left
-from study.pruning.structure.request import UnitRequest, unreachable
+from study.pruning.selection.ranking import keep_best
+from study.pruning.structure.budgets.budgeted import knapsack_left
+from study.pruning.structure.budgets.sensitivity import sensitivity
+from study.pruning.structure.request import UnitRequest, Worth, unreachable
 from study.pruning.structure.sizes import units_left
 from study.pruning.structure.units import Structure
-
-Worth = Callable[[Structure, Mapping[str, int], int], float]
-"""What the next so many units of a structure are worth, given what is left; the lowest go."""
 
 
 def cut_units(allocation: str, request: UnitRequest) -> dict[str, Tensor]:
@@ -79,9 +77,7 @@ def _per_layer(request: UnitRequest) -> dict[str, Tensor]:
     sparsity = resolve_patterns(request.sparsity, names)
     left = units_left(request.alive)
     for structure in request.structures:
-        kept = structure.units - pruned_count(sparsity.get(structure.name, 0.0), structure.units)
-        multiple = request.unit_multiple(structure)
-        wide = max(kept // multiple * multiple, request.floor(structure))
+        wide = request.width_at(structure, sparsity.get(structure.name, 0.0))
         left[structure.name] = min(wide, left[structure.name])
     return _keep(request, left)
 
@@ -155,6 +151,7 @@ UNIT_ALLOCATIONS: dict[str, Callable[[UnitRequest], Worth]] = {
     "global_raw": global_raw,
     "lamp": lamp,
     "isomorphic": isomorphic,
+    "sensitivity": sensitivity,
 }
 
 

@@ -10,7 +10,7 @@ from study.pruning.structure.units import Part, Role, Structure
 
 
 def attention_heads(model: nn.Module) -> tuple[list[Structure], dict[str, str]]:
-    """The heads of each ``nn.MultiheadAttention``, and of attention as in transformers.
+    """The heads of each ``nn.MultiheadAttention``, and of attention as in transformers and timm.
 
     A head is its rows of the projections of queries, keys and values, and its columns of the
     output projection; where several queries share keys and values, all of these go together.
@@ -30,8 +30,13 @@ def attention_heads(model: nn.Module) -> tuple[list[Structure], dict[str, str]]:
     found, reasons = [], {}
     for name, module in model.named_modules():
         if not isinstance(module, nn.MultiheadAttention):
-            separate = _separate_heads(model, name, module)
-            found += [] if separate is None else [separate]
+            own = _separate_heads(model, name, module) or _fused_heads(name, module)
+            if own is not None:
+                found.append(own)
+            elif _dense(module, "qkv") is not None:
+                reasons[name] = (
+                    "its layer 'qkv' is not of 3 x num_heads x head_dim, as it states them"
+                )
             continue
         if type(module) not in (nn.MultiheadAttention, NarrowAttention):
             reasons[name] = f"{type(module).__name__} computes in its own way"
@@ -95,6 +100,23 @@ def _separate_heads(model: nn.Module, name: str, module: nn.Module) -> Structure
     return None
 
 
+def _fused_heads(name: str, module: nn.Module) -> Structure | None:
+    """The heads of a module with one dense layer, "qkv", for queries, keys and values in turn."""
+    size, heads = _head_size(module), getattr(module, "num_heads", None)
+    qkv, proj = _dense(module, "qkv"), _dense(module, "proj")
+    if size is None or not isinstance(heads, int) or qkv is None or proj is None:
+        return None
+    once = torch.arange(heads).repeat_interleave(size)
+    if (qkv.weight.shape[0], proj.weight.shape[1]) != (3 * len(once), len(once)):
+        return None
+    rows = [
+        Part(_join(name, f"qkv.{tensor}"), 0, once.repeat(3), "writes")
+        for tensor, _ in qkv.named_parameters()
+    ]
+    columns = Part(_join(name, "proj.weight"), 1, once, "reads")
+    return Structure(name or "attention", heads, (*rows, columns), alike=f"heads of {size}")
+
+
 def _head_size(module: nn.Module) -> int | None:
     for name in ("head_dim", "attention_head_size"):
         size = getattr(module, name, None)
@@ -124,19 +146,25 @@ def say_heads(module: nn.Module) -> None:
         Whose layers were sliced; any other is left as it is.
     """
     size = _head_size(module)
+    if size is None:
+        return
+    stated: dict[str, int] = {}
+    fused = module._modules.get("qkv")
+    if type(fused) is nn.Linear:
+        width = fused.out_features // 3
+        stated = {"num_heads": width // size, "attn_dim": width}
     for query, key, _, _ in _PROJECTIONS:
         q, k = (module._modules.get(each) for each in (query, key))
-        if size is None or type(q) is not nn.Linear or type(k) is not nn.Linear:
-            continue
-        stated = {
-            "num_attention_heads": q.out_features // size,
-            "num_heads": q.out_features // size,
-            "num_key_value_heads": k.out_features // size,
-            "all_head_size": q.out_features,
-        }
-        for name, value in stated.items():
-            if isinstance(getattr(module, name, None), int):
-                setattr(module, name, value)
+        if type(q) is nn.Linear and type(k) is nn.Linear:
+            stated = {
+                "num_attention_heads": q.out_features // size,
+                "num_heads": q.out_features // size,
+                "num_key_value_heads": k.out_features // size,
+                "all_head_size": q.out_features,
+            }
+    for name, value in stated.items():
+        if isinstance(getattr(module, name, None), int):
+            setattr(module, name, value)
 
 
 class NarrowAttention(nn.MultiheadAttention):

@@ -37,16 +37,14 @@ def separable(
     run
         Runs a model on an example or two.
     """
-    moved = copy_of(model).eval()
-    _perturb(moved)
-    return _separable(moved, structures, run)
+    if not structures:
+        return [], {}
+    return _separable(_moved(model, run), structures, run)
 
 
 def _separable(
     model: nn.Module, structures: Sequence[Structure], run: Run
 ) -> tuple[list[Structure], dict[str, str]]:
-    if not structures:
-        return [], {}
     reason = None
     for pattern in _PATTERNS:
         reason = reason or _difference(model, pattern, structures, run)
@@ -113,13 +111,41 @@ def _run_slowly(model: nn.Module, run: Run) -> object:
         torch.backends.mha.set_fastpath_enabled(before)
 
 
+@torch.no_grad()
+def _moved(model: nn.Module, run: Run) -> nn.Module:
+    """A copy whose values are off the initial ones, behind which a difference hides.
+
+    Fresh weights may be so small, or zero, that nothing on their way moves an output. Where a
+    network does not stay finite with weights of a usual size, such as one of a hundred sums without
+    a norm, only its vectors are moved.
+    """
+    moved = copy_of(model).eval()
+    _perturb(moved)
+    louder = copy_of(moved)
+    _randomise(louder)
+    try:
+        outputs = _tensors(_run_slowly(louder, run))
+    except Exception:  # whatever the model's own code says of such weights
+        return moved
+    return louder if all(bool(each.isfinite().all()) for each in outputs) else moved
+
+
 def _perturb(model: nn.Module) -> None:
-    """Move biases and norms off their initial zeros and ones, behind which a difference hides."""
+    """Move biases, norms and their statistics off zeros and ones."""
     generator = torch.Generator().manual_seed(0)
     for tensor in (*model.parameters(), *model.buffers()):
         if tensor.is_floating_point() and tensor.dim() == 1:
             noise = torch.rand(tensor.shape, generator=generator).to(tensor.device, tensor.dtype)
             tensor.data.add_(noise / 4)
+
+
+def _randomise(model: nn.Module) -> None:
+    """Add noise to weights: as much as keeps the size of what comes in."""
+    generator = torch.Generator().manual_seed(1)
+    for weight in model.parameters():
+        if weight.is_floating_point() and weight.dim() > 1 and weight.numel():
+            noise = torch.randn(weight.shape, generator=generator).to(weight.device, weight.dtype)
+            weight.data.add_(noise / math.sqrt(weight[0].numel()))
 
 
 def zero_units(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
 from study.errors import UsageError
 from study.pruning.selection.ranking import pruned_count
-from study.pruning.structure.sizes import Sizes
+from study.pruning.structure.sizes import Measure
 from study.pruning.structure.units import Structure
 
 
@@ -38,23 +38,43 @@ class UnitRequest:
         Least share of units that any structure keeps; one unit is always kept.
     width_multiple
         Widths that are left are multiples of this, where the structure is wider.
+    drops
+        With allocation ``sensitivity``: what a scan found, pairs of the share of units that was
+        removed and the drop of the quality, by structure. What was not scanned stays.
     """
 
     structures: Sequence[Structure]
     alive: Mapping[str, Tensor]
     scores: Mapping[str, Tensor]
-    sizes: Sizes
+    sizes: Measure
     sparsity: float | Mapping[str, float]
-    cost: Sizes
+    cost: Measure
     cost_exponent: float = 0.0
     layer_floor: float = 0.0
     width_multiple: int = 1
+    drops: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
 
     def floor(self, structure: Structure) -> int:
         """Units that a structure must keep."""
+        if self.drops:
+            scanned = [level for level, _ in self.drops.get(structure.name, ())]
+            return self.width_at(structure, max(scanned, default=0.0))
+        return self._floor(structure)
+
+    def _floor(self, structure: Structure) -> int:
         share = structure.units - pruned_count(1 - self.layer_floor, structure.units)
         multiple = self.unit_multiple(structure)
         return min(math.ceil(max(share, 1) / multiple) * multiple, structure.units)
+
+    def width_at(self, structure: Structure, sparsity: float) -> int:
+        """Units that a share of them to be removed leaves: a multiple, and no fewer than the floor.
+
+        Where no unit is to go, all stay, whatever the width.
+        """
+        gone = pruned_count(sparsity, structure.units)
+        multiple = self.unit_multiple(structure)
+        wide = (structure.units - gone) // multiple * multiple
+        return max(wide, self._floor(structure)) if gone else structure.units
 
     def unit_multiple(self, structure: Structure) -> int:
         """Units of which so many make widths that are multiples: a unit may be several channels."""
@@ -68,10 +88,21 @@ class UnitRequest:
         wide = left % multiple or multiple
         return wide if left - wide >= self.floor(structure) else 0
 
+    def widths(self, structure: Structure) -> list[int]:
+        """Units that a structure may be left with, the most first."""
+        found = [structure.units]
+        while cut := self.next_cut(structure, found[-1]):
+            found.append(found[-1] - cut)
+        return found
+
     def ascending(self, name: str) -> Tensor:
         """Scores of the units of a structure that are left, the lowest first: float64."""
         scores = self.scores[name].double().cpu()
         return scores[self.alive[name].cpu()].sort().values
+
+
+Worth = Callable[[Structure, Mapping[str, int], int], float]
+"""What the next so many units of a structure are worth, given what is left; the lowest go."""
 
 
 def unreachable(request: UnitRequest, left: Mapping[str, int]) -> UsageError:
@@ -81,5 +112,7 @@ def unreachable(request: UnitRequest, left: Mapping[str, int]) -> UsageError:
     return UsageError(
         f"sparsity {request.sparsity}: taking out channels leaves {least:.3g} of the network at "
         f"least (layer_floor {request.layer_floor}, widths in multiples of "
-        f"{request.width_multiple}, one channel everywhere); {1 - least:.3g} is the most."
+        f"{request.width_multiple}, one channel everywhere"
+        f"{', no share that was not scanned' if request.drops else ''}); "
+        f"{1 - least:.3g} is the most."
     )

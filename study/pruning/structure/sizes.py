@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from study.pruning.structure.units import Structure
+
+
+class Measure(Protocol):
+    """What a network costs, as a function of how many units of each structure are left."""
+
+    def total(self, left: Mapping[str, int]) -> float:
+        """Cost of the network."""
+
+    def saved(self, left: Mapping[str, int], structure: str, units: int) -> float:
+        """What so many units less of a structure would save."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +31,7 @@ class _Side:
     per_unit: Mapping[str, float]
     units: Mapping[str, int]
 
-    def share(self, left: Mapping[str, int]) -> float:
+    def share(self, left: Mapping[str, float]) -> float:
         gone = sum(k * (self.units[name] - left[name]) for name, k in self.per_unit.items())
         return 1.0 - gone / self.size
 
@@ -42,9 +54,13 @@ class Sizes:
     dense: Mapping[str, float]
     sides: Mapping[str, tuple[_Side, ...]]
 
-    def total(self, left: Mapping[str, int]) -> float:
+    def total(self, left: Mapping[str, float]) -> float:
         """Cost of all layers."""
         return sum(self._cost(layer, left) for layer in self.dense)
+
+    def share(self, layer: str, left: Mapping[str, float]) -> float:
+        """What is left of a layer's weights."""
+        return math.prod(side.share(left) for side in self.sides.get(layer, ()))
 
     def saved(self, left: Mapping[str, int], structure: str, units: int) -> float:
         """What so many units less of a structure would save."""
@@ -56,11 +72,8 @@ class Sizes:
         ]
         return sum(self._cost(layer, left) - self._cost(layer, after) for layer in touched)
 
-    def _cost(self, layer: str, left: Mapping[str, int]) -> float:
-        cost = self.dense[layer]
-        for side in self.sides.get(layer, ()):
-            cost *= side.share(left)
-        return cost
+    def _cost(self, layer: str, left: Mapping[str, float]) -> float:
+        return self.dense[layer] * self.share(layer, left)
 
 
 def sizes_of(

@@ -52,10 +52,8 @@ def coupled_channels(model: nn.Module, run: Run) -> tuple[list[Structure], dict[
     Fang et al. 2023, "DepGraph: Towards Any Structural Pruning".
     """
     as_single_operations(model)
+    _pad_with_zeros(model)
     names = {module: name for name, module in model.named_modules()}
-    for module, name in names.items():
-        if getattr(module, "padding_mode", "") == "circular":  # torch-pruning never comes to an end
-            raise UsageError(f"structure: {name!r} pads circularly, which cannot be traced.")
     graph = _graph(model, run)
     order = {name: place for place, name in enumerate(names.values())}
     structures, reasons = [], {}
@@ -74,6 +72,17 @@ def coupled_channels(model: nn.Module, run: Run) -> tuple[list[Structure], dict[
     structures = [_by_first_names(each, model) for each in structures]
     shared = _shared(structures)
     return [each for each in structures if each.name not in shared], reasons | shared
+
+
+def _pad_with_zeros(model: nn.Module) -> None:
+    """Let convolutions pad by themselves.
+
+    What they do before it for another padding, circular above all, has torch-pruning see copies of
+    copies that mix channels; no padding does.
+    """
+    for module in model.modules():
+        if isinstance(module, _Conv):
+            module.padding_mode = "zeros"
 
 
 def _by_first_names(structure: Structure, model: nn.Module) -> Structure:

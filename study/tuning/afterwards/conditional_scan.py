@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from search_spaces.structures import structure_text
 from study.configuration.loading import StudyConfig
 from study.errors import UsageError
 from study.objectives import quality_of
 from study.pruning.masking.masks import mask_layers
 from study.pruning.plan import PruningPlan
-from study.pruning.sensitivity import scan
+from study.pruning.sensitivity.channels import scan_channels
+from study.pruning.sensitivity.weights import scan
 from study.pruning.states.state_files import load_weights
 from study.pruning.training.steps import capture
 from study.pruning.training.trajectory import build_model
@@ -21,7 +23,7 @@ from study.storage import Folder
 from study.tasks.loading import load_task
 from study.tasks.training.optimizers import build_optimizer
 from study.tuning.afterwards.points import find_point
-from study.tuning.dense_runs.on_workers import to_parquet
+from study.tuning.dense_runs.on_workers import clock_of, to_parquet
 
 
 def scan_round(study: Folder, trial_id: str, round_: int | None = None) -> list[SensitivityRecord]:
@@ -49,7 +51,7 @@ def scan_round(study: Folder, trial_id: str, round_: int | None = None) -> list[
     state = trial.read(round_state_file(point.round))
     found = [
         record.model_copy(update={"trial_id": trial_id, "round": point.round})
-        for record in _scan(point.config, point.plan, state)
+        for record in _scan(point.config, point.plan, point.round, state)
     ]
     if not found:
         raise UsageError(f"trial {trial_id}, round {point.round}: its figures are not finite.")
@@ -57,15 +59,35 @@ def scan_round(study: Folder, trial_id: str, round_: int | None = None) -> list[
     return found
 
 
-def _scan(config: StudyConfig, plan: PruningPlan, state: bytes) -> tuple[SensitivityRecord, ...]:
+def _scan(
+    config: StudyConfig, plan: PruningPlan, round_: int, state: bytes
+) -> tuple[SensitivityRecord, ...]:
     task = load_task(**config.task_arguments())
     masked = mask_layers(
         build_model(task, plan.seeds.init), plan.include or None, plan.exclude or None
     )
     load_weights(masked, state)
+    found = capture(masked.model, build_optimizer(task.recipe, masked.model))
+    removal = plan.removal
+    if (removal.units is None and removal.entries != "weights") or removal.is_mixed:
+        raise UsageError(
+            "sensitivity: a scan is of single weights, or of channels, heads or units alone, and "
+            f"the trial's structure is {structure_text(plan.structure)}."
+        )
+    if removal.units:
+        return scan_channels(
+            task,
+            found,
+            plan,
+            levels=config.sensitivity.levels,
+            recovery_epochs=config.sensitivity.recovery_epochs,
+            quality=quality_of(task.metrics, config.objectives),
+            round_=round_ + 1,
+            clock=clock_of(config, task),
+        ).records
     return scan(
         task,
-        capture(masked.model, build_optimizer(task.recipe, masked.model)),
+        found,
         plan.seeds,
         levels=config.sensitivity.levels,
         recovery_epochs=config.sensitivity.recovery_epochs,

@@ -48,6 +48,8 @@ def unpruned(plan: PruningPlan) -> PruningPlan:
             "sparsity": 0.0,
             "allocation": "global",
             "threshold": None,
+            "budget": "weights",
+            "cost_exponent": 0.0,
             "layer_floor": 0.0,
             "retrain": retrain,
             "rewind_epoch": plan.rewind_epoch if retrain == "lr_rewind" else None,

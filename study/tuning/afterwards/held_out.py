@@ -9,6 +9,7 @@ from study.errors import UsageError
 from study.exporting.networks import stored_network
 from study.objectives import quality_of
 from study.pruning.plan import PruningPlan
+from study.pruning.states.dense_runs import stored_trajectory, trajectory_name
 from study.pruning.training.fingerprint import fingerprint
 from study.pruning.training.steps import load_model
 from study.pruning.training.trajectory import build_model, dense_steps, refuse_another
@@ -22,7 +23,6 @@ from study.storage import Folder
 from study.tasks.judging.confirming import resample
 from study.tasks.loading import load_task
 from study.tuning.afterwards.points import task_record
-from study.tuning.dense_runs.trajectories import stored_trajectory, trajectory_name
 
 
 def read_test(

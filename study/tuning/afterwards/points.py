@@ -108,6 +108,6 @@ def new_seeds(config: StudyConfig, count: int) -> list[int]:
     """
     if count < 1:
         raise UsageError(f"--seeds: {count} is not at least 1")
-    is_scanned = config.sensitivity.scan or config.space.awaits_bounds
+    is_scanned = config.sensitivity.scan or config.space.awaits_scan
     first = config.study.seed + (config.sensitivity.seeds if is_scanned else 1)
     return list(range(first, first + count))

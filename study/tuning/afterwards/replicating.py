@@ -12,6 +12,7 @@ import ray
 from study.objectives import quality_of
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
+from study.pruning.states.dense_runs import trajectory_name
 from study.pruning.states.progress import Progress
 from study.pruning.timing import Timing
 from study.pruning.training.trajectory import Trajectory
@@ -39,7 +40,7 @@ from study.tuning.afterwards.controls import start_of, unpruned, untrained, why_
 from study.tuning.afterwards.judging import JudgingWriter
 from study.tuning.afterwards.points import Point
 from study.tuning.dense_runs.on_workers import shared_runs, task_on_worker
-from study.tuning.dense_runs.trajectories import ensure_trajectory, trajectory_name
+from study.tuning.dense_runs.trajectories import ensure_trajectory
 from study.tuning.ray.ray_session import ray_session, trial_resources
 
 Done = Callable[[str], None]
@@ -204,8 +205,7 @@ class _Seed:
 
     def run_replicate(self) -> None:
         """The plan itself, up to the round that is looked at."""
-        settings = self.point.config.latency.settings
-        timing = None if settings is None else Timing(**settings)
+        timing = Timing.of(self.point.config.latency.settings)
         plan, last = self._plan, self.point.round
         self._run("replicate", plan, last, lambda: self._dense_run(plan), timing)
 

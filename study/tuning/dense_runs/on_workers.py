@@ -11,19 +11,26 @@ import pyarrow.parquet as pq
 import ray
 import torch
 
+from search_spaces.values import options
 from study.configuration.loading import StudyConfig
 from study.objectives import quality_of
+from study.pruning.masking.masks import mask_layers
 from study.pruning.plan import PruningPlan
 from study.pruning.seeds import Seeds
-from study.pruning.sensitivity import Scan, scan
+from study.pruning.sensitivity.channels import scan_channels
+from study.pruning.sensitivity.found import Scan
+from study.pruning.sensitivity.savings import Clock, clock_for
+from study.pruning.sensitivity.weights import scan
+from study.pruning.states.dense_runs import trajectory_name
+from study.pruning.timing import Timing
 from study.pruning.training.steps import Segment, samples_in
-from study.pruning.training.trajectory import dense_steps
+from study.pruning.training.trajectory import Trajectory, build_model, dense_steps
 from study.records import SENSITIVITY_FILE, SensitivityRecord
 from study.storage import Folder
 from study.tasks.loading import load_task
 from study.tasks.task import Task
 from study.tuning.dense_runs.shared_runs import SHARED_DIR, SharedRuns
-from study.tuning.dense_runs.trajectories import ensure_trajectory, trajectory_name
+from study.tuning.dense_runs.trajectories import ensure_trajectory
 from study.tuning.preparing import Prepared
 
 
@@ -60,23 +67,17 @@ def scan_layers(prepared: Prepared, needs: dict[str, float]) -> Scan:
     def work(location: str) -> Scan:
         task = task_on_worker(config, arguments)
         records: list[SensitivityRecord] = []
-        spent = 0
+        spent, clock = 0, None
         whole = Segment(dense_steps(task), lr_step=0, lr_moves=True, data_step=0)
         for seed in range(config.study.seed, config.study.seed + config.sensitivity.seeds):
             seeds = seeds_of(seed)
             name = trajectory_name(key, seeds)
             dense = ensure_trajectory(Folder(location), name, task, seeds, [], shared_runs(config))
-            found = scan(
-                task,
-                dense.states[dense_steps(task)],
-                seeds,
-                levels=config.sensitivity.levels,
-                recovery_epochs=config.sensitivity.recovery_epochs,
-                include=config.space.include or None,
-                exclude=config.space.exclude or None,
-                seed=seed,
-                quality=quality_of(task.metrics, config.objectives),
-            )
+            if config.space.structure == "weights":
+                found = _scan_weights(config, task, dense, seed)
+            else:
+                clock = clock or clock_of(config, task)
+                found = _scan_channels(config, task, dense, seed, clock)
             records += found.records
             spent += found.train_samples
             if seed != config.study.seed:
@@ -87,6 +88,58 @@ def scan_layers(prepared: Prepared, needs: dict[str, float]) -> Scan:
     if found.records:
         prepared.folder.write(to_parquet(found.records), SENSITIVITY_FILE)
     return found
+
+
+def _scan_weights(config: StudyConfig, task: Task, dense: Trajectory, seed: int) -> Scan:
+    return scan(
+        task,
+        dense.states[dense_steps(task)],
+        seeds_of(seed),
+        levels=config.sensitivity.levels,
+        recovery_epochs=config.sensitivity.recovery_epochs,
+        include=config.space.include or None,
+        exclude=config.space.exclude or None,
+        seed=seed,
+        quality=quality_of(task.metrics, config.objectives),
+    )
+
+
+def _scan_channels(
+    config: StudyConfig, task: Task, dense: Trajectory, seed: int, clock: Clock | None
+) -> Scan:
+    return scan_channels(
+        task,
+        dense.states[dense_steps(task)],
+        _plan_of_channels(config, seed),
+        levels=config.sensitivity.levels,
+        recovery_epochs=config.sensitivity.recovery_epochs,
+        quality=quality_of(task.metrics, config.objectives),
+        start=dense.states[0],
+        clock=clock,
+    )
+
+
+def _plan_of_channels(config: StudyConfig, seed: int) -> PruningPlan:
+    """What a scan takes out: as the space does, by its first saliency."""
+    space = config.space
+    return PruningPlan(
+        structure=space.structure,
+        sparsity=0.0,
+        saliency=options(space.saliency)[0],
+        width_multiple=space.width_multiple,
+        include=space.include,
+        exclude=space.exclude,
+        seed=seed,
+    )
+
+
+def clock_of(config: StudyConfig, task: Task) -> Clock | None:
+    """Predicts latencies where the study measures them: once, for the networks of all seeds."""
+    if config.latency.settings is None:
+        return None
+    space = config.space
+    masked = mask_layers(build_model(task, 0), space.include or None, space.exclude or None)
+    return clock_for(task, masked, Timing(**config.latency.settings))
 
 
 def shared_runs(config: StudyConfig) -> SharedRuns | None:

@@ -8,6 +8,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from study.errors import UsageError
 from study.pruning.rehearsal.plans import rehearse_plans
 from study.pruning.rehearsal.task import rehearse_task
+from study.pruning.timing import Timing
 from study.pruning.training.fingerprint import Fingerprint, fingerprint
 from study.tuning.dense_runs.on_workers import seeds_of, task_on_worker
 from study.tuning.preparing import Prepared, refuse_changes
@@ -22,6 +23,7 @@ def rehearse_on_workers(prepared: Prepared, needs: dict[str, float]) -> None:
         If it fails there, or is another task there: then trials would prune different networks.
     """
     config, plans, arguments = prepared.config, prepared.plans, prepared.task_arguments
+    timing = Timing.of(config.latency.settings)
     seeds = seeds_of(config.study.seed)
     ours = fingerprint(prepared.task, seeds)
 
@@ -30,7 +32,7 @@ def rehearse_on_workers(prepared: Prepared, needs: dict[str, float]) -> None:
             task = task_on_worker(config, arguments)
             refuse_changes(expected, task, seeds, "on a worker")
             rehearse_task(task)
-            rehearse_plans(task, plans)
+            rehearse_plans(task, plans, timing)
         except UsageError as error:
             return str(error)
         return None

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import platform
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any
 
 import torch
 
 from study.pruning.seeds import Seeds
+from study.pruning.states.dense_runs import hash_of, stored_trajectory
 from study.pruning.states.state_files import trajectory_from_bytes, trajectory_to_bytes
 from study.pruning.training.fingerprint import fingerprint
 from study.pruning.training.trajectory import (
@@ -32,20 +30,6 @@ CHECKPOINT_INTERVAL_S = 30.0
 """Least time between two checkpoints of a dense run: short runs write none."""
 
 
-def trajectory_name(key: str, seeds: Seeds) -> str:
-    """Name of a dense run.
-
-    Parameters
-    ----------
-    key
-        Of the task, see :func:`study.tuning.identity.keys.task_key`: found once a study, and
-        from then on read from its record.
-    seeds
-        Of the initial weights and the data order; that of the masks has no say.
-    """
-    return _hash({"task": key, "init": seeds.init, "data": seeds.data})
-
-
 def environment_hash(task: Task) -> str:
     """Of what else the last bits of a dense run depend on; runs are shared only among equals."""
     on_cpu = task.device.type == "cpu"
@@ -54,14 +38,7 @@ def environment_hash(task: Task) -> str:
         if on_cpu
         else torch.cuda.get_device_name(task.device)
     )
-    return _hash({"torch": torch.__version__, "processor": processor})[:8]
-
-
-def stored_trajectory(study: Folder, name: str) -> Trajectory | None:
-    """Read a dense run from a study folder; None where it was not trained yet."""
-    if not study.exists(TRAJECTORIES_DIR, name, TRAJECTORY_FILE):
-        return None
-    return trajectory_from_bytes(study.read(TRAJECTORIES_DIR, name, TRAJECTORY_FILE))
+    return hash_of({"torch": torch.__version__, "processor": processor})[:8]
 
 
 def ensure_trajectory(
@@ -79,7 +56,7 @@ def ensure_trajectory(
     study
         The study that needs it.
     name
-        Of the dense run, see :func:`trajectory_name`.
+        Of the dense run, see :func:`study.pruning.states.dense_runs.trajectory_name`.
     task, seeds, rewind_epochs
         What is trained, and which states are needed beside the first and the last.
     shared
@@ -139,8 +116,3 @@ class _Checkpoints:
         else:
             self._shared.write(self._shared_name, data)
         self._last = time.monotonic()
-
-
-def _hash(settings: Mapping[str, Any]) -> str:
-    canonical = json.dumps(settings, sort_keys=True)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -27,11 +27,11 @@ def coming_weights(plan: PruningPlan, round_: int, layers: Sequence[Layer]) -> i
     -------
     int or None
         Exactly what the cut will leave. None with an absolute threshold, where the plan asks for a
-        share of the multiply-adds, and where units or blocks go, which may be more.
+        share of the multiply-adds or the latency, and where units or blocks go, which may be more.
     """
     asked = plan.sparsity_at(round_)
     removal = plan.removal
-    if asked is None or plan.budget == "macs" or removal.units or removal.entries == "blocks":
+    if asked is None or plan.budget != "weights" or removal.units or removal.entries == "blocks":
         return None
     total = sum(layer.total for layer in layers)
     if isinstance(asked, float):
@@ -79,5 +79,6 @@ def coming_costs(
         "macs": last["macs"] * (density / last["density"]) ** macs_exponent,
         "dense_macs": last["dense_macs"],
         "latency_ms": last["latency_ms"] * (density / last["density"]) ** macs_exponent,
+        "dense_latency_ms": last["dense_latency_ms"],
         "total_parameters": last["total_parameters"],
     }

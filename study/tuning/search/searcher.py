@@ -21,6 +21,7 @@ from study.plugins import import_string
 from study.pruning.plan import PruningPlan
 from study.pruning.seeds import derive_seed
 from study.records import is_finite
+from study.tuning.search.coupled import Curves
 from study.tuning.search.extension import Extensions
 
 
@@ -78,6 +79,8 @@ class PlanSearcher(Searcher):
         sampler is told of it where it is one of the space's own.
     known
         Points to take before the sampler draws any, but for trials that are drawn at random.
+    scanned
+        What a scan found, for plans of allocation ``sensitivity``.
     """
 
     def __init__(
@@ -97,6 +100,7 @@ class PlanSearcher(Searcher):
         extensions: Extensions | None = None,
         first: PruningPlan | None = None,
         known: Sequence[Mapping[str, Any]] = (),
+        scanned: Curves | None = None,
     ) -> None:
         super().__init__()
         self._study = study
@@ -114,6 +118,7 @@ class PlanSearcher(Searcher):
         self._extensions = extensions
         self._first = first
         self._known = [dict(point) for point in known]
+        self._scanned = scanned
         self._results: dict[str, list[dict[str, Any]]] = {}
         self._order = itertools.count()
         self._state = SearcherState()
@@ -147,7 +152,7 @@ class PlanSearcher(Searcher):
             self._study.enqueue_trial(self._known[self._state.known])
             self._state.known += 1
         trial = self._study.ask()
-        plan = draw_plan(self._space, trial, self._layers, self._seed)
+        plan = draw_plan(self._space, trial, self._layers, self._seed, self._scanned)
         trial.set_user_attr("trial_id", name)
         return self._run(trial_id, Asked(number=trial.number, name=name, plan=plan))
 
@@ -263,14 +268,24 @@ class PlanSearcher(Searcher):
 
 
 def draw_plan(
-    space: SearchSpace, trial: optuna.trial.BaseTrial, layers: Sequence[Layer], seed: int
+    space: SearchSpace,
+    trial: optuna.trial.BaseTrial,
+    layers: Sequence[Layer],
+    seed: int,
+    scanned: Curves | None = None,
 ) -> PruningPlan:
     """Draw a plan from a space, or from the user's own function that stands for one."""
     if space.function is None:
-        return PruningPlan(**space.suggest(trial, layers), seed=seed)
+        return plan_of(space.suggest(trial, layers), seed, scanned)
     drawn = import_string("space.function", space.function)(trial, layers)
     fields = drawn.model_dump() if isinstance(drawn, PruningPlan) else dict(drawn)
     return PruningPlan.model_validate({**fields, "seed": seed})
+
+
+def plan_of(fields: Mapping[str, Any], seed: int, scanned: Curves | None) -> PruningPlan:
+    """A plan of a space's fields; one that goes by a scan has with it what the scan found."""
+    found = {"scanned_drops": scanned} if fields["allocation"] == "sensitivity" else {}
+    return PruningPlan.model_validate({**fields, **found, "seed": seed})
 
 
 def explores(number: int, share: float, seed: int) -> bool:

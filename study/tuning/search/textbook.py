@@ -25,7 +25,7 @@ LEAST_EPOCHS = 2.0
 
 
 def textbook_plan(
-    space: SearchSpace, layers: Sequence[Layer], task: Task, seed: int
+    space: SearchSpace, layers: Sequence[Layer], task: Task, seed: int, floor: float | None = None
 ) -> PruningPlan:
     """Iterative magnitude pruning as the literature has it, down to where the space ends.
 
@@ -47,6 +47,10 @@ def textbook_plan(
         Says how long the dense run is.
     seed
         Of the study's plans.
+    floor
+        Least density of the weights that the space allows, beyond which this run does not go; set
+        where the space has a level for each coupled set of channels, from which it alone cannot
+        tell. Unset: the space tells, and the run ends at or just below that.
 
     Returns
     -------
@@ -75,9 +79,12 @@ def textbook_plan(
     removal = removal_of(structure)
     fields = _fields_of(space, structure)
     most = removal.most(fields.get("unit_sparsity", 0.0))
-    floor = space.floor_density(layers) if most is None else 1.0 - most
-    rounds = 1 if floor >= 1 - TEXTBOOK_CUT else rounds_of(TEXTBOOK_CUT, floor)
-    while rounds > 1 and (1 - TEXTBOOK_CUT) ** rounds * total < max(least, 1):
+    ends = space.floor_density(layers) if floor is None else floor
+    if most is not None:
+        ends = 1.0 - most
+    rounds = 1 if ends >= 1 - TEXTBOOK_CUT else rounds_of(TEXTBOOK_CUT, ends)
+    least = max(least, 1 if floor is None else math.ceil(floor * total))
+    while rounds > 1 and (1 - TEXTBOOK_CUT) ** rounds * total < least:
         rounds -= 1  # a round more would leave less than must stay
     return PruningPlan(
         **fields,

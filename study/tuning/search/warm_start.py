@@ -17,10 +17,12 @@ from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.selection.additive_optimum import additive_optimum
 from study.pruning.selection.allocation import allocate
 from study.pruning.selection.request import Request
+from study.pruning.sensitivity.thresholds import scanned_drops
 from study.pruning.training.steps import load_model
 from study.pruning.training.trajectory import Trajectory, build_model, dense_steps
 from study.records import SensitivityRecord
 from study.tasks.task import Task
+from study.tuning.search.coupled import CoupledSets
 
 WAYS = ("lr_rewind", "weight_rewind", "finetune", "reinit")
 """Ways of retraining, the one to be preferred first."""
@@ -45,6 +47,7 @@ def warm_start_points(
     allocations: Sequence[str],
     densities: Sequence[float],
     most: int,
+    sets: CoupledSets | None = None,
 ) -> list[dict[str, Any]]:
     """Parameters of the points nearest to known allocations of the dense network's weights.
 
@@ -73,6 +76,9 @@ def warm_start_points(
     most
         How many points there may be. Points that the space makes the same (because it clips or
         groups) come once.
+    sets
+        The coupled sets of channels, where the space takes channels out; layers are these then,
+        unless the space is global.
 
     References
     ----------
@@ -89,7 +95,7 @@ def warm_start_points(
         for place, (density, _) in enumerate(descents)
         for allocation in allocations
         for kind, structure in enumerate(structures)
-        if (sparsity := _allocated(space, structure, allocation, density, masked, records))
+        if (sparsity := _allocated(space, structure, allocation, density, masked, records, sets))
         is not None
     }
     factors: tuple[Sequence[Any], ...] = (
@@ -180,17 +186,22 @@ def _allocated(
     density: float,
     masked: MaskedLayers,
     records: Sequence[SensitivityRecord],
+    sets: CoupledSets | None,
 ) -> dict[str, float] | None:
     """Sparsity of each layer; None where the allocation has no answer."""
-    if allocation == "sensitivity" and (not records or space.form == "global"):
+    if allocation == "sensitivity" and not records:
         return None
     if space.form == "global" and allocation not in options(space.allocation):
         return None
     if space.form == "global" and allocation not in allocations_for(structure):
         return None
-    if structure != "weights":
+    if space.form == "global" and structure != "weights":
         return {}  # which widths it comes to is found in the trial; the parameters need no such
     try:
+        if sets is not None:
+            if allocation not in allocations_for(structure):
+                return None
+            return sets.allocated(allocation, density, space, masked, scanned_drops(records))
         if allocation == "sensitivity":
             return additive_optimum(records, masked.total, 1.0 - density)
         scores = {layer: weight.detach().abs() for layer, weight in masked.weights.items()}

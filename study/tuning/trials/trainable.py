@@ -11,6 +11,7 @@ from ray import tune
 
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
+from study.pruning.states.dense_runs import stored_trajectory, trajectory_name
 from study.pruning.states.progress import Progress
 from study.pruning.timing import Timing
 from study.pruning.training.trajectory import Trajectory
@@ -19,11 +20,7 @@ from study.storage import Folder
 from study.tasks.loading import load_task
 from study.tasks.task import Task
 from study.tuning.dense_runs.shared_runs import SharedRuns
-from study.tuning.dense_runs.trajectories import (
-    ensure_trajectory,
-    stored_trajectory,
-    trajectory_name,
-)
+from study.tuning.dense_runs.trajectories import ensure_trajectory
 from study.tuning.trials.trial_writer import TrialWriter
 
 RESULT_FIELDS = (
@@ -35,6 +32,7 @@ RESULT_FIELDS = (
     "total_parameters",
     "prunable_parameters",
     "latency_ms",
+    "dense_latency_ms",
     "train_epochs",
     "train_samples",
     "wall_s",
@@ -92,7 +90,7 @@ class PipelineTrainable(tune.Trainable):
         trajectory: Trajectory | Progress | None = start
         if trajectory is None and config["shared_runs"] is not None:
             trajectory = self._dense_run(folder, SharedRuns.of(*config["shared_runs"]))
-        timing = None if config["latency"] is None else Timing(**config["latency"])
+        timing = Timing.of(config["latency"])
         return run_pipeline(self._plan, self._task, trajectory, self._writer, timing)
 
     def _dense_run(self, folder: Folder, shared: SharedRuns) -> Trajectory:

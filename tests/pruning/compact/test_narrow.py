@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from study.pruning.compact.narrow import NarrowCopy
+from study.pruning.compact.narrow import narrow_copy
 from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.structure.cutting import masks_of, with_companions
 from study.pruning.structure.finding import separable_channels
@@ -49,7 +49,7 @@ def test_training_it_is_training_the_masked_network(name: str, recipe: Recipe) -
     optimizer = build_optimizer(recipe, masked.model)
     steps(masked.model, optimizer, inputs)  # so that there is a state to go on with
     twin, twin_optimizer = deepcopy((masked.model, optimizer))
-    narrow = NarrowCopy.if_any_is_dead(masked, optimizer, recipe, structures)
+    narrow = narrow_copy(masked, optimizer, recipe, structures)
     assert narrow is not None
     steps(narrow.model, narrow.optimizer, inputs)
     narrow.store()
@@ -71,4 +71,19 @@ def test_there_is_none_where_all_channels_are_alive() -> None:
     masked = with_companions(mask_layers(model), structures)
     recipe = RECIPES[0]
     optimizer = build_optimizer(recipe, model)
-    assert NarrowCopy.if_any_is_dead(masked, optimizer, recipe, structures) is None
+    assert narrow_copy(masked, optimizer, recipe, structures) is None
+
+
+def test_the_network_and_its_optimizer_are_left_alone_until_what_was_learned_is_stored() -> None:
+    masked, structures, inputs = pruned("chain")
+    masked.model.double()
+    optimizer = build_optimizer(RECIPES[1], masked.model)
+    steps(masked.model, optimizer, inputs)
+    before = deepcopy((masked.model.state_dict(), optimizer.state_dict()["state"]))
+    narrow = narrow_copy(masked, optimizer, RECIPES[1], structures)
+    assert narrow is not None
+    steps(narrow.model, narrow.optimizer, inputs)
+    after = (masked.model.state_dict(), optimizer.state_dict()["state"])
+    torch.testing.assert_close(after, before, rtol=0, atol=0)
+    narrow.store()
+    assert not torch.equal(next(masked.model.parameters()), next(iter(before[0].values())))

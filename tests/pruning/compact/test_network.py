@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from study.pruning import PruningPlan, run_pipeline
+from study.pruning.compact.carrying import SmallerCopy
 from study.pruning.compact.layers import KeptWeights
-from study.pruning.compact.network import CompactCopy, Limits, smaller_forms
+from study.pruning.compact.network import Limits, compact_copy, smaller_forms
 from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.states.state_files import progress_from_bytes
 from study.pruning.training.steps import capture
@@ -87,7 +88,7 @@ def test_it_takes_the_steps_of_the_whole_network(
     assert set(forms) == set(masked.names)
     are_sparse = [name for name, form in forms.items() if isinstance(form, KeptWeights)]
     assert are_sparse == (["5", "7"] if limits is SPARSE and dead != "all" else [])
-    compact = CompactCopy(masked, optimizer, made, forms)
+    compact = compact_copy(masked, optimizer, made, limits)
     torch.testing.assert_close(
         steps(compact.model, compact.optimizer, 1), steps(plain.model, expected, 1)
     )
@@ -113,7 +114,7 @@ def test_a_weight_that_is_a_transposed_view_is_taken_out_and_put_back(
     expected, optimizer = (build_optimizer(made, each.model) for each in (plain, masked))
     for each, its_optimizer in ((plain, expected), (masked, optimizer)):
         steps(each.model, its_optimizer)
-    compact = CompactCopy(masked, optimizer, made, smaller_forms(masked, limits))
+    compact = compact_copy(masked, optimizer, made, limits)
     torch.testing.assert_close(
         steps(compact.model, compact.optimizer, 1), steps(plain.model, expected, 1)
     )
@@ -149,7 +150,7 @@ def test_buffers_made_in_a_pass_and_extra_state_are_written_back() -> None:
     masked.model.append(Counted())
     recipe = Recipe(lr=0.1)
     optimizer = build_optimizer(recipe, masked.model)
-    compact = CompactCopy(masked, optimizer, recipe, smaller_forms(masked, UNITS))
+    compact = compact_copy(masked, optimizer, recipe, UNITS)
     steps(compact.model, compact.optimizer)
     compact.store()
     assert masked.model[-1].calls == 5
@@ -176,8 +177,8 @@ def test_channels_that_are_last_in_memory_stay_there(dead: str) -> None:
     plain, masked = (network(dead, channels_last=True) for _ in range(2))
     recipe = Recipe(lr=0.1)
     expected, optimizer = (build_optimizer(recipe, each.model) for each in (plain, masked))
-    compact = CompactCopy(masked, optimizer, recipe, smaller_forms(masked, UNITS))
-    assert "3.weight" in compact._forms
+    compact = compact_copy(masked, optimizer, recipe, UNITS)
+    assert compact.model.get_submodule("3").weight.shape != masked.weights["3"].shape
     torch.testing.assert_close(
         steps(compact.model, compact.optimizer), steps(plain.model, expected)
     )
@@ -191,7 +192,7 @@ def test_what_is_pruned_stays_exactly_zero(dead: str, limits: Limits) -> None:
     masked = network(dead)
     recipe = Recipe(lr=0.1)
     optimizer = build_optimizer(recipe, masked.model)
-    compact = CompactCopy(masked, optimizer, recipe, smaller_forms(masked, limits))
+    compact = compact_copy(masked, optimizer, recipe, limits)
     steps(compact.model, compact.optimizer)
     compact.store()
     for name, mask in masked.masks.items():
@@ -204,12 +205,12 @@ def test_it_is_really_smaller() -> None:
     masked = network("both")
     recipe = Recipe()
     optimizer = build_optimizer(recipe, masked.model)
-    compact = CompactCopy(masked, optimizer, recipe, smaller_forms(masked, UNITS))
+    compact = compact_copy(masked, optimizer, recipe, UNITS)
     shapes = {name: tuple(p.shape) for name, p in compact.model.named_parameters()}
     assert shapes["0.weight"] == (3, 1, 3, 3)
     assert shapes["5.weight"] == (4, 10)
     assert shapes["5.bias"] == (8,)
-    sparse = CompactCopy(masked, optimizer, recipe, smaller_forms(masked, SPARSE))
+    sparse = compact_copy(masked, optimizer, recipe, SPARSE)
     assert sparse.model.get_parameter("5.weight").shape == (masked.kept["5"],)
 
 
@@ -218,7 +219,7 @@ def test_the_network_is_left_alone_until_what_was_learned_is_stored() -> None:
     recipe = Recipe(lr=0.1)
     optimizer = build_optimizer(recipe, masked.model)
     before = deepcopy(masked.model.state_dict())
-    compact = CompactCopy(masked, optimizer, recipe, smaller_forms(masked, UNITS))
+    compact = compact_copy(masked, optimizer, recipe, UNITS)
     steps(compact.model, compact.optimizer)
     torch.testing.assert_close(masked.model.state_dict(), before, rtol=0, atol=0)
     compact.store()
@@ -230,7 +231,7 @@ def test_a_dense_layer_over_sequences_is_sparse_over_each_of_their_elements() ->
     masked = mask_layers(nn.Sequential(nn.Linear(6, 4)))
     masked.cut({"0": torch.rand(4, 6) < 0.4}, optimizer=None)
     optimizer = build_optimizer(Recipe(), masked.model)
-    compact = CompactCopy(masked, optimizer, Recipe(), smaller_forms(masked, SPARSE))
+    compact = compact_copy(masked, optimizer, Recipe(), SPARSE)
     inputs = torch.randn(5, 3, 6, requires_grad=True)
     expected = torch.autograd.grad(masked.model(inputs).square().sum(), inputs)
     found = torch.autograd.grad(compact.model(inputs).square().sum(), inputs)
@@ -268,7 +269,7 @@ def test_a_weight_that_two_layers_share_is_left_as_it_is() -> None:
 
 def test_a_network_with_little_dead_is_not_copied() -> None:
     masked = network("none")
-    assert CompactCopy.if_it_pays(masked, build_optimizer(Recipe(), masked.model), Recipe()) is None
+    assert compact_copy(masked, build_optimizer(Recipe(), masked.model), Recipe()) is None
 
 
 @pytest.mark.parametrize("model", [Tiny, Deep])
@@ -277,8 +278,8 @@ def test_a_pipeline_gives_the_same_records_in_the_same_coordinates(
     model: type[nn.Module], retrain: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stores = []
-    store = CompactCopy.store
-    monkeypatch.setattr(CompactCopy, "store", lambda self: stores.append(store(self)))
+    store = SmallerCopy.store
+    monkeypatch.setattr(SmallerCopy, "store", lambda self: stores.append(store(self)))
     plan = PruningPlan(
         sparsity={"conv*": 0.5, "fc": 0.97},
         rounds=3,

@@ -1,4 +1,6 @@
+import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +10,7 @@ from torch import Tensor, nn
 
 from study.errors import UsageError
 from study.pruning.latency import measuring
+from study.pruning.latency.backends import _by_events
 from study.pruning.latency.measuring import Latency, measure_latency
 
 
@@ -141,10 +144,88 @@ def test_without_a_gpu_cuda_is_refused() -> None:
         measure_latency({"a": nn.Linear(3, 2)}, torch.zeros(1, 3), backend="cuda")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+class FakeEvent:
+    """An event of a GPU whose clock stands still but for the calls of a network."""
+
+    clock_ms = 0.0
+    log: list[str]
+
+    def __init__(self, enable_timing: bool) -> None:
+        assert enable_timing
+        self.at_ms: float | None = None
+
+    def record(self) -> None:
+        self.at_ms = FakeEvent.clock_ms
+        self.log.append("record")
+
+    def synchronize(self) -> None:
+        assert self.at_ms is not None
+        self.log.append("wait for it")
+
+    def elapsed_time(self, end: "FakeEvent") -> float:
+        assert self.log[-1] == "wait for it"
+        assert self.at_ms is not None
+        assert end.at_ms is not None
+        return end.at_ms - self.at_ms
+
+
+def test_events_enclose_each_call_alone_once_all_before_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log: list[str] = []
+    monkeypatch.setattr(FakeEvent, "log", log, raising=False)
+    monkeypatch.setattr(FakeEvent, "clock_ms", 0.0)
+    monkeypatch.setattr(torch.cuda, "Event", FakeEvent)
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: log.append("wait for all"))
+
+    def call() -> None:
+        log.append("call")
+        FakeEvent.clock_ms += 1.5
+
+    timed = _by_events(call, torch.device("cuda"))
+    assert timed(2) == 3.0
+    one = ["record", "call", "record", "wait for it"]
+    assert log == ["wait for all", *one, *one]
+    assert timed(1) == 1.5
+
+
+ON_A_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+
+
+@ON_A_GPU
 def test_on_a_gpu_events_tell_the_time() -> None:
+    """A product of large matrices takes what its operations take, and eight times as long."""
+    side = 4096
+    small = nn.Linear(side, side, bias=False, device="cuda")
+    large = nn.Sequential(*(nn.Linear(side, side, bias=False, device="cuda") for _ in range(8)))
     found = measure_latency(
-        {"a": nn.Linear(3, 2).cuda()}, torch.zeros(1, 3), backend="cuda", repeats=3, warm_up=1
+        {"small": small, "large": large},
+        torch.randn(side, side),
+        backend="cuda",
+        repeats=10,
+        warm_up=3,
     )
-    assert found["a"].device.startswith("cuda")
+    assert found["small"].device.startswith("cuda")
+    assert 4 < found["large"].median_ms / found["small"].median_ms < 12
+    # The clock of this process, which waits for the GPU itself, says the same.
+    inputs = torch.randn(side, side, device="cuda")
+    with torch.inference_mode():
+        large(inputs)
+        torch.cuda.synchronize()
+        begin_s = time.perf_counter()
+        for _ in range(10):
+            large(inputs)
+        torch.cuda.synchronize()
+        by_the_clock_ms = (time.perf_counter() - begin_s) * 100
+    assert found["large"].median_ms == pytest.approx(by_the_clock_ms, rel=0.5)
+
+
+@ON_A_GPU
+def test_on_a_gpu_networks_may_be_channels_last_and_inputs_come_from_the_cpu() -> None:
+    network = nn.Conv2d(3, 8, 3).to("cuda", memory_format=torch.channels_last)
+    found = measure_latency(
+        {"a": network}, torch.randn(2, 3, 16, 16), backend="cuda", repeats=3, warm_up=1
+    )
     assert found["a"].median_ms > 0
+    assert found["a"].batch_size == 2

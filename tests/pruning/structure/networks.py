@@ -120,12 +120,31 @@ def transformer() -> nn.Module:
     )
 
 
+class Circular(nn.Module):
+    """Convolutions that pad circularly: alone, in a sum, in groups, and depthwise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1, padding_mode="circular")
+        self.wide = nn.Conv2d(8, 12, 4, padding="same", padding_mode="circular")
+        self.depthwise = nn.Conv2d(12, 12, 3, padding=1, groups=12, padding_mode="circular")
+        self.back = nn.Conv2d(12, 8, 3, padding=1, groups=2, padding_mode="circular")
+        self.head = nn.Conv2d(8, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x).relu()
+        x = x + self.back(self.depthwise(self.wide(x).relu()).relu())
+        out: Tensor = self.head(x)
+        return out
+
+
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor]]] = {
     "chain": (chain, lambda: torch.randn(2, 1, 28, 28)),
     "residual": (Residual, lambda: torch.randn(2, 3, 8, 8)),
     "concatenated": (Concatenated, lambda: torch.randn(2, 3, 8, 8)),
     "gated": (Gated, lambda: torch.randn(2, 3, 12, 12)),
     "up and down": (UpAndDown, lambda: torch.randn(2, 3, 8, 8)),
+    "circular": (Circular, lambda: torch.randn(2, 3, 8, 8)),
     "tagger": (Tagger, lambda: torch.randint(50, (2, 7))),
     "transformer": (transformer, lambda: torch.randn(2, 5, 16)),
 }

@@ -179,3 +179,76 @@ def test_heads_of_transformers_go_with_what_is_theirs(
     names = [s.name for s in structures]
     told = [getattr(small.get_submodule(n), "num_attention_heads", None) for n in names]
     assert told in ([3, 1], [None, None])
+
+
+class Fused(nn.Module):
+    """Attention as timm writes it: one layer for queries, keys and values in turn."""
+
+    def __init__(self, head_dim: int | None = 3) -> None:
+        super().__init__()
+        self.num_heads, self.attn_dim = 4, 12
+        if head_dim is not None:
+            self.head_dim = head_dim
+        self.qkv, self.proj = nn.Linear(8, 36), nn.Linear(12, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, length, _ = x.shape
+        parts = self.qkv(x).reshape(n, length, 3, self.num_heads, 3).permute(2, 0, 3, 1, 4)
+        mixed = nn.functional.scaled_dot_product_attention(*parts.unbind(0))
+        out: Tensor = self.proj(mixed.transpose(1, 2).reshape(n, length, self.attn_dim))
+        return out
+
+
+class Interleaved(Fused):
+    """Each head has its queries, keys and values side by side."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, length, _ = x.shape
+        parts = self.qkv(x).reshape(n, length, self.num_heads, 3, 3).permute(3, 0, 2, 1, 4)
+        mixed = nn.functional.scaled_dot_product_attention(*parts.unbind(0))
+        out: Tensor = self.proj(mixed.transpose(1, 2).reshape(n, length, self.attn_dim))
+        return out
+
+
+def test_heads_of_one_layer_for_queries_keys_and_values_are_those_of_three() -> None:
+    torch.manual_seed(0)
+    model, inputs = nn.Sequential(Fused(), nn.Tanh(), nn.Linear(8, 2)).eval(), torch.randn(2, 5, 8)
+    structures, reasons = separable_units(model, lambda m: m(inputs), "heads")
+    assert [(s.name, s.units) for s in structures] == [("0", 4)]
+    assert not reasons
+    alive = {"0": torch.tensor([True, False, False, True])}
+    small = deepcopy(model)
+    slice_model(small, places_left(structures, alive))
+    fused = model[0]
+    assert isinstance(fused, Fused)
+    assert (small[0].num_heads, small[0].attn_dim) == (2, 6)  # type: ignore[index]
+    q, k, v = (each.view(4, 3, 8)[[0, 3]].flatten(0, 1) for each in fused.qkv.weight.chunk(3))
+    biases = [each.view(4, 3)[[0, 3]].flatten() for each in fused.qkv.bias.chunk(3)]
+    parts = [
+        nn.functional.linear(inputs, w, b).unflatten(-1, (2, 3)).transpose(1, 2)
+        for w, b in zip((q, k, v), biases, strict=True)
+    ]
+    weights = (parts[0] @ parts[1].transpose(-2, -1) / 3**0.5).softmax(-1)
+    mixed = (weights @ parts[2]).transpose(1, 2).flatten(2)
+    columns = fused.proj.weight.view(8, 4, 3)[:, [0, 3]].flatten(1)
+    expected = model[1:](nn.functional.linear(mixed, columns, fused.proj.bias))
+    torch.testing.assert_close(small(inputs), expected)
+
+
+@pytest.mark.parametrize(
+    ("attention", "reason"),
+    [
+        (Interleaved(), "depends on how many there are"),
+        (Fused(head_dim=None), "is not of 3 x num_heads x head_dim"),
+        (Fused(head_dim=4), "is not of 3 x num_heads x head_dim"),
+    ],
+    ids=["another order", "no head_dim", "another head_dim"],
+)
+def test_heads_that_are_not_where_they_are_looked_for_stay(
+    attention: nn.Module, reason: str
+) -> None:
+    inputs = torch.randn(2, 5, 8)
+    model = nn.Sequential(attention, nn.Linear(8, 2))
+    structures, reasons = separable_units(model, lambda m: m(inputs), "heads")
+    assert not structures
+    assert reason in reasons["0"]

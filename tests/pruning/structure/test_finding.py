@@ -1,5 +1,6 @@
 """Which channels go together, and that the network without them is the one where they are zero."""
 
+from collections.abc import Callable
 from copy import deepcopy
 
 import pytest
@@ -111,10 +112,86 @@ def test_channels_that_the_model_counts_on_stay_and_it_says_why(
         prunable_units(masked, lambda m: m(torch.randn(2, 4)), "channels")
 
 
-def test_what_would_be_traced_without_end_is_refused_by_name() -> None:
-    model = nn.Sequential(nn.Conv1d(1, 2, 3, padding=1, padding_mode="circular"), nn.Flatten())
-    with pytest.raises(UsageError, match="'0' pads circularly"):
-        separable_channels(model, lambda m: m(torch.randn(1, 1, 5)))
+class Behind(nn.Module):
+    """A block of a transformer in which what is between its dense layers may see all of it."""
+
+    def __init__(self, between: Callable[[Tensor], Tensor], std: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(6)
+        self.up, self.down, self.head = nn.Linear(6, 32), nn.Linear(32, 6), nn.Linear(6, 3)
+        self.between = between
+        for layer in (self.up, self.down, self.head):
+            nn.init.normal_(layer.weight, std=std)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.down(self.between(self.up(self.norm(x))))
+        out: Tensor = self.head(x)
+        return out
+
+
+@pytest.mark.parametrize("std", [0.02, 0.002, 0.0])
+@pytest.mark.parametrize(
+    ("between", "is_separable"),
+    [
+        (nn.functional.gelu, True),
+        (lambda h: (h - h.mean(-1, keepdim=True)).relu(), False),
+        (lambda h: h.softmax(-1), False),
+        (lambda h: h * torch.rsqrt(h.square().mean(-1, keepdim=True) + 1e-3), False),
+    ],
+    ids=["each alone", "less their mean", "softmax", "over their size"],
+)
+def test_weights_as_small_as_fresh_ones_hide_nothing(
+    between: Callable[[Tensor], Tensor], is_separable: bool, std: float
+) -> None:
+    torch.manual_seed(0)
+    inputs = torch.randn(2, 5, 6)
+    structures, reasons = separable_channels(Behind(between, std), lambda m: m(inputs))
+    assert [s.name for s in structures] == (["up"] if is_separable else [])
+    assert is_separable or "how many there are" in reasons["up"]
+
+
+class Steep(Behind):
+    """Finite with small weights alone."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (200 * super().forward(x * 0.01)).exp()
+
+
+def test_a_network_that_larger_weights_make_infinite_is_looked_at_with_its_own() -> None:
+    torch.manual_seed(0)
+    inputs = torch.randn(2, 5, 6)
+    structures, _ = separable_channels(Steep(torch.relu, 0.02), lambda m: m(inputs))
+    assert [s.name for s in structures] == ["up"]
+
+
+@pytest.mark.parametrize("mode", ["circular", "reflect", "replicate"])
+@pytest.mark.parametrize("conv", [nn.Conv1d, nn.Conv2d, nn.Conv3d])
+def test_padding_of_any_kind_mixes_no_channels(conv: type[nn.Conv2d], mode: str) -> None:
+    model = nn.Sequential(
+        conv(1, 4, 3, padding=1, padding_mode=mode), nn.ReLU(),
+        conv(4, 6, 3, padding=1, padding_mode=mode), nn.ReLU(), conv(6, 2, 1),
+    )  # fmt: skip
+    inputs = torch.randn(2, 1, *[5] * (int(conv.__name__[4])))
+    structures, reasons = separable_channels(model, lambda m: m(inputs))
+    assert [coupled(s) for s in structures] == [
+        (4, {"0.weight", "0.bias"}, {"2.weight"}),
+        (6, {"2.weight", "2.bias"}, {"4.weight"}),
+    ]
+    assert set(reasons) == {"4"}
+
+
+def test_a_network_that_pads_circularly_has_the_channels_of_one_that_pads_with_zeros() -> None:
+    model, inputs, structures, reasons = found("circular")
+    assert {s.name: s.units for s in structures} == {"depthwise": 6, "back": 4}
+    plain = deepcopy(model)
+    for module in plain.modules():
+        if isinstance(module, nn.Conv2d):
+            module.padding_mode = "zeros"
+    same, its_reasons = separable_channels(plain, lambda m: m(inputs))
+    assert [str(s) for s in structures] == [str(s) for s in same]
+    assert reasons == its_reasons
+    assert model.get_submodule("stem").padding_mode == "circular"
 
 
 class Shared(nn.Module):

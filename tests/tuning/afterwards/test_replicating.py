@@ -129,6 +129,30 @@ def test_only_the_control_that_is_missing_is_run(
     assert [r.val_loss for r in rounds_of(copy, name)] == [r.val_loss for r in before]
 
 
+@pytest.mark.slow
+def test_networks_that_an_older_version_did_not_time_are_named_and_can_be_timed(
+    replicated: tuple[Path, str, list[str]], tmp_path: Path
+) -> None:
+    folder, trial, made = replicated
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    command = [str(copy), f"--trial={trial}", "--round=2", "--seeds=2"]
+    assert "no latency" not in CliRunner().invoke(replicate_command, command).stderr
+    resolved = (copy / "study.toml").read_text()
+    assert 'backend = "none"' in resolved
+    (copy / "study.toml").write_text(resolved.replace('backend = "none"', 'backend = "eager"'))
+    one, other = (name for name in made if not name.endswith(CONTROLS))
+    answer = CliRunner().invoke(replicate_command, command)
+    assert answer.exit_code == 0
+    (said,) = [line for line in answer.stderr.splitlines() if "no latency on record" in line]
+    assert said.startswith(f"prune-study: {trial}, {one}, {other}")
+    shutil.rmtree(copy / "trials" / one)
+    assert _run_seed(str(copy), find_point(Folder(str(copy)), trial, 2), 1, False) == [(one, True)]
+    assert all(record.latency_ms > 0 for record in rounds_of(copy, one))
+    said = CliRunner().invoke(replicate_command, command).stderr
+    assert f"prune-study: {trial}, {other}" in said
+
+
 def test_a_control_that_fails_is_on_record_and_keeps_no_other_back(
     small_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,17 +8,14 @@ from torch import nn
 import study
 from study.errors import UsageError
 from study.pruning import PruningPlan, train_dense
+from study.pruning.states.dense_runs import stored_trajectory
 from study.pruning.training.steps import Segment, train
 from study.pruning.training.trajectory import Trajectory
 from study.records import RoundRecord
 from study.storage import Folder
 from study.tasks import Task, make_task
 from study.tuning.dense_runs.shared_runs import SharedRuns
-from study.tuning.dense_runs.trajectories import (
-    ensure_trajectory,
-    environment_hash,
-    stored_trajectory,
-)
+from study.tuning.dense_runs.trajectories import ensure_trajectory, environment_hash
 from tests.conftest import SMALL
 from tests.pruning.tiny import images, tiny_task
 
@@ -120,9 +117,9 @@ def test_results_are_the_same_when_nothing_is_shared(ray_cluster: None, tmp_path
     for share in (True, False):
         config = {
             **SMALL,
-            "study": {"name": f"share-{share}".lower(), "num_samples": 3},
+            "study": {"name": f"share-{share}".lower(), "num_samples": 2},
             "search": {"sampler": "random", "warm_start": [], "early_stopping": "none"},
-            "resources": {"share_trajectories": share},
+            "resources": {**SMALL["resources"], "share_trajectories": share},
         }
         folder = Path(study.run(config, storage_path=tmp_path))
         found.append(
@@ -137,4 +134,4 @@ def test_results_are_the_same_when_nothing_is_shared(ray_cluster: None, tmp_path
             }
         )
     assert found[0] == found[1]
-    assert len(found[0]) == 3
+    assert len(found[0]) == 2

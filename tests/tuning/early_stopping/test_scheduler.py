@@ -19,10 +19,9 @@ from tests.conftest import SMALL
 
 
 def config(**search: Any) -> dict[str, Any]:
-    """A study that stops the same trials every time: one worker, so one order of results."""
+    """A study that stops the same trials every time: of one worker, so of one order of results."""
     return {
         **SMALL,
-        "resources": {"max_concurrent": 1},
         "study": {"name": "stopping", "num_samples": 36},
         "space": {**SMALL["space"], "rounds": [1, 5], "schedule": ["geometric", "cubic"]},
         "search": {"sampler": "random", "warm_start": ["global"], "textbook": False, **search},

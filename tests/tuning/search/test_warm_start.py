@@ -16,6 +16,7 @@ from study.pruning.training.trajectory import Trajectory, build_model, dense_ste
 from study.records import SensitivityRecord
 from study.tasks import Task, load_task
 from study.tuning.preparing import prunable_layers
+from study.tuning.search.coupled import coupled_sets
 from study.tuning.search.warm_start import warm_start_points
 from tests.pruning.tiny import tiny_task
 
@@ -199,3 +200,36 @@ def test_every_structure_of_a_space_is_among_the_first_points() -> None:
             assert "density" not in point
         else:
             assert point["density"] == pytest.approx(0.2)
+
+
+def test_a_space_of_channels_begins_with_what_allocations_leave_of_each_set() -> None:
+    space = SearchSpace.model_validate(
+        {"structure": "channels", "form": "per_layer", "rounds": [1, 3]}
+    )
+    sets = coupled_sets(TASK, space, LAYERS)
+    assert sets is not None
+    record = SensitivityRecord(
+        layer="conv", sparsity=0.8, val_accuracy=0.5, val_loss=1.0, accuracy_drop=0.1,
+        seed=0, recovery_epochs=0,
+    )  # fmt: skip
+    for allocation, records in (("uniform", []), ("sensitivity", [record]), ("erk", [])):
+        found = warm_start_points(
+            space, sets.layers, TASK, DENSE, records, [allocation], (0.5,), 1, sets
+        )
+        # Of four channels all that is prunable hangs on: with half of the weights two are left.
+        assert [point["sparsity.conv"] for point in found] == ([] if allocation == "erk" else [0.5])
+
+
+def test_a_global_space_of_channels_begins_with_a_scan_where_it_may_choose_it() -> None:
+    tables = {"structure": "channels", "rounds": [1, 3], "density": [0.3, 0.9]}
+    record = SensitivityRecord(
+        layer="conv", sparsity=0.8, val_accuracy=0.5, val_loss=1.0, accuracy_drop=0.1,
+        seed=0, recovery_epochs=0,
+    )  # fmt: skip
+    for allocations, expected in ((["sensitivity", "uniform"], ["sensitivity"]), (["uniform"], [])):
+        space = SearchSpace.model_validate({**tables, "allocation": allocations})
+        sets = coupled_sets(TASK, space, LAYERS)
+        found = warm_start_points(
+            space, LAYERS, TASK, DENSE, [record], ["sensitivity"], (0.5,), 1, sets
+        )
+        assert [point.get("allocation") for point in found] == expected

@@ -7,14 +7,12 @@ from torch import Tensor, nn
 
 from study.errors import UsageError
 from study.pruning import PruningPlan, mask_layers, train_dense
-from study.pruning.sensitivity import scan, sparsity_thresholds
+from study.pruning.sensitivity.weights import scan
 from study.pruning.training.steps import TrainState, load_model
 from study.pruning.training.trajectory import build_model
-from study.records import MetricRecord, SensitivityRecord
 from study.tasks import Task, evaluate, make_task
 from tests.pruning.tiny import images, tiny_task
 
-ACCURACY = MetricRecord(name="accuracy", direction="max", unit="share")
 SEEDS = PruningPlan(sparsity=0.5).seeds
 LEVELS = (0.0, 0.5, 0.9)
 
@@ -138,37 +136,3 @@ def test_a_level_outside_zero_and_one_is_refused(level: float) -> None:
     task = tiny_task()
     with pytest.raises(UsageError, match="at least 0 and below 1"):
         scan(task, dense_state(task), SEEDS, levels=(level,))
-
-
-def record(layer: str, sparsity: float, drop: float, seed: int = 0) -> SensitivityRecord:
-    return SensitivityRecord(
-        layer=layer, sparsity=sparsity, val_accuracy=0.9 - drop, val_loss=1.0,
-        accuracy_drop=drop, seed=seed, recovery_epochs=0,
-    )  # fmt: skip
-
-
-def test_a_threshold_is_the_last_level_before_the_drop_is_too_large() -> None:
-    records = [
-        *(record("a", s, d) for s, d in ((0.0, 0.0), (0.5, 0.01), (0.9, 0.03), (0.95, 0.005))),
-        *(record("b", s, d) for s, d in ((0.9, 0.02), (0.5, 0.0), (0.0, 0.0))),
-        *(record("c", s, float("nan")) for s in (0.0, 0.5)),
-    ]
-    assert sparsity_thresholds(records, 0.02, ACCURACY) == {"a": 0.5, "b": 0.9, "c": 0.0}
-
-
-def test_the_drop_of_an_amount_is_relative_to_what_it_was() -> None:
-    perplexity = MetricRecord(name="perplexity", direction="min", unit="amount")
-    records = [
-        SensitivityRecord(
-            layer="a", sparsity=sparsity, val_perplexity=30.0 + rise, val_loss=1.0,
-            perplexity_drop=rise, seed=0, recovery_epochs=0,
-        )
-        for sparsity, rise in ((0.0, 0.0), (0.5, 0.5), (0.9, 0.7))
-    ]  # fmt: skip
-    assert sparsity_thresholds(records, 0.02, perplexity) == {"a": 0.5}
-
-
-def test_drops_are_averaged_over_seeds() -> None:
-    records = [record("a", 0.5, drop, seed) for seed, drop in enumerate((0.0, 0.03))]
-    assert sparsity_thresholds(records, 0.02, ACCURACY) == {"a": 0.5}
-    assert sparsity_thresholds(records, 0.01, ACCURACY) == {"a": 0.0}

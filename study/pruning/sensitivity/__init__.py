@@ -1,0 +1,1 @@
+"""How much can each layer take on its own?"""

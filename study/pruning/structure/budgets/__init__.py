@@ -1,0 +1,1 @@
+"""Which units go for the least loss under a budget?"""

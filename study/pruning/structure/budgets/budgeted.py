@@ -1,0 +1,67 @@
+"""Units of the highest summed saliency under a budget, which falls step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from study.pruning.selection.choices import Choice, dearest, least_loss
+from study.pruning.structure.request import UnitRequest, unreachable
+from study.pruning.structure.sizes import units_left
+
+STEP = 0.9
+"""Share of the present cost that a step leaves: what units cost is renewed after each."""
+
+
+def knapsack_left(request: UnitRequest, target: float) -> dict[str, int]:
+    """How many units of each structure stay, by a knapsack over what is left.
+
+    The value of units is their scores. What a structure's narrower widths would save is reckoned
+    with all others as they are; since that falls as the neighbours go, the budget comes down in
+    steps of a tenth, and costs are renewed after each.
+
+    Parameters
+    ----------
+    request
+        Scores, none negative, and what is left.
+    target
+        The cost to come down to.
+
+    References
+    ----------
+    Shen et al. 2022, "Structural Pruning via Latency-Saliency Knapsack" (HALP), algorithm 1.
+    """
+    left = units_left(request.alive)
+    while (total := request.sizes.total(left)) > target * (1 + 1e-9):
+        fewer = _step(request, left, total - max(target, STEP * total))
+        if fewer == left:
+            raise unreachable(request, left)
+        left = fewer
+    return left
+
+
+def _step(request: UnitRequest, left: Mapping[str, int], to_save: float) -> dict[str, int]:
+    """Take out at least what is to be saved by present costs, or what saves the most."""
+    widths: list[list[int]] = []
+    choices: list[list[Choice]] = []
+    for structure in request.structures:
+        ascending = request.ascending(structure.name)
+        now = left[structure.name]
+        own, lost = [now], [Choice(0.0, 0.0)]
+        while cut := request.next_cut(structure, own[-1]):
+            own.append(own[-1] - cut)
+            # The lowest scores lie first; some units may have gone in an earlier step.
+            first = len(ascending) - now
+            gone = now - own[-1]
+            lost.append(
+                Choice(
+                    float(ascending[first : first + gone].sum()),
+                    request.sizes.saved(left, structure.name, gone),
+                )
+            )
+        widths.append(own)
+        choices.append(lost)
+    chosen = least_loss(choices, to_save) or dearest(choices)
+    return {
+        structure.name: own[place]
+        for structure, own, place in zip(request.structures, widths, chosen, strict=True)
+    }
