@@ -158,7 +158,7 @@ def test_groups_are_of_inputs_whatever_the_layer(
 @given(
     st.sampled_from(["global", "uniform", "lamp", "knapsack"]),
     st.sampled_from([(4, 4), (1, 4), (4, 1), (2, 8)]),
-    st.floats(0.05, 0.9),
+    st.floats(0.05, 0.85),  # beyond, a knapsack must keep more: a block of each layer
     st.integers(0, 9),
 )
 def test_blocks_go_whole_and_as_many_as_were_asked_for(
