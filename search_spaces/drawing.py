@@ -22,8 +22,17 @@ from search_spaces.cuts import check_reach, cut_of, rounds_of, total_of
 from search_spaces.layers import Layer
 from search_spaces.per_layer import draw_levels, read_levels
 from search_spaces.projection import draw_projected, draw_shares, reach, read_projected
+from search_spaces.structures import (
+    BLOCK,
+    UNIT_SPARSITY,
+    Structure,
+    allocations_for,
+    alternatives,
+    removal_of,
+    structure_text,
+)
 from search_spaces.table import COST_AWARE, SpaceTable
-from search_spaces.values import Choose, draw
+from search_spaces.values import Choose, Names, draw, options
 
 
 def draw_plan(space: SpaceTable, choose: Choose, layers: Sequence[Layer]) -> dict[str, Any]:
@@ -36,10 +45,12 @@ def draw_plan(space: SpaceTable, choose: Choose, layers: Sequence[Layer]) -> dic
     """
     if space.function is not None:
         raise ValueError(f"space.function {space.function!r} draws plans; call it instead")
+    structure = _draw_structure(space, choose)
+    removed = _draw_removal(space, choose, structure)
     if space.cut is None:
-        plan = _draw_sparsity(space, choose, layers)
+        plan = _draw_sparsity(space, choose, layers, structure, removed)
     else:
-        plan = _draw_descent(space, choose, layers)
+        plan = _draw_descent(space, choose, layers, structure, removed)
     if plan["allocation"] in COST_AWARE:
         plan["cost_exponent"] = draw(choose, "cost_exponent", space.cost_exponent)
     plan |= {"budget": space.budget, "cost": space.cost}
@@ -61,8 +72,7 @@ def draw_plan(space: SpaceTable, choose: Choose, layers: Sequence[Layer]) -> dic
     if plan["retrain"] != "reinit":
         plan["optimizer_state"] = draw(choose, "optimizer_state", space.optimizer_state)
     plan["layer_floor"] = draw(choose, "layer_floor", space.layer_floor)
-    fixed = ("structure", "width_multiple", "include", "exclude")
-    return plan | {field: getattr(space, field) for field in fixed}
+    return plan | removed | {"include": space.include, "exclude": space.exclude}
 
 
 def read_plan(
@@ -87,7 +97,7 @@ def read_plan(
     sparsity = plan["sparsity"]
     if not isinstance(sparsity, Mapping):
         sparsity = {layer.name: sparsity or 0.0 for layer in layers}
-    point: dict[str, float]
+    point: dict[str, Any]
     if space.form == "per_layer":
         point = read_levels(space.per_layer.groups(layers), sparsity)
     elif space.form == "density_projected":
@@ -99,6 +109,9 @@ def read_plan(
         point = {"density": 1.0 - (plan["sparsity"] or 0.0)}
     if space.cut is not None and point["density"] > 0:
         point["cut"] = cut_of(point["density"], plan["rounds"])
+    if space.form == "global":
+        for structure in alternatives(space.structure):
+            point[allocation_parameter(space, structure)[0]] = plan["allocation"]
     return {**plan, "lr_rewind_epoch": plan["rewind_epoch"], **point}
 
 
@@ -125,32 +138,88 @@ def lowest(_: str, distribution: BaseDistribution) -> Any:
     return distribution.low
 
 
-def _draw_descent(space: SpaceTable, choose: Choose, layers: Sequence[Layer]) -> dict[str, Any]:
+def allocation_parameter(space: SpaceTable, structure: Structure) -> tuple[str, Names]:
+    """Name of the parameter that a structure's allocation is, and what it may be.
+
+    Where structures differ in what they may have, each has a parameter of its own.
+    """
+    given = options(space.allocation)
+    fitting = tuple(name for name in given if name in allocations_for(structure))
+    name = "allocation" if fitting == given else f"allocation.{structure_text(structure)}"
+    return name, fitting if len(fitting) > 1 else fitting[0]
+
+
+def _draw_structure(space: SpaceTable, choose: Choose) -> Structure:
+    structures = alternatives(space.structure)
+    return structures[0] if len(structures) == 1 else draw(choose, "structure", structures)
+
+
+def _draw_removal(space: SpaceTable, choose: Choose, structure: Structure) -> dict[str, Any]:
+    """Fields of a plan that say what is removed; those without meaning keep their defaults."""
+    removal = removal_of(structure)
+    fields: dict[str, Any] = {"structure": structure}
+    if removal.units:
+        fields["width_multiple"] = space.width_multiple
+    if removal.is_mixed:
+        until = UNIT_SPARSITY if space.unit_sparsity is None else space.unit_sparsity
+        fields["unit_sparsity"] = draw(choose, "unit_sparsity", until)
+    if removal.entries == "blocks":
+        fields["block"] = space.block or BLOCK
+    return fields
+
+
+def _draw_allocation(space: SpaceTable, choose: Choose, structure: Structure) -> Any:
+    return draw(choose, *allocation_parameter(space, structure))
+
+
+def _most_of(removed: Mapping[str, Any]) -> float | None:
+    """Sparsity that a pattern of n:m ends at; None without one."""
+    return removal_of(removed["structure"]).most(removed.get("unit_sparsity", 0.0))
+
+
+def _draw_descent(
+    space: SpaceTable,
+    choose: Choose,
+    layers: Sequence[Layer],
+    structure: Structure,
+    removed: Mapping[str, Any],
+) -> dict[str, Any]:
     """Sparsity and rounds of a space that is given by cuts."""
     assert space.cut is not None
     assert space.floor is not None
+    floor = space.floor
     if space.form == "global":
-        allocation = draw(choose, "allocation", space.allocation)
+        allocation = _draw_allocation(space, choose, structure)
         cut = draw(choose, "cut", space.cut)
-        sparsity: Any = 1.0 - total_of(cut, space.floor)
+        most = _most_of(removed)
+        floor = floor if most is None else 1.0 - most
+        sparsity: Any = 1.0 - total_of(cut, floor) if most is None else most
     else:
         allocation = "per_layer"
         groups = space.per_layer.groups(layers)
-        check_reach(space.cut, space.floor, *reach(groups))
+        check_reach(space.cut, floor, *reach(groups))
         cut = draw(choose, "cut", space.cut)
-        sparsity = draw_shares(choose, groups, total_of(cut, space.floor))
-    rounds = rounds_of(cut, space.floor)
-    return {"allocation": allocation, "sparsity": sparsity, "rounds": rounds}
+        sparsity = draw_shares(choose, groups, total_of(cut, floor))
+    return {"allocation": allocation, "sparsity": sparsity, "rounds": rounds_of(cut, floor)}
 
 
-def _draw_sparsity(space: SpaceTable, choose: Choose, layers: Sequence[Layer]) -> dict[str, Any]:
+def _draw_sparsity(
+    space: SpaceTable,
+    choose: Choose,
+    layers: Sequence[Layer],
+    structure: Structure,
+    removed: Mapping[str, Any],
+) -> dict[str, Any]:
     if space.form == "global":
-        allocation = draw(choose, "allocation", space.allocation)
+        allocation = _draw_allocation(space, choose, structure)
         if allocation == "threshold":
             return {
                 "allocation": allocation,
                 "threshold": draw(choose, "threshold", space.threshold),
             }
+        most = _most_of(removed)
+        if most is not None:
+            return {"allocation": allocation, "sparsity": most}
         return {"allocation": allocation, "sparsity": 1.0 - draw(choose, "density", space.density)}
     groups = space.per_layer.groups(layers)
     if space.form == "per_layer":

@@ -20,6 +20,8 @@ PLAN_DEFAULTS: dict[str, Any] = {
     "cost_exponent": 0.0,
     "saliency": "magnitude",
     "structure": "weights",
+    "unit_sparsity": None,
+    "block": None,
     "width_multiple": 1,
     "schedule": "geometric",
     "rounds": 1,

@@ -13,6 +13,7 @@ from search_spaces.drawing import asked_of, draw_plan, lowest, read_plan
 from search_spaces.layers import Layer
 from search_spaces.plan_fields import resolved, same_plan
 from search_spaces.projection import least_density, within_reach
+from search_spaces.structures import UNIT_SPARSITY, alternatives, removal_of
 from search_spaces.table import SpaceTable
 from search_spaces.values import nearest, options
 
@@ -185,7 +186,8 @@ class SearchSpace(SpaceTable):
         float
             The floor of a space by cuts, the lowest ``density``, or what is left where each layer
             is as sparse as its bounds allow; 0.01 where the space does not say (a function, or
-            thresholds alone). At least one weight of all.
+            thresholds alone); where plans end at a pattern of n:m, what that leaves. At least one
+            weight of all.
 
         Raises
         ------
@@ -195,9 +197,17 @@ class SearchSpace(SpaceTable):
         return max(self._least_density(layers), 1.0 / sum(layer.total for layer in layers))
 
     def _least_density(self, layers: Sequence[Layer]) -> float:
+        if self.function is not None:
+            return UNKNOWN_FLOOR
+        removals = [removal_of(each) for each in alternatives(self.structure)]
+        until = UNIT_SPARSITY if self.unit_sparsity is None else max(options(self.unit_sparsity))
+        ends = [1.0 - most for each in removals if (most := each.most(until)) is not None]
+        return min(ends) if len(ends) == len(removals) else self._least_asked(layers)
+
+    def _least_asked(self, layers: Sequence[Layer]) -> float:
         if self.floor is not None:
             return self.floor
-        if self.function is not None or (self.form == "global" and self.density is None):
+        if self.form == "global" and self.density is None:
             return UNKNOWN_FLOOR
         if self.form == "per_layer":
             return least_density(self.per_layer.groups(layers))

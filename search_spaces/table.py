@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from search_spaces.cuts import check_cuts, fill_in
 from search_spaces.per_layer import PerLayer
+from search_spaces.structures import (
+    Structures,
+    allocations_for,
+    alternatives,
+    is_units,
+    read_structures,
+    refuse_latency,
+    removal_of,
+    structure_text,
+    usual_allocations,
+)
 from search_spaces.values import (
     Integers,
     Names,
@@ -20,7 +31,6 @@ from search_spaces.values import (
     options,
 )
 
-Structure = Literal["weights", "channels", "heads", "units"]
 Form = Literal["per_layer", "density_projected", "global"]
 Budget = Literal["weights", "macs", "latency_ms"]
 Cost = Literal["parameters", "macs", "latency_ms"]
@@ -34,14 +44,8 @@ COST_AWARE = ("global", "global_raw", "lamp")
 
 BY_COST = ("budget", "cost", "cost_exponent")
 
-DEFAULT_ALLOCATION = ("global", "uniform", "uniform_plus", "erk", "lamp")
-DEFAULT_CHANNEL_ALLOCATION = ("uniform", "global", "global_raw", "lamp", "isomorphic")
-
-WEIGHT_ALLOCATIONS = (
-    "global", "uniform", "uniform_plus", "per_output", "erk", "lamp", "knapsack", "threshold"
-)  # fmt: skip
-CHANNEL_ALLOCATIONS = (*DEFAULT_CHANNEL_ALLOCATION, "knapsack", "sensitivity")
-"""How a sparsity is divided over layers of which channels are taken out."""
+ALLOCATIONS = tuple(dict.fromkeys((*allocations_for("weights"), *allocations_for("channels"))))
+"""How a sparsity is divided over layers, whatever is removed of them."""
 
 
 class SpaceTable(BaseModel):
@@ -62,11 +66,23 @@ class SpaceTable(BaseModel):
         description="density of all prunable weights, with form density_projected or global; "
         "unset: [0.02, 1], on a log scale",
     )
-    structure: Annotated[Structure, one_of("weights", "channels", "heads", "units")] = Field(
+    structure: Annotated[Structures, BeforeValidator(read_structures)] = Field(
         default="weights",
-        description="what is removed: single weights; or whole channels, attention heads, or both "
-        "(units), with all that is coupled to them, so that the network gets really smaller; these "
-        "have form global (the default then) or per_layer, a share of units for each coupled set",
+        description="what is removed: weights, single ones; n:m (such as 2:4), all but n of each m "
+        "inputs, at whose density plans end; blocks; channels, heads, or units (both), with all "
+        "that is coupled to them, so that the network gets really smaller; channels+weights or "
+        "channels+2:4, units first; a list of these is searched over, a table of them by layer is "
+        "one structure; any but weights has form global (the default then), and one of channels, "
+        "heads or units alone may have per_layer, a share of units for each coupled set",
+    )
+    unit_sparsity: Annotated[Numbers | None, numbers(above=0, below=1)] = Field(
+        default=None,
+        description="with a structure such as channels+weights: sparsity up to which units go, and "
+        "entries from there on; unset: 0.5",
+    )
+    block: tuple[int, int] | None = Field(
+        default=None,
+        description="with structure blocks: outputs and inputs of a block; unset: 4 and 4",
     )
     width_multiple: int = Field(
         default=1,
@@ -74,13 +90,13 @@ class SpaceTable(BaseModel):
         description="with channels: widths that are left are multiples of this (8 where latency "
         "counts), in layers that are wider",
     )
-    allocation: Annotated[
-        Names | None, names(*dict.fromkeys((*WEIGHT_ALLOCATIONS, *CHANNEL_ALLOCATIONS)))
-    ] = Field(
+    allocation: Annotated[Names | None, names(*ALLOCATIONS)] = Field(
         default=None,
         description="how form global divides the density over layers; unset: "
         "global, uniform, uniform_plus, erk or lamp; of channels uniform, global, global_raw, "
-        "lamp or isomorphic, and on request knapsack, or sensitivity, which scans the layers first",
+        "lamp or isomorphic, and on request knapsack, or sensitivity, which scans the layers first "
+        "and needs structure channels, heads or units alone; of several structures each is drawn "
+        "with those that it can have",
     )
     threshold: Annotated[Numbers | None, numbers(above=0, log=True)] = Field(
         default=None,
@@ -178,17 +194,20 @@ class SpaceTable(BaseModel):
         if not isinstance(values, Mapping) or values.get("function") is not None:
             return values
         by_cut = values.get("cut") is not None
-        if values.get("structure", "weights") != "weights":
+        structures = alternatives(read_structures(values.get("structure", "weights")))
+        if structures != ("weights",):
             values = {"form": "global", **values}
-            if values["form"] == "global":
-                values = {"allocation": DEFAULT_CHANNEL_ALLOCATION, **values}
         filled = fill_in(values) if by_cut else dict(values)
         if not by_cut and filled.get("rounds", ...) is None:
             del filled["rounds"]
         if values.get("form") == "global" and values.get("allocation") is None:
-            filled["allocation"] = DEFAULT_ALLOCATION
+            usual = [name for each in structures for name in usual_allocations(each)]
+            filled["allocation"] = _one_or_more(usual)
         only_threshold = filled.get("allocation") in ("threshold", ["threshold"], ("threshold",))
-        has_total = values.get("form") in ("density_projected", "global") and not only_threshold
+        by_pattern = all(removal_of(each).pattern for each in structures)
+        has_total = values.get("form") in ("density_projected", "global") and not (
+            only_threshold or by_pattern
+        )
         if has_total and not by_cut and values.get("density") is None:
             filled["density"] = DEFAULT_DENSITY
         return filled
@@ -203,10 +222,7 @@ class SpaceTable(BaseModel):
                     "out"
                 )
             return self
-        if self.structure != "weights" and self.form == "density_projected":
-            raise ValueError(
-                f"structure {self.structure} has form global or per_layer, not {self.form}"
-            )
+        self._form_agrees()
         if self.cut is not None:
             check_cuts(dict(self))
         elif self.floor is not None:
@@ -220,15 +236,7 @@ class SpaceTable(BaseModel):
             raise ValueError(f"{field} has no meaning with form {self.form}")
         if self.form == "density_projected" and self.per_layer.scale != "linear_sparsity":
             raise ValueError("per_layer.scale has no meaning with form density_projected")
-        if self.structure == "weights" and self.width_multiple != 1:
-            raise ValueError("width_multiple has no meaning with structure weights")
-        known = WEIGHT_ALLOCATIONS if self.structure == "weights" else CHANNEL_ALLOCATIONS
-        for allocation in options(self.allocation):
-            if allocation is not None and allocation not in known:
-                raise ValueError(
-                    f"allocation {allocation} has no meaning with structure {self.structure}; "
-                    f"there is {', '.join(known)}"
-                )
+        self._structures_agree()
         if ("threshold" in options(self.allocation)) != (self.threshold is not None):
             raise ValueError("allocation threshold and the field threshold need each other")
         if self.allocation == "threshold" and self.density is not None:
@@ -236,11 +244,10 @@ class SpaceTable(BaseModel):
         if self.budget != "weights" and "threshold" in options(self.allocation):
             raise ValueError(f"budget {self.budget} has no meaning with allocation threshold")
         for field in ("budget", "cost"):
-            if getattr(self, field) == "latency_ms" and self.structure == "weights":
-                raise ValueError(
-                    f"{field} latency_ms needs structure channels, heads or units: single weights "
-                    "that are zero make nothing faster"
-                )
+            if getattr(self, field) != "latency_ms":
+                continue
+            for structure in alternatives(self.structure):
+                refuse_latency(field, structure)
         if self.cost_exponent != 0 and not set(COST_AWARE) & set(options(self.allocation)):
             raise ValueError(f"cost_exponent needs allocation {' or '.join(COST_AWARE)}")
         if self.cost_exponent == 0 and self.cost != "macs":
@@ -253,6 +260,68 @@ class SpaceTable(BaseModel):
             raise ValueError("optimizer_state keep has no meaning with retrain reinit")
         return self
 
+    def _form_agrees(self) -> None:
+        """Levels of each layer, and scans, are for single weights or coupled sets of units."""
+        if self.structure == "weights":
+            return
+        if self.form == "density_projected":
+            forms = "global or per_layer" if is_units(self.structure) else "global"
+            raise ValueError(f"structure {self._structures} has form {forms}, not {self.form}")
+        if is_units(self.structure):
+            return
+        if self.form == "per_layer":
+            raise ValueError(f"structure {self._structures} has form global, not {self.form}")
+        if "sensitivity" in options(self.allocation):
+            raise ValueError(
+                "allocation sensitivity needs structure channels, heads or units alone, not "
+                f"{self._structures}"
+            )
+
+    def _structures_agree(self) -> None:
+        removals = [removal_of(each) for each in alternatives(self.structure)]
+        said = f"structure {self._structures}"
+        if self.width_multiple != 1 and not any(each.units for each in removals):
+            raise ValueError(f"width_multiple has no meaning with {said}")
+        if self.unit_sparsity is not None and not any(each.is_mixed for each in removals):
+            raise ValueError(f"unit_sparsity has no meaning with {said}")
+        if self.block is not None and not any(each.entries == "blocks" for each in removals):
+            raise ValueError(f"block has no meaning with {said}")
+        if self.density is not None and all(each.pattern for each in removals):
+            raise ValueError(f"density has no meaning with {said}, which says it itself")
+        for structure, each in zip(alternatives(self.structure), removals, strict=True):
+            if each.pattern is None:
+                continue
+            n, m = each.pattern
+            own = f"structure {structure_text(structure)}"
+            if max(options(self.layer_floor)) > n / m:
+                raise ValueError(f"layer_floor is above the {n / m:.4g} that {own} leaves")
+            if each.units and self.width_multiple % m:
+                raise ValueError(
+                    f"width_multiple is {self.width_multiple}; with {own} it must be a multiple of "
+                    f"{m}, or the groups would not come out even"
+                )
+        if self.form != "global":
+            return
+        given, known = options(self.allocation), set[str]()
+        for structure in alternatives(self.structure):
+            allowed = allocations_for(structure)
+            known.update(allowed)
+            if not set(given) & set(allowed):
+                raise ValueError(
+                    f"allocation {', '.join(given)} has no meaning with structure "
+                    f"{structure_text(structure)}; there is {', '.join(allowed)}"
+                )
+        for allocation in given:
+            if allocation not in known:
+                raise ValueError(
+                    f"allocation {allocation} has no meaning with {said}; there is "
+                    f"{', '.join(name for name in ALLOCATIONS if name in known)}"
+                )
+
+    @property
+    def _structures(self) -> str:
+        return ", ".join(structure_text(each) for each in alternatives(self.structure))
+
     def _set_fields(self) -> set[str]:
         """Fields that are other than their default, whether or not they were written."""
         return {
@@ -260,3 +329,9 @@ class SpaceTable(BaseModel):
             for name, field in type(self).model_fields.items()
             if getattr(self, name) != field.default
         }
+
+
+def _one_or_more(names: Sequence[str]) -> Names:
+    """Names without those that come again, alone where there is one."""
+    found = tuple(dict.fromkeys(names))
+    return found if len(found) > 1 else found[0]

@@ -16,7 +16,8 @@ from analysis.statistics.replicates import drawn
 
 SETTINGS = (
     "retrain", "schedule", "rounds", "retrain_epochs", "rewind_epoch", "allocation", "saliency",
-    "retrain_lr", "retrain_lr_schedule", "optimizer_state", "cost_exponent",
+    "retrain_lr", "retrain_lr_schedule", "optimizer_state", "cost_exponent", "structure",
+    "unit_sparsity",
 )  # fmt: skip
 """What trials are told apart by; how sparse they are made is no way of pruning."""
 

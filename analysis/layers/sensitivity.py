@@ -211,7 +211,7 @@ def plot_sensitivity(results: Results, drop: float | None = 0.01, ax: Axes | Non
     drop_axis(ax, results, drop)
     _sparsity_axis(ax, table["sparsity"])
     seeds = int(table["n"].max())
-    what = "sparsity" if results.structure == "weights" else f"{results.structure} removed"
+    what = "sparsity" if results.scanned == "weights" else f"{results.scanned} removed"
     ax.set_xlabel(f"{what} of this layer alone (others as they were)")
     entitle(ax, scan_title(seeds, float(table["recovery_epochs"].max())))
     legend(ax)

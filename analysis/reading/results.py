@@ -16,6 +16,7 @@ from analysis.reading.layers import read_layers
 from analysis.reading.metrics import CLASSIFIER, Metrics, shared_quality
 from analysis.reading.objectives import Objectives, objectives_of
 from analysis.reading.sensitivity import read_sensitivity
+from analysis.reading.structures import has_units
 from study.objectives import Constraint, quality_of, size_of
 from study.records import MetricRecord
 from study.storage import Folder
@@ -157,10 +158,27 @@ class Results:
         return sizes.pop() if len(sizes) == 1 else "density"
 
     @property
-    def structure(self) -> str:
-        """What one study removes: weights, channels, heads, or units (both)."""
-        found: str = self.config.get("space", {}).get("structure", "weights")
-        return found
+    def structures(self) -> tuple[str, ...]:
+        """What plans of one study may remove, as they spell it; of a table by layer, all of it."""
+        found = self.config.get("space", {}).get("structure", "weights")
+        if isinstance(found, Mapping):
+            return tuple(dict.fromkeys(found.values()))
+        return (found,) if isinstance(found, str) else tuple(found)
+
+    @property
+    def scanned(self) -> str:
+        """What a scan of the layers takes out; a study of several structures has none."""
+        return self.structures[0]
+
+    @property
+    def takes_units_out(self) -> bool:
+        """Whether any of them takes whole channels or heads out."""
+        return any(map(has_units, self.structures))
+
+    def structure_of(self, trial_id: str) -> str:
+        """What a trial removes, in words; of a study that does not say, what its space does."""
+        own = self.trials.loc[self.trials["trial_id"] == trial_id, "structure"].dropna()
+        return ", ".join(self.structures) if own.empty else str(own.iloc[0])
 
     @property
     def constraints(self) -> tuple[Constraint, ...]:

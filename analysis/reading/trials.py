@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from analysis.reading.files.documents import Document
+from analysis.reading.structures import structure_text
 from study.records import FIRST_TRIAL, MetricRecord
 
 PLAN_COLUMNS = {
@@ -20,6 +21,8 @@ PLAN_COLUMNS = {
     "cost": "str",
     "cost_exponent": "float64",
     "saliency": "str",
+    "structure": "str",
+    "unit_sparsity": "float64",
     "schedule": "str",
     "rounds": "Int64",
     "retrain": "str",
@@ -31,7 +34,8 @@ PLAN_COLUMNS = {
     "layer_floor": "float64",
     "seed": "Int64",
 }
-"""Fields of a plan and their types; a table of sparsities is one more column for each layer."""
+"""Fields of a plan and their types; a table of sparsities is one more column for each layer, and
+one of structures is told in words."""
 
 END_COLUMNS = ("status", "stop_reason", "error", "started_at", "finished_at")
 
@@ -73,7 +77,7 @@ def trials_frame(
         audits = [(end.get("stop_detail") or {}).get(name) for end in ends]
         columns[name] = pd.Series(audits, dtype="boolean")
     for name, dtype in PLAN_COLUMNS.items():
-        values = [_scalar((plan or {}).get(name)) for plan in plans]
+        values = [_scalar(name, (plan or {}).get(name)) for plan in plans]
         columns[name] = pd.Series(values, dtype=dtype)
     columns |= _sparsities_by_layer(plans)
     frame = pd.DataFrame(columns)
@@ -113,7 +117,9 @@ def trial_codes(table: pa.Table) -> np.ndarray:
     return np.concatenate(codes) if codes else np.array([], dtype=np.int32)
 
 
-def _scalar(value: Any) -> Any:
+def _scalar(name: str, value: Any) -> Any:
+    if name == "structure":
+        return structure_text(value)
     return None if isinstance(value, (dict, list)) else value
 
 

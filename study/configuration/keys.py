@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from search_spaces.structures import Structures
 from search_spaces.values import Integers, Names, Numbers
 from study.configuration.loading import StudyConfig
 
@@ -20,6 +21,7 @@ _VALUES = {
     frozenset(get_args(Integers)): "whole number, range or choices",
     frozenset(get_args(Numbers)): "number, range or choices",
     frozenset(get_args(Names)): "name or choices",
+    frozenset(get_args(Structures)): "name, choices, or table by layer",
 }
 
 
@@ -82,7 +84,7 @@ def _words(annotation: Any) -> str:
     if kind is tuple and parts[-1:] == (Ellipsis,):
         return f"list of {_words(parts[0])}"
     if kind is tuple:
-        return "[low, high]"
+        return "two whole numbers" if set(parts) == {int} else "[low, high]"
     if kind is dict:
         return "table" if parts[1] is Any else f"table of {_words(parts[1])}"
     return _WORDS[annotation]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from search_spaces.structures import alternatives, read_structures, removal_of
 from study.objectives import Constraint
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def with_aligned_widths(tables: Mapping[str, Any]) -> dict[str, Any]:
     space = tables.get("space")
     if (
         not isinstance(space, Mapping)
-        or space.get("structure", "weights") == "weights"
+        or not _takes_units_out(space.get("structure", "weights"))
         or "width_multiple" in space
         or not _latency_counts(tables)
     ):
@@ -39,12 +40,21 @@ def with_aligned_widths(tables: Mapping[str, Any]) -> dict[str, Any]:
 def note_on_widths(config: StudyConfig) -> str | None:
     """What is to be said of the widths of a study in which latency counts; None of any other."""
     written = config.model_dump(mode="json", include={"space", "objectives", "search"})
-    if config.space.structure == "weights" or not _latency_counts(written):
+    if not _takes_units_out(config.space.structure) or not _latency_counts(written):
         return None
     return (
         f"widths that are left are multiples of {config.space.width_multiple} "
         f"(space.width_multiple; {ALIGNED} unless set, where latency counts)"
     )
+
+
+def _takes_units_out(written: Any) -> bool:
+    """Whether any structure of a space removes units; of what is none, a later check tells."""
+    try:
+        found = alternatives(read_structures(written))
+    except ValueError:
+        return False
+    return any(removal_of(structure).units for structure in found)
 
 
 def _latency_counts(tables: Mapping[str, Any]) -> bool:

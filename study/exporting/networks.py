@@ -122,7 +122,19 @@ def stored_network(
 
 
 def small_network(study: Folder, task: Task, found: StoredRound) -> nn.Module:
-    """The network of a round without its dead channels, neurons and heads, in eval mode."""
+    """The network of a round without its dead channels, neurons and heads, in eval mode.
+
+    Raises
+    ------
+    UsageError
+        If it has a pattern of n:m alone, whose groups would no longer be what lies side by side.
+    """
+    removal = found.plan.removal
+    if removal.pattern is not None and not removal.units:
+        raise UsageError(
+            f"shrink: trial {found.trial_id} has the pattern {removal.entries}, which leaving "
+            "neurons out would break; export it without shrink."
+        )
     masked = _masked_network(study, task, found.plan, found.trial_id, found.round)
     small = deployed(task, masked, channels_of(found.plan, task, masked))
     return small.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload, no-any-return]

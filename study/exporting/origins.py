@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
+from search_spaces.structures import structure_text
 from study.configuration.loading import StudyConfig
 from study.exporting.networks import StoredRound
 from study.records import MetricRecord, utc_now
@@ -34,6 +35,7 @@ def origin_of(
         "round": str(found.round),
         "seed": str(record.seed),
         "plan_hash": found.plan.content_hash(),
+        "structure": structure_text(found.plan.structure),
         "mask_hash": record.mask_hash,
         metric.column: repr(getattr(record, metric.column)),
         "density": repr(record.density),

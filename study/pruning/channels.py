@@ -1,13 +1,14 @@
-"""Which channels a round takes out: score, allocate, and the masks that follow."""
+"""Which channels a round takes out: score, and allocate."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from search_spaces.structures import removals_by_layer
 from study.errors import UsageError, unknown_name
 from study.pruning.cost import DenseCost
 from study.pruning.masking.masks import MaskedLayers
@@ -16,11 +17,9 @@ from study.pruning.plan import PruningPlan
 from study.pruning.scoring import Scoring
 from study.pruning.seeds import derive_seed
 from study.pruning.selection.ranking import keep_best
-from study.pruning.selection.request import Cut
-from study.pruning.selection.saliency import score
 from study.pruning.structure.allocation import cut_units
-from study.pruning.structure.cutting import alive_units, masks_of
-from study.pruning.structure.finding import prunable_units
+from study.pruning.structure.cutting import alive_units
+from study.pruning.structure.finding import Kind, prunable_units
 from study.pruning.structure.request import UnitRequest, unreachable
 from study.pruning.structure.scores import UNIT_SALIENCIES, UnitInputs, summed
 from study.pruning.structure.sizes import Measure, Sizes, sizes_of
@@ -30,16 +29,21 @@ from study.tasks.task import Task
 
 
 def channels_of(plan: PruningPlan, task: Task, masked: MaskedLayers) -> list[Structure]:
-    """The channels and heads that a plan may take out; none where it removes single weights.
+    """The channels and heads that a plan may take out; none where it removes entries alone.
 
     Raises
     ------
     UsageError
         If the plan is to take some out, and the network has none that can be.
     """
-    if plan.structure == "weights":
+    kind = plan.removal.units
+    if kind is None:
         return []
-    return prunable_units(masked, lambda model: run_examples(task, model, 2), plan.structure)
+    by_layer = removals_by_layer(plan.structure, masked.names)
+    made_by = [layer for layer, removal in by_layer.items() if removal.units]
+    return prunable_units(
+        masked, lambda model: run_examples(task, model, 2), cast(Kind, kind), made_by
+    )
 
 
 def run_examples(task: Task, model: nn.Module, examples: int) -> Any:
@@ -49,7 +53,7 @@ def run_examples(task: Task, model: nn.Module, examples: int) -> Any:
 
 
 @torch.no_grad()
-def cut_channels(
+def choose_channels(
     plan: PruningPlan,
     round_: int,
     masked: MaskedLayers,
@@ -57,8 +61,10 @@ def cut_channels(
     dense: DenseCost,
     scoring: Scoring,
     latency: Measure | None = None,
-) -> Cut:
-    """The masks of a round that takes channels out.
+) -> tuple[dict[str, Tensor], dict[str, float]]:
+    """The channels that a round leaves, bool, (units,), by structure.
+
+    Beside them the share of each layer's weights that was asked to go, where that was by name.
 
     Parameters
     ----------
@@ -79,12 +85,12 @@ def cut_channels(
     """
     alive = alive_units(masked, structures)
     scores = unit_scores(plan, round_, masked, structures, scoring)
-    sparsity = plan.sparsity_at(round_)
+    sparsity = plan.unit_sparsity_at(round_)
     request = unit_request(plan, masked, structures, dense, alive, scores, sparsity, latency)
     left = cut_units(plan.allocation, request)
     if plan.shuffle_masks:
         left = _shuffled(left, alive, derive_seed(plan.seeds.mask, "shuffle", round_))
-    return Cut(masks_of(masked, structures, left), _requested(request, masked))
+    return left, _requested(request, masked)
 
 
 def reachable_widths(plan: PruningPlan, structures: Sequence[Structure]) -> dict[str, list[int]]:
@@ -125,7 +131,7 @@ def check_channels(
     for name in plan.scanned_drops:
         if name not in (known := [structure.name for structure in structures]):
             raise unknown_name("scanned_drops", name, known)
-    sparsity = plan.sparsity_at(plan.rounds)
+    sparsity = plan.unit_sparsity_at(plan.rounds)
     if not isinstance(sparsity, float):
         return
     alive = {s.name: torch.ones(s.units, dtype=torch.bool) for s in structures}
@@ -159,11 +165,10 @@ def unit_request(
     dense: DenseCost,
     alive: Alive,
     scores: Mapping[str, Tensor],
-    sparsity: float | Mapping[str, float] | None,
+    sparsity: float | Mapping[str, float],
     latency: Measure | None = None,
 ) -> UnitRequest:
-    """What a cut of channels is asked to do; the arguments are those of :func:`cut_channels`."""
-    assert sparsity is not None
+    """What a cut of channels is asked to do; the arguments are those of :func:`choose_channels`."""
 
     def sizes(measure: str | None) -> Measure:
         if measure == "latency_ms":
@@ -200,7 +205,7 @@ def unit_scores(
     structures: Sequence[Structure],
     scoring: Scoring,
 ) -> dict[str, Tensor]:
-    """The saliency of each channel before a round's cut; arguments as of :func:`cut_channels`.
+    """The saliency of each channel before a round's cut; arguments as of :func:`choose_channels`.
 
     Raises
     ------
@@ -222,8 +227,7 @@ def unit_scores(
     if plan.saliency in UNIT_SALIENCIES:
         scores = UNIT_SALIENCIES[plan.saliency](structures, inputs)
     else:
-        found = score(plan.saliency, scoring.inputs)
-        of_weights = {names[layer]: values for layer, values in found.items()}
+        of_weights = {names[layer]: values for layer, values in scoring.scores.items()}
         scores = summed(structures, inputs, of_weights)
     for name, values in scores.items():
         if not bool(torch.isfinite(values).all()):

@@ -74,8 +74,7 @@ def measure(
     beside = _other_macs(plan, task, masked, structures) if structures else None
     cost = masked_cost(masked, dense, beside)
     kept, total = masked.kept, masked.total
-    # Of the weights none is asked for where the target is a share of the multiply-adds.
-    sparsity = plan.sparsity_at(round_) if plan.budget == "weights" else None
+    sparsity = plan.sparsity_at(round_) if plan.asks_for_weights else None
     return RoundRecord(
         round=round_,
         requested_sparsity=_overall(sparsity, requested, total) if round_ else 0.0,

@@ -11,12 +11,15 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from search_spaces.structures import structure_text
+from study.errors import UsageError
 from study.plugins import resolve
-from study.pruning.channels import channels_of, check_channels, cut_channels, run_examples
+from study.pruning.channels import channels_of, check_channels, choose_channels, run_examples
 from study.pruning.compact.carrying import SmallerCopy
 from study.pruning.compact.narrow import narrow_copy
 from study.pruning.compact.network import compact_copy
 from study.pruning.cost import DenseCost, dense_cost
+from study.pruning.entries import check_entries, cut_entries
 from study.pruning.latency.quiet import at_work
 from study.pruning.latency_sizes import LatencySizes
 from study.pruning.masking.masks import MaskedLayers, mask_layers
@@ -24,15 +27,13 @@ from study.pruning.masking.patterns import resolve_patterns
 from study.pruning.measuring import Spent, measure
 from study.pruning.plan import PruningPlan
 from study.pruning.scoring import Scoring
-from study.pruning.seeds import derive_seed
-from study.pruning.selection.allocation import allocate
 from study.pruning.selection.costs import WeightCosts, weight_costs
 from study.pruning.selection.input_products import check_layers
-from study.pruning.selection.request import Cut, Request
-from study.pruning.selection.saliency import LOOKS_AT_INPUTS, SALIENCIES, mended, score
+from study.pruning.selection.request import Cut
+from study.pruning.selection.saliency import LOOKS_AT_INPUTS, SALIENCIES
 from study.pruning.selection.schedule import SCHEDULES
 from study.pruning.states.progress import Observer, Progress
-from study.pruning.structure.cutting import alive_units, with_companions
+from study.pruning.structure.cutting import alive_units, masks_of, room_left, with_companions
 from study.pruning.structure.scores import UNIT_SALIENCIES
 from study.pruning.structure.sizes import units_left
 from study.pruning.structure.units import Structure
@@ -145,6 +146,7 @@ class Pipeline:
         check_fresh_weights(self.plan, self.task)
         self.model = build_model(self.task, self.plan.seeds.init)
         self.masked = mask_layers(self.model, self.plan.include or None, self.plan.exclude or None)
+        check_entries(self.plan, self.masked)
         self.structures = channels_of(self.plan, self.task, self.masked)
         self.masked = with_companions(self.masked, self.structures)
         self._check_names()
@@ -297,12 +299,7 @@ class Pipeline:
         clock = _Clock(progress)
         round_ = progress.round + 1
         scoring = Scoring(self.plan, self.task, self.masked, progress.before, round_)
-        if self.structures:
-            cut = cut_channels(
-                self.plan, round_, self.masked, self.structures, self.dense, scoring, self.latency
-            )
-        else:
-            cut = self._cut_weights(round_, scoring)
+        cut = self._cut(round_, scoring)
         self.masked.cut(cut.masks, optimizer=optimizer, weights=cut.weights)
         go_back(self.plan, self.task, round_, self.masked, progress.trajectory)
         optimizer = retrain_optimizer(
@@ -324,24 +321,22 @@ class Pipeline:
             optimizer,
         )
 
-    def _cut_weights(self, round_: int, scoring: Scoring) -> Cut:
-        """The masks of a round that removes single weights."""
-        cut = allocate(
-            self.plan.allocation,
-            Request(
-                score(self.plan.saliency, scoring.inputs),
-                self.masked.masks,
-                sparsity=self.plan.sparsity_at(round_),
-                threshold=self.plan.threshold,
-                layer_floor=self.plan.layer_floor,
-                costs=self.costs,
-                rows=self.masked.output_rows if self.plan.allocation == "per_output" else None,
-            ),
-        )
-        if self.plan.shuffle_masks:
-            shuffle_seed = derive_seed(self.plan.seeds.mask, "shuffle", round_)
-            cut = cut.shuffled(self.masked.masks, shuffle_seed)
-        return replace(cut, weights=mended(self.plan.saliency, scoring.inputs, cut.masks))
+    def _cut(self, round_: int, scoring: Scoring) -> Cut:
+        """The masks of a round: units first, where the plan takes some out, and then entries."""
+        plan, masked, structures = self.plan, self.masked, self.structures
+        left, units, room = masked.masks, {}, None
+        requested: dict[str, float] = {}
+        if structures:
+            alive, requested = choose_channels(
+                plan, round_, masked, structures, self.dense, scoring, self.latency
+            )
+            units = masks_of(masked, structures, alive)
+            left = {layer: units.get(layer, mask) for layer, mask in left.items()}
+            room = room_left(masked, structures, alive)
+        if not plan.has_entries_at(round_):
+            return Cut(units, requested)
+        cut = cut_entries(plan, round_, masked, scoring, self.costs, left, room)
+        return replace(cut, masks={**units, **cut.masks})
 
     def load(self, state: TrainState) -> torch.optim.Optimizer:
         """Put a state into the model, and into a new optimizer."""
@@ -356,7 +351,14 @@ class Pipeline:
 
     def _check_names(self) -> None:
         """Find a wrong name now, not after the dense run."""
-        if not (self.structures and self.plan.saliency in UNIT_SALIENCIES):
+        scores_units = self.plan.saliency in UNIT_SALIENCIES
+        if self.plan.removal.is_mixed and scores_units and self.plan.saliency not in SALIENCIES:
+            raise UsageError(
+                f"saliency {self.plan.saliency!r} scores units alone, and structure "
+                f"{structure_text(self.plan.structure)} removes entries as well; there is "
+                f"{', '.join(SALIENCIES)}"
+            )
+        if not (self.structures and scores_units):
             resolve("saliency", self.plan.saliency, SALIENCIES)
         resolve("schedule", self.plan.schedule, SCHEDULES)
         if self.plan.saliency in LOOKS_AT_INPUTS:

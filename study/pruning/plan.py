@@ -9,6 +9,16 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from search_spaces.structures import (
+    BLOCK,
+    UNIT_SPARSITY,
+    Removal,
+    Structure,
+    allocations_for,
+    refuse_latency,
+    removal_of,
+    structure_text,
+)
 from study.errors import UsageError
 from study.plugins import reference_to
 from study.pruning.seeds import Seeds, derive_seed
@@ -33,8 +43,8 @@ Allocation = Literal[
 COST_AWARE = ("global", "global_raw", "lamp")
 """Allocations that rank weights or channels of different layers by a score over its cost."""
 
-_OF_CHANNELS = ("global_raw", "isomorphic", "sensitivity")
-_OF_WEIGHTS = ("uniform_plus", "per_output", "erk", "threshold")
+_ROUNDING = 1e-9
+"""By how much a sparsity may pass what a pattern leaves, through rounding alone."""
 
 
 class PruningPlan(BaseModel):
@@ -54,7 +64,7 @@ class PruningPlan(BaseModel):
     sparsity: float | dict[str, float] | None = Field(
         default=None,
         description="final fraction of prunable weights to remove, in [0, 1); for per_layer a "
-        "table of layer names or patterns",
+        "table of layer names or patterns; unset with n:m: what the pattern comes to",
     )
     allocation: Allocation = Field(
         default="global", description="how the sparsity is divided over the layers"
@@ -89,11 +99,25 @@ class PruningPlan(BaseModel):
     saliency: str = Field(
         default="magnitude", description="importance of a weight; the lowest are removed first"
     )
-    structure: Literal["weights", "channels", "heads", "units"] = Field(
+    structure: Structure = Field(
         default="weights",
-        description="what is removed: single weights; or, with all that is coupled to them, so "
-        "that the network gets really smaller, whole channels (neurons, filters), heads of "
-        "attention, or units, which are both",
+        description="what is removed: weights, single ones; n:m (such as 2:4), all but n of each m "
+        "inputs; blocks, of the shape block; or, with all that is coupled to them, so that the "
+        "network gets really smaller, whole channels (neurons, filters), heads of attention, or "
+        "units, which are both; channels+weights or channels+2:4, units first, up to "
+        "unit_sparsity; or a table of these by layer",
+    )
+    unit_sparsity: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="with units and entries, as channels+weights: sparsity (of all prunable "
+        "weights, or their multiply-adds with budget macs) up to which units go; what is beyond it "
+        "entries make up; unset: 0.5",
+    )
+    block: tuple[int, int] | None = Field(
+        default=None,
+        description="with structure blocks: outputs and inputs of a block; unset: 4 and 4",
     )
     width_multiple: int = Field(
         default=1,
@@ -160,10 +184,40 @@ class PruningPlan(BaseModel):
                 return {**values, "allocation": "threshold"}
         return values
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_what_a_structure_needs(cls, values: Any) -> Any:
+        structure = values.get("structure") if isinstance(values, Mapping) else None
+        if not isinstance(structure, (str, Mapping)):
+            return values
+        removal, filled = removal_of(structure), dict(values)
+        if removal.is_mixed and values.get("unit_sparsity") is None:
+            filled["unit_sparsity"] = UNIT_SPARSITY
+        if removal.entries == "blocks" and values.get("block") is None:
+            filled["block"] = BLOCK
+        until = filled.get("unit_sparsity")
+        if isinstance(until, (int, float)) or until is None:
+            most = removal.most(until or 0.0)
+            if most is not None and values.get("sparsity") is None:
+                filled["sparsity"] = most
+        if removal.units is None and removal.pattern is not None:
+            table = isinstance(values.get("sparsity"), Mapping)
+            filled.setdefault("allocation", "per_layer" if table else "uniform")
+        return filled
+
     @field_validator("schedule", "saliency", mode="before")
     @classmethod
     def _name_a_callable(cls, value: Any) -> Any:
         return reference_to(value) if callable(value) else value
+
+    @field_validator("block")
+    @classmethod
+    def _block_has_sides(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
+        if value is not None and (min(value) < 1 or max(value) == 1):
+            raise UsageError(
+                f"block is {list(value)}; its sides must be at least 1, and one of them more"
+            )
+        return value
 
     @field_validator("sparsity")
     @classmethod
@@ -209,30 +263,74 @@ class PruningPlan(BaseModel):
             raise UsageError(
                 f"budget {self.budget} has no meaning with allocation {self.allocation}"
             )
-        if self.structure == "weights" and (by := self.by_latency):
-            raise UsageError(
-                f"{by} latency_ms needs structure channels, heads or units: single weights that "
-                "are zero make nothing faster"
-            )
+        if by := self.by_latency:
+            try:
+                refuse_latency(by, self.structure)
+            except ValueError as error:
+                raise UsageError(str(error)) from error
         if self.retrain == "weight_rewind" and self.rewind_epoch is None:
             raise UsageError("retrain weight_rewind needs rewind_epoch")
         if self.retrain in ("finetune", "reinit") and self.rewind_epoch is not None:
             raise UsageError(f"rewind_epoch has no meaning with retrain {self.retrain}")
         if self.retrain == "reinit" and self.optimizer_state == "keep":
             raise UsageError("optimizer_state keep has no meaning with retrain reinit")
-        if self.structure == "weights" and self.width_multiple != 1:
-            raise UsageError("width_multiple has no meaning with structure weights")
-        if self.structure == "weights" and self.allocation in _OF_CHANNELS:
-            raise UsageError(
-                f"allocation {self.allocation} needs structure channels, heads or units"
-            )
-        if self.structure != "weights" and self.allocation in _OF_WEIGHTS:
-            raise UsageError(
-                f"allocation {self.allocation} has no meaning with structure {self.structure}"
-            )
+        self._structure_agrees()
         if self.schedule == "one_shot" and self.rounds != 1:
             raise UsageError(f"schedule one_shot has 1 round, not {self.rounds}")
         return self
+
+    def _structure_agrees(self) -> None:
+        removal, said = self.removal, f"structure {structure_text(self.structure)}"
+        if removal.units is None and self.width_multiple != 1:
+            raise UsageError(f"width_multiple has no meaning with {said}")
+        if not removal.is_mixed and self.unit_sparsity is not None:
+            raise UsageError(f"unit_sparsity has no meaning with {said}")
+        if removal.entries != "blocks" and self.block is not None:
+            raise UsageError(f"block has no meaning with {said}")
+        allowed = allocations_for(self.structure)
+        if not removal.is_mixed:
+            allowed = (*allowed, "per_layer")
+        if self.allocation not in allowed:
+            raise UsageError(
+                f"allocation {self.allocation} has no meaning with {said}; there is "
+                f"{', '.join(allowed)}"
+            )
+        if removal.pattern is not None:
+            self._pattern_agrees(*removal.pattern)
+
+    def _pattern_agrees(self, n: int, m: int) -> None:
+        most = self.removal.most(self.unit_sparsity or 0.0)
+        assert most is not None
+        asked = self.sparsity if isinstance(self.sparsity, dict) else {"": self.sparsity or 0.0}
+        for layer, level in asked.items():
+            if level > most + _ROUNDING:
+                raise UsageError(
+                    f"sparsity{f' of layer {layer!r}' if layer else ''} is {level}; structure "
+                    f"{structure_text(self.structure)} ends at {most:.6g}, and a lower one stops "
+                    "on the way there"
+                )
+        if self.layer_floor > n / m:
+            raise UsageError(f"layer_floor is {self.layer_floor}; {n}:{m} leaves {n / m:.6g}")
+        if self.removal.units and self.width_multiple % m:
+            raise UsageError(
+                f"width_multiple is {self.width_multiple}; with {n}:{m} in layers whose inputs are "
+                f"taken out it must be a multiple of {m}, or the groups would not come out even"
+            )
+
+    @property
+    def asks_for_weights(self) -> bool:
+        """Whether sparsity is a share of all prunable weights.
+
+        It is none where the target is a share of the multiply-adds, and where only some of the
+        layers go on from units to a pattern, which is for them alone.
+        """
+        by_layer = self.removal.is_mixed and isinstance(self.structure, dict)
+        return self.budget == "weights" and not (by_layer and self.removal.pattern is not None)
+
+    @property
+    def removal(self) -> Removal:
+        """What the plan removes, over all layers."""
+        return removal_of(self.structure)
 
     @property
     def seeds(self) -> Seeds:
@@ -266,6 +364,29 @@ class PruningPlan(BaseModel):
                 for layer, final in self.sparsity.items()
             }
         return sparsity_at(self.schedule, round_, self.rounds, self.sparsity)
+
+    def unit_sparsity_at(self, round_: int) -> float | dict[str, float]:
+        """The part of :meth:`sparsity_at` that units come up for, where there are units."""
+        asked = self.sparsity_at(round_)
+        assert asked is not None
+        if self.unit_sparsity is None or isinstance(asked, dict):
+            return asked
+        return min(asked, self.unit_sparsity)
+
+    def has_entries_at(self, round_: int) -> bool:
+        """Whether a round removes entries: where units come first, once these are through."""
+        asked = self.sparsity_at(round_)
+        if self.unit_sparsity is None or not isinstance(asked, float):
+            return self.removal.entries is not None
+        return asked > self.unit_sparsity
+
+    def pattern_sparsity_at(self, round_: int) -> float | dict[str, float]:
+        """The share of what units leave that a pattern of n:m removes up to a round."""
+        asked = self.sparsity_at(round_)
+        assert asked is not None
+        if self.unit_sparsity is None or isinstance(asked, dict):
+            return asked
+        return max(1.0 - (1.0 - asked) / (1.0 - self.unit_sparsity), 0.0)
 
     def prefix(self, rounds: int) -> PruningPlan | None:
         """The plan that the first ``rounds`` rounds of this plan are, if there is one.
@@ -329,7 +450,8 @@ class PruningPlan(BaseModel):
             levels = [sparsity]
         else:
             levels = []
-        if any(level >= 1.0 for level in levels):
+        most = self.removal.most(self.unit_sparsity or 0.0)
+        if any(level >= 1.0 or (most is not None and level > most + _ROUNDING) for level in levels):
             return None
         return self.model_copy(update={"rounds": rounds, "sparsity": sparsity})
 

@@ -13,7 +13,7 @@ from study.pruning.masking.masks import MaskedLayers
 from study.pruning.plan import PruningPlan
 from study.pruning.seeds import derive_seed
 from study.pruning.selection.input_products import input_products
-from study.pruning.selection.saliency import SaliencyInputs
+from study.pruning.selection.saliency import SaliencyInputs, score
 from study.pruning.training.steps import epoch_order
 from study.tasks.forward import working_dtype
 from study.tasks.task import Task
@@ -60,6 +60,11 @@ class Scoring:
             seed=derive_seed(self._plan.seeds.mask, "saliency", self._round),
             input_products=lambda: self._input_products,
         )
+
+    @cached_property
+    def scores(self) -> dict[str, Tensor]:
+        """Scores of all weights by layer, by the plan's saliency, from one look."""
+        return score(self._plan.saliency, self.inputs)
 
     def batch_gradients(self) -> Iterator[tuple[float, dict[str, Tensor]]]:
         """The gradient of the training loss by layer, batch after batch, with its share.

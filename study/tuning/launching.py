@@ -39,7 +39,7 @@ from study.tuning.dense_runs.on_workers import scan_layers, shared_runs, train_d
 from study.tuning.dense_runs.rehearsing import rehearse_on_workers
 from study.tuning.early_stopping.history import make_yardstick
 from study.tuning.early_stopping.scheduler import make_scheduler
-from study.tuning.preparing import Prepared
+from study.tuning.preparing import Prepared, check_scan
 from study.tuning.provenance import collect
 from study.tuning.ray.ray_session import (
     asked_now_and_then,
@@ -180,6 +180,7 @@ def _tuner(
 
 def scan_only(prepared: Prepared, listener: Listener) -> Folder:
     """Make the sensitivity scan of a study, and run no trial."""
+    check_scan(prepared.config.space)
     with ray_session():
         rehearse_on_workers(prepared, trial_resources(prepared.config))
         recorder = _begin(prepared, listener)

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from search_spaces import Layer
+from search_spaces import Layer, SearchSpace
+from search_spaces.structures import alternatives, is_units, removal_of, structure_text
 from search_spaces.values import options
 from study.configuration.loading import StudyConfig
 from study.confirmation import LEAST_GROUPS
@@ -143,6 +144,8 @@ def prepare(config: StudyConfig, *, is_new: bool = True) -> Prepared:
     for epoch in (*goes_back_to, *options(config.space.lr_rewind_epoch)):
         if epoch is not None:
             step_of_epoch(task, epoch)
+    if config.sensitivity.scan:
+        check_scan(config.space)
     layers = prunable_layers(task, config.space.include, config.space.exclude)
     sets = coupled_sets(task, config.space, layers)
     plans = plans_to_rehearse(config, layers, sets, task)
@@ -152,6 +155,22 @@ def prepare(config: StudyConfig, *, is_new: bool = True) -> Prepared:
     rehearse_plans(task, plans, timing)
     key = task_key(config.task_arguments(), task)
     return Prepared(config, folder, task, layers, key, plans, sets)
+
+
+def check_scan(space: SearchSpace) -> None:
+    """Refuse a scan of what has no one level for each layer to be scanned at.
+
+    Raises
+    ------
+    UsageError
+        If the space has several structures, units and entries mixed, patterns or blocks.
+    """
+    if space.structure != "weights" and not is_units(space.structure):
+        said = ", ".join(structure_text(each) for each in alternatives(space.structure))
+        raise UsageError(
+            "sensitivity: a scan is of single weights, or of channels, heads or units alone, not "
+            f"of structure {said}."
+        )
 
 
 def _refuse_too_few_groups(task: Task) -> None:
@@ -191,8 +210,21 @@ def _with_objectives(config: StudyConfig, task: Task) -> StudyConfig:
     objectives = checked_objectives(config.objectives, task.metrics)
     _check_latency(config, objectives, task)
     if config.search.target is not None:
+        _refuse_own_sizes(config)
         objectives = {name: way for name, way in objectives.items() if name not in SIZES}
     return config.model_copy(update={"objectives": objectives})
+
+
+def _refuse_own_sizes(config: StudyConfig) -> None:
+    """A search at one size has no use for plans that end at another."""
+    if config.space.function is not None:
+        return
+    own = [s for s in alternatives(config.space.structure) if removal_of(s).pattern]
+    if own:
+        raise UsageError(
+            f"search.target: structure {', '.join(map(structure_text, own))} ends at a density of "
+            "its own; take it out of the list, or the target."
+        )
 
 
 def _check_latency(config: StudyConfig, objectives: Mapping[str, str], task: Task) -> None:

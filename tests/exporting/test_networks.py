@@ -3,6 +3,7 @@
 import json
 import shutil
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,11 @@ from safetensors.torch import load_file
 import study
 from study.configuration.loading import load_config
 from study.errors import UsageError
+from study.exporting.networks import find_round, small_network
+from study.exporting.origins import origin_of
+from study.objectives import quality_of
+from study.pruning import PruningPlan
+from study.storage import Folder
 from study.tasks import evaluate, load_task
 from tests.conftest import SMALL
 
@@ -123,3 +129,14 @@ def test_what_is_not_there_is_told_with_what_is(small_study: Path, trial: str) -
         study.load_network(small_study, trial, 9)
     with pytest.raises(UsageError, match="holds no study"):
         study.load_network(small_study / "nowhere", trial)
+
+
+def test_a_pattern_is_not_broken_by_leaving_neurons_out(small_study: Path, trial: str) -> None:
+    found = find_round(Folder(small_study), trial)
+    patterned = replace(found, plan=PruningPlan(structure="2:4"))
+    config, task = load_config(SMALL), load_task(**load_config(SMALL).task_arguments())
+    with pytest.raises(UsageError, match="has the pattern 2:4, which leaving neurons out would"):
+        small_network(Folder(small_study), task, patterned)
+    metric = quality_of(task.metrics, config.objectives)
+    origin = origin_of(config, patterned, metric, torch.zeros(1, 1, 8, 8))
+    assert origin["structure"] == "2:4"

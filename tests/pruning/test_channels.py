@@ -77,7 +77,7 @@ def test_a_stored_network_is_read_without_knowing_of_channels() -> None:
     ("fields", "message"),
     [
         ({"allocation": "erk"}, "no meaning with structure channels"),
-        ({"structure": "weights", "allocation": "isomorphic"}, "needs structure channels"),
+        ({"structure": "weights", "allocation": "isomorphic"}, "no meaning with structure weights"),
         ({"structure": "weights", "width_multiple": 8}, "width_multiple has no meaning"),
         ({"allocation": "sensitivity"}, "need each other"),
         ({"allocation": "uniform", "scanned_drops": {"a": [[0.5, 0.1]]}}, "need each other"),

@@ -123,3 +123,55 @@ def test_streams_of_randomness_are_separate_and_can_be_set_one_by_one() -> None:
 def test_a_plan_can_be_read_without_torch() -> None:
     code = "import sys, study.pruning.plan; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_pattern_says_how_sparse_a_plan_ends() -> None:
+    plan = PruningPlan(structure="2:4", rounds=2)
+    assert (plan.sparsity, plan.allocation) == (0.5, "uniform")
+    assert PruningPlan(structure="4:16").sparsity == 0.75
+    mixed = PruningPlan(structure="channels+2:4", width_multiple=8, unit_sparsity=0.2)
+    assert mixed.sparsity == pytest.approx(0.6)
+    assert plan.extended(3) is None
+    shorter = plan.prefix(1)
+    assert shorter is not None
+    again = shorter.extended(2)
+    assert again is not None
+    assert again.sparsity == pytest.approx(0.5)
+
+
+def test_units_come_first_and_entries_make_up_the_rest() -> None:
+    plan = PruningPlan(structure="channels+1:4", width_multiple=4, rounds=3, schedule="constant")
+    assert plan.sparsity == pytest.approx(1 - 0.5 / 4)
+    units = [plan.unit_sparsity_at(k) for k in (1, 2, 3)]
+    assert units == pytest.approx([0.875 / 3, 0.5, 0.5])
+    assert [plan.has_entries_at(k) for k in (1, 2, 3)] == [False, True, True]
+    for round_ in (2, 3):
+        left = (1 - 0.5) * (1 - plan.pattern_sparsity_at(round_))  # type: ignore[operator]
+        assert 1 - left == pytest.approx(plan.sparsity_at(round_))
+    assert plan.pattern_sparsity_at(3) == pytest.approx(0.75)
+    assert plan.pattern_sparsity_at(1) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"structure": "2:4", "sparsity": 0.7}, "sparsity is 0.7; structure 2:4 ends at 0.5"),
+        ({"structure": "2:4", "sparsity": {"fc": 0.6}}, "of layer 'fc' is 0.6"),
+        ({"structure": "2:4", "allocation": "global"}, "there is uniform, per_layer"),
+        ({"structure": "1:4", "layer_floor": 0.3}, "layer_floor is 0.3; 1:4 leaves 0.25"),
+        ({"structure": "4:4"}, "n must be below m"),
+        ({"structure": "blocks", "sparsity": 0.5, "allocation": "erk"}, "no meaning with"),
+        ({"structure": "blocks", "sparsity": 0.5, "block": [1, 1]}, "one of them more"),
+        ({"structure": "blocks", "sparsity": 0.5, "block": [0, 4]}, "at least 1"),
+        ({"structure": "2:4", "block": [4, 4]}, "block has no meaning with structure 2:4"),
+        ({"sparsity": 0.5, "unit_sparsity": 0.3}, "unit_sparsity has no meaning"),
+        ({"structure": "channels+2:4"}, "width_multiple is 1; .* a multiple of 4"),
+        ({"structure": "channels+weights", "sparsity": {"fc": 0.5}}, "per_layer has no meaning"),
+        ({"structure": "channels+weights", "sparsity": 0.5, "allocation": "erk"}, "no meaning"),
+        ({"structure": {"a": "channels", "b": "heads"}, "sparsity": 0.5}, "in one table"),
+        ({"structure": ["channels", "weights"], "sparsity": 0.5}, "structure"),
+    ],
+)
+def test_structures_that_do_not_fit_are_named(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        PruningPlan.model_validate(fields)

@@ -140,6 +140,42 @@ def test_a_target_is_the_size_of_every_plan(tmp_path: Path) -> None:
     assert all(plan.sparsity == pytest.approx(0.6) for plan in prepared.plans)
 
 
+def test_every_structure_of_a_space_is_rehearsed(tmp_path: Path) -> None:
+    structures = ["channels", "2:4", "blocks", "channels+2:4"]
+    space = {
+        **SMALL["space"], "structure": structures, "block": [2, 4], "width_multiple": 4,
+        "density": [0.4, 0.8], "saliency": ["magnitude", "wanda"],
+    }  # fmt: skip
+    tables = {**OF_SMALL, "space": space, "study": {"storage_path": str(tmp_path)}}
+    prepared = prepare(load_config(tables))
+    found = {(plan.structure, plan.saliency) for plan in prepared.plans[:-1]}
+    assert found == {(s, by) for s in structures for by in ("magnitude", "wanda")}
+    assert prepared.textbook is not None
+    assert prepared.textbook.structure == "channels"
+
+
+@pytest.mark.parametrize(
+    ("space", "changes", "message"),
+    [
+        ({"structure": ["weights", "channels"], "saliency": "l2"}, [], "'l2' scores units alone"),
+        ({"structure": "blocks"}, [], r"fc3 \(10 outputs, 16 inputs\) have not"),
+        ({"structure": ["weights", "3:8"]}, ["task.model_options={widths=[20]}"], "3:8 needs"),
+        (
+            {"structure": ["weights", "2:4"]},
+            ["search.target='density <= 0.3'"],
+            "structure 2:4 ends at a density of its own",
+        ),
+    ],
+)
+def test_structures_that_a_task_cannot_have_are_refused_before_the_study(
+    space: dict[str, Any], changes: list[str], message: str, tmp_path: Path
+) -> None:
+    tables = {**OF_SMALL, "space": space, "study": {"storage_path": str(tmp_path)}}
+    with pytest.raises(UsageError, match=message):
+        prepare(load_config(tables, changes))
+    assert not list(tmp_path.iterdir())
+
+
 OF_CHANNELS = {"structure": "channels", "rounds": [1, 2], "retrain_epochs": 1}
 
 

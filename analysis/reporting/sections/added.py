@@ -75,14 +75,25 @@ def _begun(results: Results, textbook: str) -> str:
     of_textbook = own.rounds[own.rounds["trial_id"] == textbook]
     spent = cost_summary(own)["spent_train_samples"]
     rounds = int(of_textbook["round"].max())
-    structure = results.structure
-    how = "LAMP" if structure == "weights" else f"{structure} of least L1 norm, evenly over layers"
+    structure = own.trials.set_index("trial_id").loc[textbook, "structure"]
+    how = _way(structure if isinstance(structure, str) else "weights")
     return (
         f"The textbook run is trial {textbook}: {how}, {count(rounds, 'round')} that each cut 20 % "
         f"of what remains, learning-rate rewinding. It took "
         f"{of_textbook['train_samples'].max():,.0f} training examples, its dense run included; the "
         f"whole search {spent:,.0f}."
     )
+
+
+def _way(structure: str) -> str:
+    """How the textbook run removes what it does."""
+    if structure == "weights":
+        return "LAMP"
+    if structure == "blocks":
+        return "blocks by LAMP"
+    if structure in ("channels", "heads", "units"):
+        return f"{structure} of least L1 norm, evenly over layers"
+    return f"{structure} of least magnitude, evenly over layers"
 
 
 def _not_known(results: Results, best: str, textbook: str) -> str:

@@ -236,11 +236,17 @@ def _card(row: pd.Series, results: Results) -> Card:
         *(text for text in (smaller, faster) if text != title.get(results.size, smaller)),
         *_measured(results, again.loc[own, "trial_id"], round_),
         *_on_test(row, Telling(metric, row["test_dense"])),
-        f"trial {row['trial_id']}, round {row['round']}",
+        f"trial {row['trial_id']}, round {row['round']}{_structure(results, row['trial_id'])}",
         f"weights and masks: {weights}, and of the other seeds beside it",
         export_command(results, replicate, round_),
     ]
     return Card(title.get(results.size, smaller), bound_label(row, tell), notes)
+
+
+def _structure(results: Results, trial_id: str) -> str:
+    """What was removed, where it isn't single weights."""
+    structure = results.structure_of(trial_id)
+    return "" if structure == "weights" else f"; removed: {structure}"
 
 
 def _drop(tell: Telling, drop: float) -> str:

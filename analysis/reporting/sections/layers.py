@@ -51,7 +51,7 @@ def layers(results: Results) -> Section:
         most, least = thresholds.iloc[0], thresholds.iloc[-1]
         finding = (
             f"Pruned alone and not retrained, {most['layer']} takes the most of its "
-            f"{results.structure} "
+            f"{results.scanned} "
             f"before {tell.name} {tell.worse}s by {tell.within(DROP)} ({_taken(most)}), and "
             f"{least['layer']} the least ({_taken(least)}). {_over(int(thresholds['n'].max()))}"
         )
@@ -132,7 +132,7 @@ def _most_worth(results: Results, worth: pd.DataFrame, by: By) -> str:
         saved = f"{row['saved']:.3g} ms" if by == "latency" else share
         lost = "nothing" if row["lost"] <= 0 else tell.gap(row["lost"])
         return (
-            f"{row['layer']} ({row['units']:.0f} to {row['units_left']:.0f} {results.structure} "
+            f"{row['layer']} ({row['units']:.0f} to {row['units_left']:.0f} {results.scanned} "
             f"save {saved} and cost {lost})"
         )
 
@@ -141,7 +141,7 @@ def _most_worth(results: Results, worth: pd.DataFrame, by: By) -> str:
         return "No layer saves anything by being made narrower alone."
     most, least = ranked.iloc[0], ranked.iloc[-1]
     if len(ranked) == 1:
-        return f"One set of {results.structure} can be made narrower: {said(most)}."
+        return f"One set of {results.scanned} can be made narrower: {said(most)}."
     sentence = (
         f"Narrowing pays most in {said(most)}, and least in {said(least)}, alone and "
         f"{_how_retrained(ranked)}."

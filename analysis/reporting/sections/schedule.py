@@ -18,7 +18,7 @@ from study.telling import Telling, percent
 LEAST_TRIALS, LEAST_SEEDS = 3, 2
 """Trials of a group, and seeds, below which groups are not ranked."""
 
-AXES = ("retrain", "schedule", "rewind_epoch", "allocation")
+AXES = ("retrain", "schedule", "rewind_epoch", "allocation", "structure")
 """What groups of trials are compared on, where it varied."""
 
 LEVELS = (0.2, 0.1, 0.05)

@@ -23,7 +23,7 @@ def smaller(results: Results) -> Section:
     figures: list[Figure] = []
     tables: list[Table] = []
     missing: list[str] = []
-    if results.structure != "weights":
+    if results.takes_units_out:
         widths = layer_widths(results)
         if widths.empty:
             missing.append("No pruned network is on the front, so there are no widths to tell.")
@@ -36,10 +36,7 @@ def smaller(results: Results) -> Section:
             figures.append(figure(finding, plot_widths(results), widths.reset_index()))
             tables.append(as_table("Output units of each layer", widths.reset_index()))
     else:
-        missing.append(
-            "Single weights were removed: their zeros make a file smaller, and nothing faster. "
-            'structure = "channels" under [space] makes networks really smaller.'
-        )
+        missing.append(_of_entries(results.structures))
     timed = measured_latency(results)
     if timed.empty:
         missing.append('No latency was measured: backend = "onnxruntime" under [latency].')
@@ -64,6 +61,21 @@ def smaller(results: Results) -> Section:
         "smaller", "How much smaller and faster is it really?", [], figures=figures,
         tables=tables, missing=missing,
     )  # fmt: skip
+
+
+def _of_entries(structures: tuple[str, ...]) -> str:
+    """What zeros are good for that leave no unit out."""
+    regular = [each for each in structures if each != "weights"]
+    if not regular:
+        return (
+            "Single weights were removed: their zeros make a file smaller, and nothing faster. "
+            'structure = "channels" under [space] makes networks really smaller.'
+        )
+    return (
+        f"Zeros of a regular form were made ({', '.join(regular)}): a file gets smaller, and a "
+        "network faster only where its kernels know the form, such as 2:4 on a GPU's sparse tensor "
+        'cores. structure = "channels" under [space] makes networks really smaller.'
+    )
 
 
 def _prediction(predicted: pd.DataFrame) -> str:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from analysis.reading.candidates import dense_value, is_candidate, with_figures
 from analysis.reading.results import Results
+from analysis.reading.structures import has_units
 from analysis.reporting.sections.bounds import bound_label
 from analysis.spending.predicted_latency import predicted_latency
 from analysis.statistics.replicates import searched
@@ -94,5 +95,5 @@ def _predicted_alone(
 
 def export_command(results: Results, trial_id: str, round_: int) -> str:
     """The command that hands a network over, without what is dead in it where units were cut."""
-    shrink = "" if results.structure == "weights" else " --shrink"
+    shrink = " --shrink" if has_units(results.structure_of(trial_id)) else ""
     return f"prune-study export DIR --trial {trial_id} --round {round_} -o network.onnx{shrink}"

@@ -79,12 +79,14 @@ def _small(task: Task) -> Task:
 
 
 def _short(plan: PruningPlan) -> PruningPlan:
-    """One round of a plan, at half of the weights, or of units its own first round."""
+    """One round of a plan, at half of the weights; of other structures at what is possible."""
     sparsity: Any = plan.sparsity
     if isinstance(sparsity, dict):
         sparsity = dict.fromkeys(sparsity, 0.5)
-    elif plan.structure != "weights":  # of units more may not be possible
+    elif plan.removal.units and plan.removal.entries is None:  # more may not be possible
         sparsity = plan.sparsity_at(1)
+    elif plan.removal.is_mixed or plan.removal.pattern:  # its end shows all that there is
+        sparsity = plan.sparsity
     elif sparsity is not None:
         sparsity = 0.5
     return plan.model_copy(

@@ -1,8 +1,10 @@
-"""Masks of a regular form, which hardware can make use of: n of m, and blocks."""
+"""Masks of a regular form, which hardware can make use of: n of m, and blocks.
+
+Weights are given as outputs, inputs, and of a convolution the kernel, whose places are each on
+their own.
+"""
 
 from __future__ import annotations
-
-from math import prod
 
 import torch
 from torch import Tensor
@@ -12,12 +14,12 @@ from study.errors import UsageError
 from study.pruning.selection.ranking import keep_best
 
 
-def n_of_m(scores: Tensor, alive: Tensor, n: int = 2, m: int = 4, dim: int = 1) -> Tensor:
-    """Keep the ``n`` best of each ``m`` consecutive weights.
+def n_of_m(scores: Tensor, alive: Tensor, n: int = 2, m: int = 4) -> Tensor:
+    """Keep the ``n`` best of each ``m`` consecutive inputs.
 
-    Where the dimension is no multiple of ``m``, the last of each run are a group of their own that
-    is smaller, and of it the ``n`` best stay too: all, if it has no more. (So it is in NVIDIA's
-    ASP, which fills such groups up with zeros. Sparse tensor cores want multiples.)
+    Where there is no multiple of ``m`` inputs, the last are a group of their own that is smaller,
+    and of it the ``n`` best stay too: all, if it has no more. (So it is in NVIDIA's ASP, which
+    fills such groups up with zeros. Sparse tensor cores want multiples.)
 
     Parameters
     ----------
@@ -28,9 +30,6 @@ def n_of_m(scores: Tensor, alive: Tensor, n: int = 2, m: int = 4, dim: int = 1) 
         are, these stay.
     n, m
         As 2 and 4 of 2:4.
-    dim
-        The dimension along which weights are consecutive: that of the inputs, 1, of a Linear and
-        of a convolution (channels; each place of the kernel is on its own).
 
     Returns
     -------
@@ -48,15 +47,36 @@ def n_of_m(scores: Tensor, alive: Tensor, n: int = 2, m: int = 4, dim: int = 1) 
     """
     if not 0 < n <= m:
         raise UsageError(f"n:m is {n}:{m}; n must be at least 1 and at most m")
-    along = scores.movedim(dim, -1)
+    along = scores.movedim(1, -1)
     length = along.shape[-1]
     fill = -length % m
-    ranked = along.masked_fill(~alive.movedim(dim, -1), -torch.inf)
+    ranked = along.masked_fill(~alive.movedim(1, -1), -torch.inf)
     groups = functional.pad(ranked, (0, fill), value=-torch.inf).unflatten(-1, (-1, m))
     best = groups.argsort(dim=-1, descending=True, stable=True)[..., :n]
     keep = torch.zeros_like(groups, dtype=torch.bool).scatter_(-1, best, True)
-    kept = keep.flatten(-2)[..., :length].movedim(-1, dim)
+    kept = keep.flatten(-2)[..., :length].movedim(-1, 1)
     return kept & alive
+
+
+def toward_n_of_m(scores: Tensor, alive: Tensor, count: int, n: int = 2, m: int = 4) -> Tensor:
+    """Keep so many weights on the way to ``n`` of ``m``: none goes that would stay at its end.
+
+    Parameters
+    ----------
+    scores, alive, n, m
+        As of :func:`n_of_m`.
+    count
+        How many to keep. Where the pattern itself keeps more it is the pattern, and where no more
+        are alive all of these.
+
+    Returns
+    -------
+    Tensor
+        Bool, of the same shape: what :func:`n_of_m` keeps, and of the others the best.
+    """
+    stay = n_of_m(scores, alive, n, m)
+    kept = min(max(count, int(stay.sum())), int(alive.sum()))
+    return keep_best(scores.masked_fill(stay, torch.inf), alive, kept)
 
 
 def block_scores(scores: Tensor, alive: Tensor, shape: tuple[int, int] = (4, 4)) -> Tensor:
@@ -87,40 +107,15 @@ def block_scores(scores: Tensor, alive: Tensor, shape: tuple[int, int] = (4, 4))
     return _tiles(values, shape).sum(dim=(1, 3))
 
 
-def keep_blocks(
-    scores: Tensor, alive: Tensor, count: int, shape: tuple[int, int] = (4, 4)
-) -> Tensor:
-    """Keep what is alive in the ``count`` blocks of the highest summed scores.
+def living_blocks(alive: Tensor, shape: tuple[int, int] = (4, 4)) -> Tensor:
+    """Bool, of the shape of :func:`block_scores`: blocks in which anything is alive."""
+    return _tiles(alive, shape).any(dim=3).any(dim=1)
 
-    Parameters
-    ----------
-    scores, alive, shape
-        As of :func:`block_scores`.
-    count
-        How many blocks to keep, at most those in which something is alive.
 
-    Returns
-    -------
-    Tensor
-        Bool, of the scores' shape. Of equal blocks those with the lower index stay.
-
-    Raises
-    ------
-    UsageError
-        As :func:`block_scores` does.
-    ValueError
-        If something is alive in fewer than ``count`` blocks.
-    """
-    living = _tiles(alive, shape).any(dim=3).any(dim=1)
-    kept = keep_best(block_scores(scores, alive, shape), living, count)
+def spread_blocks(kept: Tensor, alive: Tensor, shape: tuple[int, int] = (4, 4)) -> Tensor:
+    """Bool, of a weight's shape: what is alive in the blocks that are kept."""
     whole = kept.repeat_interleave(shape[0], dim=0).repeat_interleave(shape[1], dim=1)
     return whole[: alive.shape[0], : alive.shape[1]] & alive
-
-
-def block_count(weight: tuple[int, ...], shape: tuple[int, int] = (4, 4)) -> int:
-    """Blocks of a weight of this shape, smaller ones at its ends included."""
-    rows, columns = (-(-size // side) for size, side in zip(weight[:2], shape, strict=True))
-    return rows * columns * prod(weight[2:])
 
 
 def _tiles(values: Tensor, shape: tuple[int, int]) -> Tensor:

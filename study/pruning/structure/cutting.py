@@ -19,19 +19,25 @@ def with_companions(masked: MaskedLayers, structures: Sequence[Structure]) -> Ma
 
 
 def alive_units(masked: MaskedLayers, structures: Sequence[Structure]) -> dict[str, Tensor]:
-    """Units of which any weight is kept that makes them: bool, (units,), by structure."""
+    """Units of which any entry is kept: bool, (units,), by structure.
+
+    A unit that was taken out has none, in whatever makes or reads it. One that single pruned
+    weights have cut off from its inputs lives on: its bias may still be read.
+    """
     layer_of = {parameter: layer for layer, parameter in masked.parameter_names.items()}
-    masks = masked.masks
+    masks = {**masked.masks, **masked.companions}
     found = {}
     for structure in structures:
         alive = torch.zeros(structure.units, dtype=torch.bool)
-        for part in structure.of_role("writes"):
-            if part.tensor not in layer_of:
+        for part in structure.parts:
+            name = layer_of.get(part.tensor, part.tensor)
+            if name not in masks:  # statistics of norms are no parameters
                 continue
-            mask = masks[layer_of[part.tensor]]
+            mask = masks[name]
             others = [d for d in range(mask.dim()) if d != part.dimension]
-            entries = mask.any(dim=others).cpu() & (part.unit_of >= 0)
-            alive[part.unit_of[entries]] = True
+            along = mask.any(dim=others) if others else mask
+            entries = along.cpu() & (part.unit_of >= 0).cpu()
+            alive[part.unit_of.cpu()[entries]] = True
         found[structure.name] = alive
     return found
 
@@ -49,3 +55,15 @@ def masks_of(
             mask = before[name]
             found[name] = mask & kept_entries(mask.shape, along).to(mask.device)
     return found
+
+
+def room_left(
+    masked: MaskedLayers, structures: Sequence[Structure], alive: Alive
+) -> dict[str, Tensor]:
+    """What units leave of the weights to prune, by layer: bool, whatever else is pruned of it."""
+    along = kept_along(structures, alive)
+    names = masked.parameter_names
+    return {
+        layer: kept_entries(mask.shape, along.get(names[layer], {}))
+        for layer, mask in masked.masks.items()
+    }

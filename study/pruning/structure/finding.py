@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal
 
 from torch import nn
@@ -62,8 +63,22 @@ def separable_units(
     return found, {name: why[name] for name, _ in model.named_modules() if name in why}
 
 
-def prunable_units(masked: MaskedLayers, run: Run, kind: Kind) -> list[Structure]:
-    """Those of a masked model's channels or heads that are made by layers to prune.
+def prunable_units(
+    masked: MaskedLayers, run: Run, kind: Kind, made_by: Collection[str] | None = None
+) -> list[Structure]:
+    """Those of a masked model's channels or heads that are made and read by layers to prune.
+
+    Parameters
+    ----------
+    masked
+        The model.
+    run
+        Runs a model on an example or two.
+    kind
+        What is looked for.
+    made_by
+        Layers to prune that may lose units; None is all of them. Any of the others may lose what
+        reads these.
 
     Raises
     ------
@@ -73,13 +88,18 @@ def prunable_units(masked: MaskedLayers, run: Run, kind: Kind) -> list[Structure
     structures, reasons = separable_units(masked.model, run, kind)
     own = masked.parameter_names
     layers = {name for name, parameter in masked.model.named_parameters() if parameter.dim() > 1}
+    chosen = set(own) if made_by is None else set(made_by)
+    stay = {parameter: layer for layer, parameter in own.items() if layer not in chosen}
     found = []
     for structure in structures:
-        made_by = {p.tensor for p in structure.of_role("writes") if p.tensor in layers}
+        makers = {p.tensor for p in structure.of_role("writes") if p.tensor in layers}
         read_by = {part.tensor for part in structure.of_role("reads")}
-        left_out = (made_by | read_by) - set(own.values())
+        left_out = (makers | read_by) - set(own.values())
+        others = sorted(stay[maker] for maker in makers & set(stay))
         if left_out:
             reasons[structure.name] = f"{', '.join(sorted(left_out))} is not to be pruned"
+        elif others:
+            reasons[structure.name] = f"{', '.join(others)} is to lose no {kind}"
         else:
             found.append(structure)
     if not found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from search_spaces.structures import structure_text
 from study.configuration.loading import StudyConfig
 from study.errors import UsageError
 from study.objectives import quality_of
@@ -67,7 +68,13 @@ def _scan(
     )
     load_weights(masked, state)
     found = capture(masked.model, build_optimizer(task.recipe, masked.model))
-    if plan.structure != "weights":
+    removal = plan.removal
+    if (removal.units is None and removal.entries != "weights") or removal.is_mixed:
+        raise UsageError(
+            "sensitivity: a scan is of single weights, or of channels, heads or units alone, and "
+            f"the trial's structure is {structure_text(plan.structure)}."
+        )
+    if removal.units:
         return scan_channels(
             task,
             found,

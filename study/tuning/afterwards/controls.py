@@ -40,9 +40,11 @@ def unpruned(plan: PruningPlan) -> PruningPlan:
     run; it goes on from its weights instead, with the learning rate of the dense run.
     """
     retrain = "finetune" if plan.retrain == "finetune" else "lr_rewind"
+    of_weights = {"structure": "weights", "unit_sparsity": None, "block": None, "width_multiple": 1}
     return PruningPlan.model_validate(
         {
             **plan.model_dump(),
+            **(of_weights if plan.removal.entries else {}),
             "sparsity": 0.0,
             "allocation": "global",
             "threshold": None,
@@ -85,7 +87,7 @@ def untrained(plan: PruningPlan, network: RoundRecord, task: Task) -> dict[str, 
         "retrain_epochs": network.train_epochs,
         "retrain_lr_schedule": task.recipe.lr_schedule,
     }
-    drawn = {"shuffle_masks": True, **_channels_kept(plan, network, task)}
+    drawn = {"shuffle_masks": True, **_structure_kept(plan, network, task)}
     own: dict[str, dict[str, Any]] = {
         "reinit": {"retrain": "reinit"},
         "reinit_long": {"retrain": "reinit", **fitted},
@@ -99,18 +101,26 @@ def untrained(plan: PruningPlan, network: RoundRecord, task: Task) -> dict[str, 
     return {role: PruningPlan.model_validate({**common, **fields}) for role, fields in own.items()}
 
 
-def _channels_kept(plan: PruningPlan, network: RoundRecord, task: Task) -> dict[str, Any]:
-    """For a network of which channels were taken out: so many of each layer, to be drawn."""
+def _structure_kept(plan: PruningPlan, network: RoundRecord, task: Task) -> dict[str, Any]:
+    """What a control draws in place of single weights.
+
+    Of a network of which units were taken out so many units of each layer, and blocks or groups of
+    a pattern in their form; where entries went after units, single weights, as many of each layer.
+    """
+    removal = plan.removal
+    if removal.is_mixed:
+        return {}
+    if removal.units is None:
+        return {"structure": plan.structure, "block": plan.block}
     masked = mask_layers(
         build_model(task, plan.seeds.init), plan.include or None, plan.exclude or None
     )
-    structures = channels_of(plan, task, masked)
-    if not structures:
-        return {}
     dead = {layer.layer: layer.dead_outputs / layer.outputs for layer in network.layers}
     return {
         "structure": plan.structure,
-        "sparsity": {structure.name: dead[structure.name] for structure in structures},
+        "sparsity": {
+            structure.name: dead[structure.name] for structure in channels_of(plan, task, masked)
+        },
     }
 
 

@@ -26,11 +26,12 @@ def coming_weights(plan: PruningPlan, round_: int, layers: Sequence[Layer]) -> i
     Returns
     -------
     int or None
-        Exactly what the cut will leave. None with an absolute threshold, and where the plan asks
-        for a share of the multiply-adds or the latency.
+        Exactly what the cut will leave. None with an absolute threshold, where the plan asks for a
+        share of the multiply-adds or the latency, and where units or blocks go, which may be more.
     """
     asked = plan.sparsity_at(round_)
-    if asked is None or plan.budget != "weights" or plan.structure != "weights":
+    removal = plan.removal
+    if asked is None or plan.budget != "weights" or removal.units or removal.entries == "blocks":
         return None
     total = sum(layer.total for layer in layers)
     if isinstance(asked, float):

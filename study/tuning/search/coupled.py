@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from search_spaces import Layer, SearchSpace
+from search_spaces.structures import is_units
 from study.pruning.channels import run_examples
 from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.structure.allocation import cut_units
-from study.pruning.structure.finding import prunable_units
+from study.pruning.structure.finding import Kind, prunable_units
 from study.pruning.structure.request import UnitRequest
 from study.pruning.structure.scores import UNIT_SALIENCIES, UnitInputs
 from study.pruning.structure.sizes import Sizes, sizes_of, units_left
@@ -119,7 +121,7 @@ class CoupledSets:
 
 
 def coupled_sets(task: Task, space: SearchSpace, layers: Sequence[Layer]) -> CoupledSets | None:
-    """The coupled sets of a task's model; None where the space takes single weights out.
+    """The coupled sets of a task's model; None unless it takes units alone.
 
     Parameters
     ----------
@@ -135,10 +137,12 @@ def coupled_sets(task: Task, space: SearchSpace, layers: Sequence[Layer]) -> Cou
     UsageError
         If none can be taken out.
     """
-    if space.structure == "weights":
+    if not is_units(space.structure):
         return None
     masked = mask_layers(build_model(task, 0), space.include or None, space.exclude or None)
-    found = prunable_units(masked, lambda model: run_examples(task, model, 2), space.structure)
+    found = prunable_units(
+        masked, lambda model: run_examples(task, model, 2), cast(Kind, space.structure)
+    )
     kinds = {layer.name: layer.kind for layer in layers}
     weights = {name: float(math.prod(weight.shape)) for name, weight in masked.weights.items()}
     return CoupledSets(

@@ -8,6 +8,8 @@ import optuna
 
 from search_spaces import Layer, SearchSpace
 from search_spaces.cuts import totals_of
+from search_spaces.drawing import allocation_parameter
+from search_spaces.structures import alternatives, removal_of, structure_text
 from search_spaces.values import options
 from study.configuration.loading import StudyConfig
 from study.errors import UsageError
@@ -51,7 +53,7 @@ def plans_to_rehearse(
         If the space names what there is not, or no plan can be drawn.
     """
     drawn = drawn_layers(config.space, layers, sets)
-    plans = _rehearsed(config, _example(config, drawn, sets))
+    plans = _rehearsed(config, _examples(config, drawn, sets))
     if sets is not None and "sensitivity" in options(config.space.allocation):
         curves = sets.straight(max(config.sensitivity.levels))
         plans = (*plans, scanned_plan(config, plans[0], curves))
@@ -67,12 +69,13 @@ def drawn_layers(
     return layers if sets is None or space.form == "global" else sets.layers
 
 
-def _example(config: StudyConfig, layers: Sequence[Layer], sets: CoupledSets | None) -> PruningPlan:
-    """A plan of the space, once every name that the space may choose is known to exist."""
+def _examples(
+    config: StudyConfig, layers: Sequence[Layer], sets: CoupledSets | None
+) -> tuple[PruningPlan, ...]:
+    """A plan of the space for each structure, once every name that it may choose is known."""
     space = config.space
     for saliency in options(space.saliency):
-        of_channels = {} if space.structure == "weights" else UNIT_SALIENCIES
-        resolve("space.saliency", saliency, {**SALIENCIES, **of_channels})
+        _check_saliency(space, saliency)
     for schedule in options(space.schedule):
         resolve("space.schedule", schedule, SCHEDULES)
     for course in options(space.retrain_lr_schedule):
@@ -87,14 +90,30 @@ def _example(config: StudyConfig, layers: Sequence[Layer], sets: CoupledSets | N
     try:
         if space.function is not None:
             trial = optuna.create_study(directions=["minimize"] * len(config.objectives)).ask()
-            return draw_plan(space, trial, layers, config.study.seed)
+            return (draw_plan(space, trial, layers, config.study.seed),)
         if space.awaits_bounds:
             space = space.with_bounds(dict.fromkeys((layer.name for layer in layers), 0.5))
-        fields = space.example(layers)
         none_yet = None if sets is None else sets.straight(max(config.sensitivity.levels))
-        return plan_of(fields, config.study.seed, none_yet)
+        examples = [
+            space.model_copy(update={"structure": structure}).example(layers)
+            for structure in alternatives(space.structure)
+        ]
+        return tuple(plan_of(fields, config.study.seed, none_yet) for fields in examples)
     except ValueError as error:
         raise UsageError(f"space: {error}") from error
+
+
+def _check_saliency(space: SearchSpace, saliency: str) -> None:
+    """Every saliency that may be drawn must score what every structure removes."""
+    removals = {structure_text(s): removal_of(s) for s in alternatives(space.structure)}
+    alone = [said for said, each in removals.items() if each.units and not each.entries]
+    others = [said for said, each in removals.items() if each.entries]
+    resolve("space.saliency", saliency, {**SALIENCIES, **(UNIT_SALIENCIES if alone else {})})
+    if others and saliency in UNIT_SALIENCIES and saliency not in SALIENCIES:
+        raise UsageError(
+            f"space.saliency: {saliency!r} scores units alone, and structure {', '.join(others)} "
+            f"removes entries. Allowed: {', '.join(SALIENCIES)}."
+        )
 
 
 def scanned_plan(config: StudyConfig, example: PruningPlan, scanned: Curves) -> PruningPlan:
@@ -131,24 +150,28 @@ def _textbook(
         raise UsageError(f"space: {error}") from error
 
 
-def _rehearsed(config: StudyConfig, example: PruningPlan) -> tuple[PruningPlan, ...]:
+def _rehearsed(config: StudyConfig, examples: Sequence[PruningPlan]) -> tuple[PruningPlan, ...]:
     """Plans that between them have every saliency, schedule and way of retraining of a space.
 
-    Where costs divide scores, they do so in all of them.
+    Each structure has them all. Where costs divide scores, they do so wherever they can.
     """
-    space = config.space
-    if space.function is not None:
-        return (example,)
+    if config.space.function is not None:
+        return tuple(examples)
+    return tuple(plan for example in examples for plan in _ways_of(config.space, example))
+
+
+def _ways_of(space: SearchSpace, example: PruningPlan) -> list[PruningPlan]:
     ways = (options(space.saliency), options(space.schedule), options(space.retrain))
     rewind = min(options(space.rewind_epoch))
     exponent = max(options(space.cost_exponent))
-    if exponent:  # what a cost can't divide shows itself where it counts most
-        ranked = next(name for name in options(space.allocation) if name in COST_AWARE)
+    _, fitting = allocation_parameter(space, example.structure) if exponent else ("", ())
+    ranked = next((name for name in options(fitting) if name in COST_AWARE), None)
+    if ranked is not None:  # what a cost can't divide shows itself where it counts most
         example = example.model_copy(
             update={
                 "allocation": ranked,
                 "cost_exponent": exponent,
-                "sparsity": 0.5,
+                "sparsity": example.sparsity if example.removal.pattern else 0.5,
                 "threshold": None,
                 "scanned_drops": {},
             }
@@ -167,4 +190,4 @@ def _rehearsed(config: StudyConfig, example: PruningPlan) -> tuple[PruningPlan, 
                 }
             )
         )
-    return tuple(plans)
+    return plans

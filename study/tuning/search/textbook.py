@@ -8,6 +8,7 @@ from typing import Any
 
 from search_spaces import Layer, SearchSpace
 from search_spaces.cuts import rounds_of
+from search_spaces.structures import FREE, UNIT_SPARSITY, Structure, alternatives, removal_of
 from search_spaces.values import options
 from study.pruning.plan import PruningPlan
 from study.tasks.task import Task
@@ -31,7 +32,8 @@ def textbook_plan(
     A fifth of what remains goes each round, the lowest LAMP scores of all layers first; after each
     cut the network retrains for the last fifth of the dense schedule, or its last two epochs where
     these are more, with the learning rates that it had there. Of channels the same share of every
-    layer goes, those of the least absolute weights first.
+    layer goes, those of the least absolute weights first. A pattern of n:m is reached by such steps
+    too. A search over several structures begins with single weights, or else the first.
     Nothing of it is searched, so what a search adds can be told beside it.
 
     Parameters
@@ -72,17 +74,23 @@ def textbook_plan(
     layer_floor = space.layer_floor if isinstance(space.layer_floor, (int, float)) else 0.0
     total = sum(layer.total for layer in layers)
     least = sum(math.ceil(layer_floor * layer.total) for layer in layers)
+    structures = alternatives(space.structure)
+    structure = "weights" if "weights" in structures else structures[0]
+    removal = removal_of(structure)
+    fields = _fields_of(space, structure)
+    most = removal.most(fields.get("unit_sparsity", 0.0))
     ends = space.floor_density(layers) if floor is None else floor
+    if most is not None:
+        ends = 1.0 - most
     rounds = 1 if ends >= 1 - TEXTBOOK_CUT else rounds_of(TEXTBOOK_CUT, ends)
     least = max(least, 1 if floor is None else math.ceil(floor * total))
     while rounds > 1 and (1 - TEXTBOOK_CUT) ** rounds * total < least:
         rounds -= 1  # a round more would leave less than must stay
     return PruningPlan(
-        structure=space.structure,
-        width_multiple=space.width_multiple,
+        **fields,
         budget=space.budget,
-        allocation="lamp" if space.structure == "weights" else "uniform",
-        sparsity=1.0 - (1.0 - TEXTBOOK_CUT) ** rounds,
+        allocation="lamp" if removal.entries in FREE and not removal.units else "uniform",
+        sparsity=1.0 - (1.0 - TEXTBOOK_CUT) ** rounds if most is None else most,
         saliency="magnitude",
         schedule="geometric",
         rounds=rounds,
@@ -93,6 +101,20 @@ def textbook_plan(
         exclude=space.exclude,
         seed=seed,
     )
+
+
+def _fields_of(space: SearchSpace, structure: Structure) -> dict[str, Any]:
+    """What is removed; of a range the lower end says up to where units go."""
+    removal = removal_of(structure)
+    fields: dict[str, Any] = {"structure": structure}
+    if removal.units:
+        fields["width_multiple"] = space.width_multiple
+    if removal.is_mixed:
+        until = UNIT_SPARSITY if space.unit_sparsity is None else min(options(space.unit_sparsity))
+        fields["unit_sparsity"] = until
+    if removal.entries == "blocks":
+        fields["block"] = space.block
+    return fields
 
 
 def _retrain_epochs(space: SearchSpace, task: Task) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 
 from search_spaces import Layer, Range, SearchSpace
 from search_spaces.cuts import rounds_of, total_of
-from search_spaces.table import CHANNEL_ALLOCATIONS
+from search_spaces.structures import Structure, allocations_for, alternatives
 from search_spaces.values import options
 from study.errors import UsageError
 from study.pruning.masking.masks import MaskedLayers, mask_layers
@@ -51,8 +51,9 @@ def warm_start_points(
 ) -> list[dict[str, Any]]:
     """Parameters of the points nearest to known allocations of the dense network's weights.
 
-    Allocations, ways of retraining, lengths of retraining and final densities (or cuts) are
-    crossed: no factor follows from another, so that what is seen of one is not the other's doing.
+    Allocations, ways of retraining, lengths of retraining, final densities (or cuts) and structures
+    are crossed: no factor follows from another, so that what is seen of one is not the other's
+    doing.
     The most preferred comes first: learning-rate rewinding, which Renda et al. find to be the best
     where nothing is known; never reinit, where there is another way. On a geometric schedule each
     round removes a third or so of what remains, if the space has so many rounds, so that each plan
@@ -88,35 +89,46 @@ def warm_start_points(
     load_model(model, dense.states[dense_steps(task)])
     masked = mask_layers(model, space.include or None, space.exclude or None)
     descents = _descents(space, densities)
+    structures = alternatives(space.structure)
     cuts = {
-        (allocation, place): sparsity
+        (kind, allocation, place): sparsity
         for place, (density, _) in enumerate(descents)
         for allocation in allocations
-        if (sparsity := _allocated(space, allocation, density, masked, records, sets)) is not None
+        for kind, structure in enumerate(structures)
+        if (sparsity := _allocated(space, structure, allocation, density, masked, records, sets))
+        is not None
     }
     factors: tuple[Sequence[Any], ...] = (
         _ways(space),
         allocations,
         range(len(descents)),
         _lengths(space),
+        *([range(len(structures))] if len(structures) > 1 else []),
     )
     allowed = [
         levels
         for levels in itertools.product(*(range(len(factor)) for factor in factors))
-        if (allocations[levels[1]], levels[2]) in cuts
+        if (_kind(levels), allocations[levels[1]], levels[2]) in cuts
     ]
     points: list[dict[str, Any]] = []
     counts: Counter[tuple[int, int, int, int]] = Counter()
     while allowed and len(points) < most:
         levels = min(allowed, key=lambda each: (_repeats(each, counts), each))
         allowed.remove(levels)
-        way, allocation, place, length = (f[n] for f, n in zip(factors, levels, strict=True))
-        plan = _plan(space, allocation, cuts[allocation, place], descents[place], way, length)
+        way, allocation, place, length, *_ = (f[n] for f, n in zip(factors, levels, strict=True))
+        sparsity = cuts[_kind(levels), allocation, place]
+        plan = _plan(space, allocation, sparsity, descents[place], way, length)
+        plan["structure"] = structures[_kind(levels)]
         point = space.nearest_parameters(plan, layers)
         if point not in points:
             points.append(point)
             counts.update(_pairs(levels))
     return points
+
+
+def _kind(levels: Sequence[int]) -> int:
+    """Place of the structure, the last factor where there are several."""
+    return levels[4] if len(levels) > 4 else 0
 
 
 def _pairs(levels: Sequence[int]) -> list[tuple[int, int, int, int]]:
@@ -169,6 +181,7 @@ def _lengths(space: SearchSpace) -> list[float | None]:
 
 def _allocated(
     space: SearchSpace,
+    structure: Structure,
     allocation: str,
     density: float,
     masked: MaskedLayers,
@@ -180,11 +193,13 @@ def _allocated(
         return None
     if space.form == "global" and allocation not in options(space.allocation):
         return None
-    if sets is not None and space.form == "global":
+    if space.form == "global" and allocation not in allocations_for(structure):
+        return None
+    if space.form == "global" and structure != "weights":
         return {}  # which widths it comes to is found in the trial; the parameters need no such
     try:
         if sets is not None:
-            if allocation not in CHANNEL_ALLOCATIONS:
+            if allocation not in allocations_for(structure):
                 return None
             return sets.allocated(allocation, density, space, masked, scanned_drops(records))
         if allocation == "sensitivity":

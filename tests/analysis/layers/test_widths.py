@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import analysis
 from analysis.reading.results import Results
@@ -63,3 +64,20 @@ def test_the_section_says_how_much_of_the_promise_is_kept(tmp_path: Path) -> Non
     assert "50 % of the speedup" in found
     slow = int((analysis.measured_latency(timed(results))["speedup_measured"] < 1).sum())
     assert (f"{slow} of" in found) == (slow > 0)
+
+
+@pytest.mark.parametrize(
+    ("structure", "said"),
+    [
+        ("weights", "Single weights were removed"),
+        (["weights", "2:4"], r"Zeros of a regular form were made (2:4)"),
+        ({"fc*": "blocks"}, "(blocks)"),
+    ],
+)
+def test_what_zeros_are_good_for_is_said_by_their_form(
+    structure: object, said: str, tmp_path: Path
+) -> None:
+    results = analysis.load(searched_study(tmp_path))
+    config = {**results.config, "space": {"structure": structure}}
+    section = smaller(Results(**{**vars(results), "config": config}))
+    assert said in section.missing[0]

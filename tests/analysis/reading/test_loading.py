@@ -294,3 +294,21 @@ def test_the_textbook_run_is_the_first_trial_of_a_study_that_begins_with_one(
     both = analysis.load([tmp_path / "true", tmp_path / "old"]).trials
     names = dict(zip(both["trial_id"], both["is_textbook"], strict=True))
     assert [name for name, first in names.items() if first] == ["true/0000"]
+
+
+def test_a_table_of_structures_is_told_in_words(tmp_path: Path) -> None:
+    study = new_study(tmp_path / "one")
+    said = {
+        "a": {"structure": {"conv*": "channels", "fc*": "2:4"}},
+        "b": {"structure": "blocks", "unit_sparsity": None},
+        "c": {"structure": "channels+weights", "unit_sparsity": 0.25},
+    }
+    for trial, fields in said.items():
+        study.trial(trial, sparsity=0.5)
+        file = Path(study.path) / "trials" / trial / "plan.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), **fields}))
+    trials = analysis.load(study.path).trials.set_index("trial_id")
+    assert trials["structure"].tolist() == [
+        "channels of conv*, 2:4 of fc*", "blocks", "channels+weights"
+    ]  # fmt: skip
+    assert trials.loc["c", "unit_sparsity"] == 0.25

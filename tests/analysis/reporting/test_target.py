@@ -5,6 +5,7 @@ from pathlib import Path
 import analysis
 from analysis.reading.results import Results
 from analysis.reporting.sections.headline import headline
+from analysis.reporting.sections.target import export_command
 from tests.analysis.study_folders import searched_study
 
 
@@ -24,6 +25,16 @@ def test_the_best_network_of_the_size_comes_first_with_its_command(tmp_path: Pat
     assert f"prune-study confirm DIR {place}." in first
     assert f"prune-study export DIR {place} -o network.onnx --shrink" in first
     assert "--shrink" not in headline(at(results, "macs <= 0.2")).sentences[0]
+
+
+def test_a_network_is_handed_over_as_its_own_trial_pruned_it(tmp_path: Path) -> None:
+    results = analysis.load(searched_study(tmp_path))
+    trials = results.trials.assign(structure=["channels+2:4", "2:4"] * (len(results.trials) // 2))
+    own = Results(**{**vars(results), "trials": trials})
+    for trial, structure in zip(trials["trial_id"], trials["structure"], strict=True):
+        command = export_command(own, trial, 1)
+        assert command.endswith(" --shrink") is (structure == "channels+2:4")
+        assert own.structure_of(trial) == structure
 
 
 def test_without_a_target_nothing_is_said_of_one(tmp_path: Path) -> None:

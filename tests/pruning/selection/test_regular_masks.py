@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from study.errors import UsageError
-from study.pruning.selection.regular_masks import block_count, block_scores, keep_blocks, n_of_m
+from study.pruning.selection.ranking import keep_best
+from study.pruning.selection.regular_masks import (
+    block_scores,
+    living_blocks,
+    n_of_m,
+    spread_blocks,
+    toward_n_of_m,
+)
 
 SHAPES = st.sampled_from([(3, 8), (2, 11), (5, 3), (2, 6, 3, 3), (3, 5, 2, 1), (4, 4)])
 
@@ -48,11 +55,20 @@ def test_a_remainder_of_two_stays_whole_and_ties_go_to_the_first() -> None:
     assert kept.tolist() == [[True, True, False, False, True, True]]
 
 
-def test_inputs_of_a_transposed_convolution_are_its_first_dimension() -> None:
-    scores, alive = drawn((8, 3, 2, 2), 0, density=2.0)
-    along = n_of_m(scores, alive, dim=0)
-    assert torch.equal(along, n_of_m(scores.transpose(0, 1), alive.transpose(0, 1)).transpose(0, 1))
-    assert int(along.sum()) == scores.numel() // 2
+@settings(max_examples=80, deadline=None)
+@given(SHAPES, st.integers(0, 99), st.sampled_from([(2, 4), (1, 4), (4, 8)]), st.floats(0, 1))
+def test_on_the_way_to_a_pattern_the_lowest_go_of_those_that_it_lets_go(
+    shape: tuple[int, ...], seed: int, pattern: tuple[int, int], share: float
+) -> None:
+    scores, alive = drawn(shape, seed)
+    end, count = n_of_m(scores, alive, *pattern), round(share * int(alive.sum()))
+    kept = toward_n_of_m(scores, alive, count, *pattern)
+    assert not bool((end & ~kept).any())
+    assert not bool((kept & ~alive).any())
+    assert int(kept.sum()) == max(count, int(end.sum()))
+    gone, spared = scores[alive & ~kept], scores[kept & ~end]
+    assert not len(gone) or not len(spared) or float(gone.max()) <= float(spared.min())
+    assert torch.equal(n_of_m(scores, kept, *pattern), end)
 
 
 def test_more_of_fewer_is_refused() -> None:
@@ -75,20 +91,15 @@ def test_the_blocks_of_the_highest_sums_stay(
         if alive[where]:
             members.setdefault(name, set()).add(where)
     summed = block_scores(scores, alive, block)
-    assert summed.numel() == block_count(shape, block) == len(sums)
+    assert summed.numel() == len(sums)
     for name, value in sums.items():
         assert float(summed[name]) == pytest.approx(value, abs=1e-6)
-    count = len(members) // 2
-    kept = keep_blocks(scores, alive, count, block)
+    count, living = len(members) // 2, living_blocks(alive, block)
+    assert {tuple(where) for where in living.nonzero().tolist()} == set(members)
+    kept = spread_blocks(keep_best(summed, living, count), alive, block)
     best = sorted(members, key=lambda name: -float(summed[name]))[:count]
     expected = set().union(*(members[name] for name in best))
     assert {tuple(where) for where in kept.nonzero().tolist()} == expected
-
-
-def test_more_blocks_than_there_are_cannot_be_kept() -> None:
-    scores, alive = drawn((8, 8), 0)
-    with pytest.raises(ValueError, match="cannot keep 5 of 4"):
-        keep_blocks(scores, alive, 5)
 
 
 def test_blocks_of_nothing_are_refused() -> None:

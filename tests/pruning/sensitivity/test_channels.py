@@ -152,7 +152,9 @@ def test_a_scan_can_start_from_a_narrower_network() -> None:
     load_model(model, dense_state(task))
     rows = torch.zeros_like(masked.masks["0"])
     rows[:2] = True
-    masked.cut({"0": rows}, optimizer=None)
+    columns = torch.ones_like(masked.masks["3"])
+    columns[:, 2:] = False
+    masked.cut({"0": rows, "3": columns}, optimizer=None)
     with torch.no_grad():
         model.get_parameter("0.bias")[2:] = 0
         for name in ("weight", "bias"):

@@ -209,3 +209,23 @@ def test_a_control_of_a_network_without_channels_draws_as_many_of_each_layer(rol
     kept = [(layer.kept, layer.outputs - layer.dead_outputs) for layer in network.layers]
     assert [(each.kept, each.outputs - each.dead_outputs) for each in drawn.layers] == kept
     assert drawn.mask_hash != network.mask_hash
+
+
+@pytest.mark.parametrize("role", ["shuffled_initial", "shuffled_reinit"])
+@pytest.mark.parametrize("structure", ["2:4", "blocks", "channels+weights"])
+def test_a_control_draws_in_the_form_of_its_network(structure: str, role: str) -> None:
+    task = small_task()
+    fields: dict[str, Any] = {} if structure == "2:4" else {"sparsity": 0.6}
+    if structure == "blocks":
+        fields["block"] = (2, 4)
+    plan = PruningPlan(structure=structure, rounds=2, retrain_epochs=1, seed=3, **fields)
+    dense, keeper = train_dense(task, plan.seeds), Keeper()
+    (*_, network) = run_pipeline(plan, task, dense, observer=keeper)
+    control = untrained(plan, network, task)[role]
+    (drawn,) = run_pipeline(control, task, start_of(role, control, task, dense, keeper.file))
+    assert [each.kept for each in drawn.layers] == [each.kept for each in network.layers]
+    assert drawn.mask_hash != network.mask_hash
+    assert control.structure == ("weights" if structure == "channels+weights" else structure)
+    assert unpruned(plan).structure == "weights"
+    (*_, whole) = run_pipeline(unpruned(plan), task, dense)
+    assert (whole.density, whole.train_samples) == (1.0, network.train_samples)

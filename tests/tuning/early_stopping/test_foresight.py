@@ -18,11 +18,12 @@ LAYERS = (Layer("a", 900), Layer("b", 100))
         PruningPlan(sparsity=0.6, rounds=2, layer_floor=0.3, retrain_epochs=0),
         PruningPlan(sparsity={"*": 0.77}, rounds=3, schedule="constant", retrain_epochs=0),
         PruningPlan(sparsity=0.7, rounds=2, allocation="uniform_plus", retrain_epochs=0),
+        PruningPlan(structure="2:4", rounds=2, exclude=("conv",), retrain_epochs=0),
     ],
 )
 def test_what_is_foreseen_is_what_comes(plan: PruningPlan) -> None:
     task = tiny_task()
-    layers = prunable_layers(task)
+    layers = prunable_layers(task, exclude=plan.exclude)
     records = list(run_pipeline(plan, task))
     for before in records[:-1]:
         for after in records[before.round + 1 :]:
@@ -44,6 +45,11 @@ def test_what_is_foreseen_is_what_comes(plan: PruningPlan) -> None:
 def test_layers_named_by_pattern_count_by_their_size_and_others_stay_dense() -> None:
     plan = PruningPlan(sparsity={"a*": 0.5})
     assert coming_weights(plan, 1, LAYERS) == 550
+
+
+@pytest.mark.parametrize("structure", ["blocks", "channels", "channels+weights"])
+def test_what_goes_in_larger_pieces_may_be_more_than_was_asked_for(structure: str) -> None:
+    assert coming_weights(PruningPlan(structure=structure, sparsity=0.5), 1, LAYERS) is None
 
 
 def test_an_absolute_threshold_does_not_say_what_it_removes() -> None:

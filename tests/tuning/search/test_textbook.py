@@ -97,3 +97,24 @@ def test_it_runs_where_there_is_no_dense_run() -> None:
     records = list(run_pipeline(plan, task))
     assert [record.train_epochs for record in records] == [0, 1, 2, 3]
     assert records[-1].density == pytest.approx(0.512, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("structure", "expected"),
+    [
+        (["channels", "weights"], ("weights", "lamp", 0.8**4)),
+        (["2:4", "channels"], ("2:4", "uniform", 0.5)),
+        ("1:4", ("1:4", "uniform", 0.25)),
+        ("blocks", ("blocks", "lamp", 0.8**4)),
+        ("channels+weights", ("channels+weights", "uniform", 0.8**4)),
+    ],
+)
+def test_of_several_structures_the_textbook_run_has_one(
+    structure: object, expected: tuple[str, str, float]
+) -> None:
+    density = {} if structure == "1:4" else {"density": [0.5, 0.9]}
+    plan = plan_of({"structure": structure, **density})
+    assert (plan.structure, plan.allocation) == expected[:2]
+    assert plan.sparsity == pytest.approx(1 - expected[2])
+    assert plan.rounds == (7 if structure == "1:4" else 4)
+    assert plan.unit_sparsity == (0.5 if structure == "channels+weights" else None)

@@ -190,6 +190,18 @@ def test_points_retrain_at_the_middle_of_the_learning_rates() -> None:
         assert "retrain_lr_schedule" not in point  # it is fixed
 
 
+def test_every_structure_of_a_space_is_among_the_first_points() -> None:
+    structures = ("channels", "weights", "channels+weights", "1:4")
+    space = SearchSpace.model_validate({"structure": structures, "width_multiple": 4})
+    found = points(space, most=12)
+    assert {point["structure"] for point in found} == set(structures)
+    for point in found:
+        if point["structure"] == "1:4":
+            assert "density" not in point
+        else:
+            assert point["density"] == pytest.approx(0.2)
+
+
 def test_a_space_of_channels_begins_with_what_allocations_leave_of_each_set() -> None:
     space = SearchSpace.model_validate(
         {"structure": "channels", "form": "per_layer", "rounds": [1, 3]}
