@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
@@ -128,6 +129,13 @@ def tidy(ax: Axes) -> Axes:
     ax.grid(True, color="#dddddd", linewidth=0.6)
     ax.set_axisbelow(True)
     return ax
+
+
+def dots(ax: Axes, x: pd.Series, y: pd.Series) -> None:
+    """Draw networks of one kind, a dot each."""
+    style = look(0)
+    ax.scatter(x, y, s=16, alpha=0.7, linewidths=0, color=style.colour, marker=style.marker,
+               label="networks", rasterized=len(x) > MANY)  # fmt: skip
 
 
 def legend(ax: Axes, **options: Any) -> None:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from analysis.reading.candidates import has_figures
 from analysis.reading.results import Results
-from analysis.style import MANY, axes_or_new, entitle, legend, look, say, tidy
+from analysis.style import axes_or_new, dots, entitle, legend, say, tidy
 
 
 def measured_latency(results: Results) -> pd.DataFrame:
@@ -46,10 +46,7 @@ def plot_latency(results: Results, ax: Axes | None = None) -> Axes:
     if table.empty:
         return say(ax, "no latency was measured")
     tidy(ax)
-    style = look(0)
-    ax.scatter(table["theoretical_speedup"], table["speedup_measured"], s=16, alpha=0.7,
-               linewidths=0, color=style.colour, marker=style.marker, label="networks",
-               rasterized=len(table) > MANY)  # fmt: skip
+    dots(ax, table["theoretical_speedup"], table["speedup_measured"])
     most = float(table["theoretical_speedup"].max())
     ax.plot([1.0, most], [1.0, most], color="0.5", linewidth=1, linestyle="--",
             label="as multiply-adds promise")  # fmt: skip

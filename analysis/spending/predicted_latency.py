@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from analysis.reading.results import Results
 from analysis.spending.latency import measured_latency
-from analysis.style import MANY, axes_or_new, entitle, legend, look, say, tidy
+from analysis.style import axes_or_new, dots, entitle, legend, say, tidy
 
 
 def predicted_latency(results: Results) -> pd.DataFrame:
@@ -51,10 +51,7 @@ def plot_predicted_latency(results: Results, ax: Axes | None = None) -> Axes:
     if table.empty:
         return say(ax, "no latency was predicted")
     tidy(ax)
-    style = look(0)
-    ax.scatter(table["predicted_share"], table["measured_share"], s=16, alpha=0.7, linewidths=0,
-               color=style.colour, marker=style.marker, label="networks",
-               rasterized=len(table) > MANY)  # fmt: skip
+    dots(ax, table["predicted_share"], table["measured_share"])
     both = table[["predicted_share", "measured_share"]]
     ends = [float(both.min().min()), float(both.max().max())]
     ax.plot(ends, ends, color="0.5", linewidth=1, linestyle="--", label="as predicted")

@@ -71,7 +71,8 @@ def measure(
     The test split is not touched: it is read once, when a report asks for it.
     """
     quality = evaluate(masked.model, task.data.validation, task)
-    beside = _other_macs(plan, task, masked, structures) if structures else None
+    loses_products = structures and dense.other_macs  # most networks have none to lose
+    beside = _other_macs(plan, task, masked, structures) if loses_products else None
     cost = masked_cost(masked, dense, beside)
     kept, total = masked.kept, masked.total
     sparsity = plan.sparsity_at(round_) if plan.asks_for_weights else None
