@@ -27,7 +27,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from benchmarks.smaller.methods import METHODS, dense_model, plan_of
+from benchmarks.smaller.methods import METHODS, dense_model, methods_of, plan_of
 from benchmarks.smaller.speeds import speedups
 from benchmarks.smaller.tasks import MODELS, task_of
 from study.exporting.capturing import capture
@@ -50,15 +50,15 @@ def main() -> None:
 @click.option("--task", type=click.Choice(list(MODELS)), default="lenet5")
 @click.option("--seeds", default=3)
 @click.option("--first-seed", default=0)
-@click.option("--methods", default=",".join(METHODS), help="Which, with commas between.")
+@click.option("--methods", default="", help="Which, with commas between; else all.")
 @FOLDER
 def run_(task: str, seeds: int, first_seed: int, methods: str, folder: Path) -> None:
     """Run what is missing."""
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
-    loaded = task_of(task)
+    loaded, names = task_of(task), methods.split(",") if methods else methods_of(task)
     for seed in range(first_seed, first_seed + seeds):
-        paths = {name: folder / f"{task}-{name}-{seed}.json" for name in methods.split(",")}
+        paths = {name: folder / f"{task}-{name}-{seed}.json" for name in names}
         missing = {name: path for name, path in paths.items() if not path.exists()}
         if not missing:
             continue

@@ -14,7 +14,7 @@ import torch
 import torch_pruning
 from torch import nn
 
-from benchmarks.smaller.tasks import RETRAIN_EPOCHS, STRUCTURES
+from benchmarks.smaller.tasks import RETRAIN_EPOCHS, STRUCTURES, WIDTH_MULTIPLES
 from study.pruning import PruningPlan, run_pipeline
 from study.pruning.channels import channels_of
 from study.pruning.masking.masks import MaskedLayers, mask_layers
@@ -59,10 +59,15 @@ PEERS: dict[str, dict[str, Any]] = {
 }
 """Torch-Pruning's group pruner by the L2 norm, as its README has it."""
 
+ALIGNED = "_aligned"
+"""What ends the name of a method whose widths are multiples of the task's."""
+
 
 def plan_of(name: str, task: Task, seed: int) -> PruningPlan:
     """One of this project's plans."""
+    method = name.removesuffix(ALIGNED)
     fields = {
+        "width_multiple": WIDTH_MULTIPLES[task.name] if method != name else 1,
         "structure": STRUCTURES.get(task.name, "channels"),
         "sparsity": 1.0 - TARGETS[-1],
         "budget": "macs",
@@ -74,7 +79,7 @@ def plan_of(name: str, task: Task, seed: int) -> PruningPlan:
         "retrain_epochs": RETRAIN_EPOCHS,
         "seed": seed,
     }
-    return PruningPlan.model_validate({**fields, **OWN[name]})
+    return PruningPlan.model_validate({**fields, **OWN[method]})
 
 
 def dense_model(task: Task, dense: Trajectory) -> nn.Module:
@@ -132,7 +137,8 @@ def own(name: str, task: Task, dense: Trajectory, seed: int) -> Iterator[tuple[N
 
 def peer(name: str, task: Task, dense: Trajectory, seed: int) -> Iterator[tuple[Narrow, nn.Module]]:
     """Torch-Pruning's networks, cut to the same multiply-adds and retrained by the same steps."""
-    plan = plan_of("uniform", task, seed)
+    method = name.removesuffix(ALIGNED)
+    plan = plan_of(f"uniform{name.removeprefix(method)}", task, seed)
     model = dense_model(task, dense)
     masked = mask_layers(build_model(task, plan.seeds.init))
     may_go = {
@@ -160,7 +166,8 @@ def peer(name: str, task: Task, dense: Trajectory, seed: int) -> Iterator[tuple[
         ],
         num_heads=heads,
         prune_num_heads=True,
-        **PEERS[name],
+        round_to=plan.width_multiple,
+        **PEERS[method],
     )
     whole, _ = costs_of(model, task)
     test, data_step = task.data.load_test(), dense_steps(task)
@@ -178,3 +185,9 @@ def peer(name: str, task: Task, dense: Trajectory, seed: int) -> Iterator[tuple[
 
 
 METHODS = {**dict.fromkeys(OWN, own), **dict.fromkeys(PEERS, peer)}
+METHODS |= {f"{name}{ALIGNED}": method for name, method in METHODS.items()}
+
+
+def methods_of(task_name: str) -> list[str]:
+    """All of them, the aligned ones where the task says to what."""
+    return [name for name in METHODS if task_name in WIDTH_MULTIPLES or ALIGNED not in name]

@@ -89,6 +89,10 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
 STRUCTURES = {"vit": "units"}
 """What is taken out, where it is more than channels: a ViT's heads too."""
 
+WIDTH_MULTIPLES = {"vgg_small": 16}
+"""Of what the widths of an aligned method are multiples: ONNX Runtime convolves 16 channels at a
+time where a register holds 16 floats (AVX-512). ResNet-20's narrowest stage has no more."""
+
 
 def task_of(name: str) -> Task:
     """A network's task: 5,000 images train, 6,000 validate, 10,000 test."""
