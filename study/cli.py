@@ -14,11 +14,13 @@ from study.commands.confirm import confirm
 from study.commands.export import export
 from study.commands.look import compare, report, status, table_
 from study.commands.names import doctor, list_
-from study.commands.options import INTERRUPTED, NOTHING, OK, USAGE
+from study.commands.options import CRASH, NOTHING, OK, USAGE
 from study.commands.replicate import replicate
+from study.commands.resume import resume
 from study.commands.run import run
 from study.commands.sensitivity import sensitivity
-from study.errors import NothingToReportError, UsageError
+from study.errors import NothingToReportError, StudyFailedError, UsageError
+from study.interrupts import Interrupts, exit_code
 
 
 class _Group(click.Group):
@@ -26,7 +28,7 @@ class _Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            with warnings.catch_warnings():
+            with Interrupts(), warnings.catch_warnings():
                 warnings.showwarning = _say_warning  # type: ignore[assignment]
                 return super().invoke(ctx)
         except UsageError as error:
@@ -35,8 +37,11 @@ class _Group(click.Group):
         except NothingToReportError as error:
             click.echo(f"prune-study: {error}", err=True)
             ctx.exit(NOTHING)
-        except KeyboardInterrupt:
-            ctx.exit(INTERRUPTED)
+        except StudyFailedError as error:
+            click.echo(f"prune-study: the study failed: {error}", err=True)
+            ctx.exit(CRASH)
+        except KeyboardInterrupt as error:
+            ctx.exit(exit_code(error))
         except BrokenPipeError:
             # Whoever read the output has seen enough. Python would complain again at its exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -61,6 +66,7 @@ def main() -> None:
 
 for command in (
     run,
+    resume,
     sensitivity,
     confirm,
     export,

@@ -12,6 +12,10 @@ class NothingToReportError(RuntimeError):
     """A study folder holds no finished round yet (exit code 4)."""
 
 
+class StudyFailedError(RuntimeError):
+    """A study as a whole failed; what it had finished is on disk (exit code 1)."""
+
+
 def unknown_name(field: str, value: str, allowed: Iterable[str]) -> UsageError:
     """Say that ``value`` is none of ``allowed``, with the nearest right spelling.
 

@@ -26,6 +26,7 @@ REPORT_FILE = "report.html"
 TEST_FILE = "test.jsonl"
 CONFIRMATION_FILE = "confirmation.jsonl"
 TRIALS_DIR = "trials"
+OWNERS_DIR = "owners"
 CONTROLS_DIR = "controls"
 TRAJECTORIES_DIR = "trajectories"
 PLAN_FILE = "plan.json"
@@ -305,6 +306,23 @@ class Event(Record):
     event: str
     trial_id: str | None = None
     detail: dict[str, Any] = Field(default_factory=dict)
+    at: str = Field(default_factory=utc_now)
+
+
+class Owner(Record):
+    """Who runs a study; ``owners/NNNN.json``, of which the highest number counts."""
+
+    owner: str = Field(description="USER@HOST")
+    machine: str = Field(description="what the process id belongs to: a boot, and a container")
+    pid: int
+    claimed_at: str = Field(default_factory=utc_now)
+
+
+class Sign(Record):
+    """That an owner is alive, or how it ended; written again every few seconds."""
+
+    state: Literal["running", "finished", "interrupted", "failed"]
+    why: str = Field(default="", description="in one line, where it failed")
     at: str = Field(default_factory=utc_now)
 
 

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from pathlib import Path
 
 import pyarrow.fs as pafs
 
 from study.errors import UsageError
+
+SEGMENT_LINES = 64
+"""Lines of an object that grows: an object store rewrites what is appended to, and only that."""
+
+_SEGMENT = re.compile(r"(.+)\.part-\d{6}")
+
+_GROWING = (".jsonl", ".journal")
+"""How names of files end that grow line by line."""
 
 
 class Folder:
@@ -36,6 +45,13 @@ class Folder:
             self.location = base
         self._base = base.rstrip("/")
         self._is_local = isinstance(self._filesystem, pafs.LocalFileSystem)
+        self._growing: dict[str, tuple[int, list[str]]] = {}
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"location": self.location}
+
+    def __setstate__(self, state: dict[str, str]) -> None:
+        self.__init__(state["location"])  # type: ignore[misc]
 
     def __repr__(self) -> str:
         return f"Folder({self.location!r})"
@@ -57,7 +73,7 @@ class Folder:
     def exists(self, *parts: str) -> bool:
         """Whether a file or folder is there."""
         info = self._filesystem.get_file_info(self._path(*parts))
-        return bool(info.type != pafs.FileType.NotFound)
+        return bool(info.type != pafs.FileType.NotFound) or bool(self._segments(*parts))
 
     def can_be_made(self) -> bool:
         """Whether nothing on the way to this local folder is a file; True behind other URIs."""
@@ -86,8 +102,35 @@ class Folder:
         FileNotFoundError
             If there is no such file.
         """
-        with self._filesystem.open_input_stream(self._path(*parts)) as stream:
+        segments = self._segments(*parts)
+        if segments and not self._is_file(*parts):
+            return b"".join(map(self._read_one, segments))
+        return b"".join(map(self._read_one, (self._path(*parts), *segments)))
+
+    def _read_one(self, path: str) -> bytes:
+        with self._filesystem.open_input_stream(path) as stream:
             return bytes(stream.read())
+
+    def create(self, content: str, *parts: str) -> bool:
+        """Make a file on this machine's file systems, unless there is one: who makes it is told.
+
+        Returns
+        -------
+        bool
+            Whether it was made now, and by this call; of several at a time one makes it.
+        """
+        path = Path(self._path(*parts))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        except FileExistsError:
+            return False
+        with os.fdopen(handle, "w") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        _flush_folder(path.parent)
+        return True
 
     def write(self, content: bytes | str, *parts: str) -> None:
         """Write a whole file: a reader sees the old content or the new, never a part."""
@@ -105,19 +148,25 @@ class Folder:
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(target)
+            _flush_folder(beside.parent)
         finally:
             beside.unlink(missing_ok=True)
 
     def append_line(self, line: str, *parts: str, durable: bool = True) -> None:
-        """Add one line to a file of which this process is the only writer.
+        """Add one line, or several, to a file of which this process is the only writer.
 
         After a crash the last line may be torn; readers skip it, and the next line begins anew.
-        Lines that are not ``durable`` may be lost with the machine's power, and cost less.
+        Lines that are not ``durable`` may be lost with the machine's power, and cost less. On
+        object stores, which can only write whole objects, lines go into parts of a few each:
+        what a line costs does not grow with those before it.
         """
         target = self._path(*parts)
         if not self._is_local:
-            before = self.read(*parts) if self.exists(*parts) else b""
-            self.write(before + line.encode() + b"\n", *parts)
+            number, lines = self._growing.pop(target, (len(self._segments(*parts)), list[str]()))
+            lines.append(f"{line}\n")
+            self.write("".join(lines), *parts[:-1], f"{parts[-1]}.part-{number:06d}")
+            if len(lines) < SEGMENT_LINES:
+                self._growing[target] = (number, lines)
             return
         path = Path(target)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -139,6 +188,20 @@ class Folder:
             self._filesystem.delete_file(path)
         elif kind == pafs.FileType.Directory:
             self._filesystem.delete_dir(path)
+        for segment in self._segments(*parts):
+            self._filesystem.delete_file(segment)
+
+    def _is_file(self, *parts: str) -> bool:
+        return bool(self._filesystem.get_file_info(self._path(*parts)).type == pafs.FileType.File)
+
+    def _segments(self, *parts: str) -> list[str]:
+        """The parts of an object that grew line by line, in order."""
+        if self._is_local or not parts or not parts[-1].endswith(_GROWING):
+            return []
+        selector = pafs.FileSelector(self._path(*parts[:-1]), allow_not_found=True)
+        names = (info.base_name for info in self._filesystem.get_file_info(selector))
+        own = (n for n in names if (m := _SEGMENT.fullmatch(n)) and m.group(1) == parts[-1])
+        return [self._path(*parts[:-1], name) for name in sorted(own)]
 
     def _path(self, *parts: str) -> str:
         return "/".join((self._base, *parts))
@@ -146,11 +209,17 @@ class Folder:
     def _names(self, kind: pafs.FileType, *parts: str) -> list[str]:
         selector = pafs.FileSelector(self._path(*parts), allow_not_found=True)
         infos = self._filesystem.get_file_info(selector)
-        return sorted(
-            info.base_name
-            for info in infos
-            if info.type == kind and not info.base_name.endswith(".tmp")
-        )
+        names = (i.base_name for i in infos if i.type == kind and not i.base_name.endswith(".tmp"))
+        return sorted({m.group(1) if (m := _SEGMENT.fullmatch(name)) else name for name in names})
+
+
+def _flush_folder(path: Path) -> None:
+    """Make sure that a new name is on the disk, and not only what it names."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def refuse_output(output: str) -> None:

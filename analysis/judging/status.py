@@ -9,21 +9,30 @@ import numpy as np
 import pandas as pd
 
 from analysis.fronts.study_front import study_front
+from analysis.reading.files.documents import BEGINS, ENDS
 from analysis.reading.loading import Results
 from analysis.reading.visible import visible
 from analysis.statistics.replicates import searched
+from study.owners import holder
 
 STATUSES = ("completed", "stopped", "errored", "running", "lost")
 
 
 def study_state(results: Results) -> str:
-    """``"running"``, ``"finished"`` or ``"interrupted"``."""
-    events = set(results.events["event"])
-    state = "running"
-    for event, name in (("study_finished", "finished"), ("study_interrupted", "interrupted")):
-        if event in events:
-            state = name
-    return state
+    """How the study stands: see :class:`study.owners.Held`.
+
+    Returns
+    -------
+    str
+        ``"running"``, ``"finished"``, ``"interrupted"``, ``"failed"``, or ``"dead"`` where its
+        driver is gone without a word. Of a study of an older version only what its events say.
+    """
+    told = results.events["event"]
+    told = told[told.isin([*BEGINS, *ENDS])]
+    said = "running" if told.empty or told.iloc[-1] in BEGINS else told.iloc[-1].split("_")[1]
+    held = holder(results.folders[0])
+    # Once the search is over, its driver confirms and reports.
+    return said if held is None or held.standing == "running" else held.standing
 
 
 def study_status(results: Results) -> dict[str, Any]:
@@ -40,7 +49,9 @@ def study_status(results: Results) -> dict[str, Any]:
     columns = list(dict.fromkeys(["density", results.size, quality.column, *results.objectives]))
     return {
         "study": results.name,
+        "folder": results.folders[0].location,
         "state": study_state(results),
+        "driver": _driver(results),
         "num_samples": results.config.get("study", {}).get("num_samples"),
         "trials": {name: int((asked["status"] == name).sum()) for name in STATUSES},
         "replicates": len(trials) - len(asked),
@@ -69,6 +80,16 @@ def study_status(results: Results) -> dict[str, Any]:
     }
 
 
+def _driver(results: Results) -> dict[str, Any] | None:
+    """Who runs the study, or did last, and when it was last heard of."""
+    held = holder(results.folders[0])
+    if held is None:
+        return None
+    last = held.owner.claimed_at if held.sign is None else held.sign.at
+    why = "" if held.sign is None else held.sign.why
+    return {"owner": held.owner.owner, "pid": held.owner.pid, "last_sign_at": last, "why": why}
+
+
 def status_text(status: dict[str, Any]) -> str:
     """The same for a person."""
     counts = ", ".join(f"{count} {name}" for name, count in status["trials"].items() if count)
@@ -77,6 +98,14 @@ def status_text(status: dict[str, Any]) -> str:
         f"{status['study']}: {status['state']}, {counts or 'no trial yet'} of "
         f"{status['num_samples']}{replicates}; {status['rounds_finished']} pruned networks",
     ]
+    driver = status["driver"]
+    if driver is not None and status["state"] in ("dead", "failed"):
+        why = f": {driver['why']}" if driver["why"] else ""
+        lines.append(
+            f"  its driver ({driver['owner']}, process {driver['pid']}) "
+            f"{'failed' if status['state'] == 'failed' else 'is gone'}, last heard of "
+            f"{driver['last_sign_at']}{why}; go on with: prune-study resume {status['folder']}"
+        )
     quality, size = status["quality"], status["size"]
     lines += [
         f"  running {trial['trial_id']}: round {trial['round']}/{trial['rounds']}, "

@@ -109,7 +109,12 @@ def _subtitle(results: Results) -> str:
     trials, state = len(searched(results).trials), study_state(results)
     planned = results.config.get("study", {}).get("num_samples", trials)
     ended = "ended after " if trials < planned else ""
-    told = {"interrupted": "interrupted after ", "running": "still running: "}.get(state, ended)
+    told = {
+        "interrupted": "interrupted after ",
+        "running": "still running: ",
+        "failed": "failed after ",
+        "dead": "cut off after ",
+    }.get(state, ended)
     of = f" of {planned:,}" if told else ""
     parts = [
         task_name(results),

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from study.commands.options import FAILED_TRIALS, INTERRUPTED, as_seconds, changes_option, settings
+from study.commands.options import as_seconds, changes_option, settings
 
 
 def _show_config_help(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -68,7 +68,6 @@ def run(ctx: click.Context, /, study: str, changes: tuple[str, ...], **options: 
     from study.tuning.preparing import prepare
 
     prepared = prepare(config, is_new=not options["dry_run"])
-    config = prepared.config
     if options["dry_run"]:
         from study.commands.dry_run import describe, rehearse_again
 
@@ -76,42 +75,6 @@ def run(ctx: click.Context, /, study: str, changes: tuple[str, ...], **options: 
         click.echo(describe(prepared))
         return
 
-    from study.configuration.widths import note_on_widths
-    from study.errors import NothingToReportError
-    from study.objectives import quality_of
-    from study.terminal.progress import Progress
-    from study.tuning.launching import run_study
-    from study.tuning.ray.ray_session import ray_session
+    from study.commands.conducting import conduct
 
-    quiet, written = options["quiet"], None
-    config = prepared.config
-    quality = quality_of(prepared.task.metrics, config.objectives)
-    note = note_on_widths(config)
-    with Progress(config, quality, quiet=quiet) as progress, ray_session():
-        if note is not None:
-            progress.say(note)
-        finished = run_study(prepared, progress.listen)
-        if not options["no_report"]:
-            from study.commands.finishing import finish
-
-            interrupted = finished.interrupted
-            written = finish(finished.folder, config, progress.say, train=not interrupted)
-    click.echo(written or finished.folder.location)
-    if finished.interrupted:
-        ctx.exit(INTERRUPTED)
-    if written is None and not options["no_report"]:
-        raise NothingToReportError("no trial finished a round, so there is nothing to report")
-    if finished.failed_trials:
-        click.echo(
-            f"prune-study: {finished.failed_trials} of {config.study.num_samples} trials failed; "
-            f"see prune-study status {finished.folder.location}",
-            err=True,
-        )
-        ctx.exit(FAILED_TRIALS)
-    if progress.dense_diverged:
-        click.echo(
-            "prune-study: the dense run diverged: there is nothing to compare networks with, and "
-            "none is recommended. Lower task.lr, for example.",
-            err=True,
-        )
-        ctx.exit(FAILED_TRIALS)
+    ctx.exit(conduct(prepared, None, report=not options["no_report"], quiet=options["quiet"]))

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from study.commands.confirming import confirm
 from study.configuration.loading import StudyConfig, load_config
-from study.tuning.launching import run_study
-from study.tuning.preparing import prepare
+from study.errors import StudyFailedError
+from study.interrupts import Interrupts
+from study.storage import Folder
+from study.tuning.launching import running_study
+from study.tuning.preparing import Prepared, prepare
 from study.tuning.ray.ray_session import ray_session
+from study.tuning.resuming import prepare_resume
+from study.tuning.search.past import PastTrial
 from study.tuning.trials.outcomes import Listener
 
 
@@ -47,6 +52,8 @@ def run(
     ------
     UsageError
         If the configuration is wrong, or the folder exists; nothing is written then.
+    StudyFailedError
+        If the study as a whole failed; what it had finished is on disk, and :func:`resume` goes on.
 
     Examples
     --------
@@ -65,11 +72,52 @@ def run(
     }
     own = {key: value for key, value in changes.items() if value is not None}
     merged = {**tables, "study": {**tables.get("study", {}), **own}}
-    prepared = prepare(load_config(merged))
-    with ray_session():
-        finished = run_study(prepared, listener or _quiet)
-        if not finished.interrupted:
+    return _run(prepare(load_config(merged)), listener, None)
+
+
+def resume(
+    directory: str | os.PathLike[str],
+    *,
+    num_samples: int | None = None,
+    listener: Listener | None = None,
+) -> str:
+    """Go on with a study that ended before its time, or give it more trials.
+
+    Parameters
+    ----------
+    directory
+        Its folder, or its URI.
+    num_samples
+        Trials in all; None: as many as it was to have.
+    listener
+        As of :func:`run`.
+
+    Returns
+    -------
+    str
+        Location of the study's folder.
+
+    Raises
+    ------
+    UsageError
+        If it holds no study, is being run, or its task is not what it was.
+    StudyFailedError
+        If the study as a whole failed again.
+    """
+    prepared, past = prepare_resume(Folder(directory), num_samples=num_samples)
+    return _run(prepared, listener, past)
+
+
+def _run(prepared: Prepared, listener: Listener | None, past: Sequence[PastTrial] | None) -> str:
+    with (
+        Interrupts() as interrupts,
+        ray_session(),
+        running_study(prepared, listener or _quiet, interrupts, past) as finished,
+    ):
+        if not (finished.interrupted or finished.failure):
             confirm(finished.folder, prepared.config, lambda _: None)
+    if finished.failure:
+        raise StudyFailedError(finished.failure)
     return finished.folder.location
 
 

@@ -18,6 +18,7 @@ PHASES = {
     "search_started": "searching",
     "study_finished": "search over",
     "study_interrupted": "interrupted",
+    "study_failed": "failed",
 }
 """Events of a study that say what it does now."""
 

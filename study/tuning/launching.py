@@ -1,31 +1,28 @@
-"""Run a prepared study on Ray Tune."""
+"""Run a prepared study on Ray Tune, or what is left of it, and record how that ends."""
 
 from __future__ import annotations
 
+import contextlib
+import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from dataclasses import dataclass
+from traceback import format_exc
 from typing import Any
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from ray import tune
 
-from search_spaces.values import options
-from study.configuration.loading import StudyConfig, to_toml
+from study.configuration.loading import to_toml
 from study.configuration.widths import note_on_widths
-from study.objectives import quality_of
-from study.pruning.pipeline import run_pipeline
-from study.pruning.plan import PruningPlan
-from study.pruning.sensitivity.thresholds import scanned_drops, sparsity_thresholds
+from study.errors import StudyFailedError, UsageError
+from study.interrupts import Interrupts
+from study.owners import Claim, claim, claimed, one_line
 from study.pruning.states.dense_runs import stored_trajectory
 from study.records import (
-    JOURNAL_FILE,
+    ERROR_FILE,
     PROVENANCE_FILE,
     RESUME_DIR,
     STUDY_FILE,
@@ -35,213 +32,268 @@ from study.records import (
     TaskRecord,
 )
 from study.storage import Folder
-from study.tuning.dense_runs.on_workers import scan_layers, shared_runs, train_dense_run
+from study.tuning.dense_runs.on_workers import OnWorkers, train_dense_run
 from study.tuning.dense_runs.rehearsing import rehearse_on_workers
-from study.tuning.early_stopping.history import make_yardstick
-from study.tuning.early_stopping.scheduler import make_scheduler
+from study.tuning.ending import StopRequestedError
 from study.tuning.preparing import Prepared, check_scan
 from study.tuning.provenance import collect
-from study.tuning.ray.ray_session import (
-    asked_now_and_then,
-    ray_session,
-    room_for_trials,
-    trial_resources,
-    worker_count,
-)
-from study.tuning.ray.worker_order import WaitingFirst
-from study.tuning.search.extension import Extensions
-from study.tuning.search.first_plans import scanned_plan
-from study.tuning.search.searcher import PlanSearcher, close_open_trials, make_sampler
-from study.tuning.search.textbook import textbook_plan
+from study.tuning.ray.ray_session import ray_session, trial_resources, worker_count
+from study.tuning.scanning import scan_first
+from study.tuning.search.journal import FolderJournal
+from study.tuning.search.past import PastTrial
+from study.tuning.search.samplers import make_sampler
+from study.tuning.search.searcher import close_open_trials
 from study.tuning.search.warm_start import warm_start_points
-from study.tuning.tracking import TensorBoardWriter, ray_callbacks
+from study.tuning.tracking import TensorBoardWriter
 from study.tuning.trials.outcomes import Listener, OutcomeRecorder
-from study.tuning.trials.trainable import PipelineTrainable
-
-RAY_DIR = "ray"
-"""Ray Tune's own files within a study folder."""
-
-MOST_PENDING = 1000
-"""Workers that may be starting at a time. Without a number, Tune starts each only when the one
-before it runs; how many trials are under way, the searcher says."""
+from study.tuning.trials.trial_writer import forget
+from study.tuning.tuner import RAY_DIR, Search, make_tuner
 
 
 @dataclass(frozen=True)
 class Finished:
-    """How a study ended."""
+    """How a study ended.
+
+    Parameters
+    ----------
+    folder
+        Of the study.
+    failed_trials
+        How many trials failed.
+    exit_code
+        What the process is to end with because of a signal; 0 where there was none.
+    out_of_time
+        Whether the time budget cut something off.
+    failure
+        In a line, what made the study as a whole fail; empty where it did not.
+    """
 
     folder: Folder
-    failed_trials: int
-    interrupted: bool
+    failed_trials: int = 0
+    exit_code: int = 0
+    out_of_time: bool = False
+    failure: str = ""
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal ended it; what was finished is on disk."""
+        return self.exit_code != 0
 
 
-def run_study(prepared: Prepared, listener: Listener) -> Finished:
-    """Run all trials of a study.
+def run_study(
+    prepared: Prepared, listener: Listener, past: Sequence[PastTrial] | None = None
+) -> Finished:
+    """Run all trials of a study, as :func:`running_study`, with nothing to do afterwards.
+
+    Raises
+    ------
+    StudyFailedError
+        If the study as a whole failed; what it had finished is on disk.
+    """
+    with Interrupts() as interrupts, running_study(prepared, listener, interrupts, past) as ended:
+        pass
+    if ended.failure:
+        raise StudyFailedError(ended.failure)
+    return ended
+
+
+@contextmanager
+def running_study(
+    prepared: Prepared,
+    listener: Listener,
+    interrupts: Interrupts,
+    past: Sequence[PastTrial] | None = None,
+) -> Iterator[Finished]:
+    """Run all trials of a study, and hold its folder for what is done when they are over.
 
     Parameters
     ----------
     prepared
-        The study; its folder does not exist yet.
+        The study; without ``past`` its folder does not exist yet.
     listener
         Told of every event.
+    interrupts
+        Heeds signals: the first one lets trials keep where they stand.
+    past
+        Trials of an earlier run that is gone on with.
 
-    Returns
-    -------
+    Yields
+    ------
     Finished
-        Also after an interrupt (Ctrl-C), when what was finished is on disk.
+        Also after an interrupt or a failure, when what was finished is on disk.
+
+    Raises
+    ------
+    UsageError
+        If somebody else holds the folder; nothing is written then.
     """
-    config, folder = prepared.config, prepared.folder
-    interrupted = False
     with ray_session():
-        rehearse_on_workers(prepared, trial_resources(config))
-        recorder = _begin(prepared, listener)
+        needs = trial_resources(prepared.config)
+        rehearse_on_workers(prepared, needs)
+        held = claim(prepared.folder, is_new=past is None)
         try:
-            with _journal(folder) as journal:
-                name = _train_dense(prepared, recorder)
-                records: list[SensitivityRecord] = []
-                if config.sensitivity.scan or config.space.awaits_scan:
-                    prepared, records = _scan(prepared, recorder)
-                search = _optuna_study(config, journal)
-                known = _known_allocations(prepared, name, records)
-                workers, floor = worker_count(config), prepared.floor_density
-                detail = {"workers": workers, "floor_density": floor}
-                recorder.note("search_started", detail)
-                try:
-                    _tuner(prepared, recorder, search, known).fit()
-                finally:
-                    close_open_trials(search)
-                if config.search.extend:
-                    _drop_kept_states(folder)
-        except KeyboardInterrupt:
-            interrupted = True
-        recorder.close_unfinished(interrupted)
-    recorder.note("study_interrupted" if interrupted else "study_finished", {})
-    return Finished(folder, recorder.failed, interrupted)
+            run = _Run(prepared, listener, held, needs, past)
+            finished = run.search(interrupts)
+            yield finished
+        except BaseException as error:
+            is_interrupt = isinstance(error, KeyboardInterrupt)
+            with contextlib.suppress(OSError):
+                held.release("interrupted" if is_interrupt else "failed", one_line(error))
+            raise
+        if finished.failure:
+            with contextlib.suppress(OSError):
+                held.release("failed", finished.failure)
+        else:
+            held.release("interrupted" if finished.interrupted else "finished")
 
 
-def _tuner(
-    prepared: Prepared,
-    recorder: OutcomeRecorder,
-    study: optuna.Study,
-    known: Sequence[Mapping[str, Any]],
-) -> tune.Tuner:
-    config = prepared.config
-    resources, search, shared = config.resources, config.search, shared_runs(config)
-    workers = asked_now_and_then(lambda: worker_count(config))
-    recorder.early_stopping = make_scheduler(config, prepared.layers, workers)
-    searcher = PlanSearcher(
-        study,
-        config.space,
-        prepared.drawn,
-        objectives=list(config.objective_columns),
-        seed=config.study.seed,
-        trial_config={
-            "folder": prepared.folder.location,
-            "task": prepared.task_arguments,
-            "task_key": prepared.key,
-            "cpus": resources.cpus_per_trial,
-            "latency": config.latency.settings,
-            "checkpoint_interval_s": resources.checkpoint_interval_s,
-            "extensible": search.extend,
-            "shared_runs": None if shared is None else shared.arguments,
-        },
-        every_round=search.every_round,
-        exploration=search.exploration,
-        num_samples=config.study.num_samples,
-        constraints=search.parsed_constraints,
-        room=lambda: room_for_trials(workers(), resources.max_concurrent),
-        extensions=_extensions(prepared) if search.extend else None,
-        first=_textbook(prepared),
-        known=known,
-        scanned=prepared.scanned,
-    )
-    return tune.Tuner(
-        tune.with_resources(PipelineTrainable, trial_resources(config)),
-        tune_config=tune.TuneConfig(
-            search_alg=searcher,
-            scheduler=recorder.early_stopping or WaitingFirst(workers),
-            num_samples=-1,  # the searcher says when it is enough: an extension is no new trial
-            max_concurrent_trials=MOST_PENDING,
-            time_budget_s=config.search_time_s,
-            reuse_actors=True,
-            trial_name_creator=_title,
-            trial_dirname_creator=_name,
-        ),
-        run_config=tune.RunConfig(
-            name=RAY_DIR,
-            storage_path=prepared.folder.location,
-            callbacks=[recorder, *ray_callbacks(config)],
-            verbose=0,
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            failure_config=tune.FailureConfig(max_failures=resources.max_failures),
-        ),
-    )
+class _Run:
+    """One run of a study by one driver."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        listener: Listener,
+        held: Claim,
+        needs: dict[str, float],
+        past: Sequence[PastTrial] | None,
+    ) -> None:
+        self.prepared, self.folder, self.held = prepared, prepared.folder, held
+        self.is_new, self.past = past is None, list(past or ())
+        self._began = time.monotonic()
+        self._is_ending = False
+        self.recorder = _begin(prepared, listener, past)
+        self.on_workers = OnWorkers(needs, self.folder.location, held.stop_file, self.seconds_left)
+
+    def seconds_left(self) -> float | None:
+        """Of the search's share of the time budget; None without a budget."""
+        budget_s = self.prepared.config.search_time_s
+        return None if budget_s is None else max(0.0, budget_s - (time.monotonic() - self._began))
+
+    def stop(self) -> None:
+        """Let workers keep where they stand, and begin nothing more."""
+        self._is_ending = True
+        self.recorder.interrupted()
+        with contextlib.suppress(OSError):
+            self.folder.write("", *self.held.stop_file)
+
+    def search(self, interrupts: Interrupts) -> Finished:
+        """Do all that is left to do, and record how it ended."""
+        ended, code, failure, out_of_time = "study_finished", 0, "", False
+        try:
+            with interrupts.asking(self.stop):
+                self._search()
+        except (StopRequestedError, KeyboardInterrupt):
+            self.recorder.interrupted()
+            interrupts.signum = interrupts.signum or 2
+        except TimeoutError:
+            out_of_time = True
+        except UsageError as error:
+            self._fail(one_line(error))
+            raise
+        except Exception as error:
+            failure = one_line(error)
+            self._fail(failure)
+        left = self.seconds_left()
+        out_of_time = out_of_time or (left is not None and left <= 0)
+        if interrupts.signum is not None:
+            ended, code = "study_interrupted", 128 + interrupts.signum
+        if not failure:
+            self.recorder.close_unfinished()
+            self.recorder.note(ended, {"out_of_time": True} if out_of_time else {})
+        return Finished(self.folder, self.recorder.failed, code, out_of_time, failure)
+
+    def _fail(self, why: str) -> None:
+        """Record that the study failed; where even that fails, its owner's silence tells of it."""
+        with contextlib.suppress(OSError):
+            self.folder.write(format_exc(), ERROR_FILE)
+            self.recorder.interrupted()
+            self.recorder.close_unfinished()
+            self.recorder.note("study_failed", {"why": why})
+
+    def _search(self) -> None:
+        name = self._train_dense()
+        prepared, records = self.prepared, list[SensitivityRecord]()
+        config = prepared.config
+        if config.sensitivity.scan or config.space.awaits_scan:
+            prepared, records = scan_first(prepared, self.recorder.note, self.on_workers)
+        journal = FolderJournal(self.folder)
+        study = _optuna_study(prepared, JournalStorage(journal))
+        search = Search(
+            study=study,
+            flush=journal.flush,
+            known=_known_allocations(prepared, name, records),
+            past=self.past,
+            stop_file=self.held.stop_file,
+            is_ending=lambda: self._is_ending,
+            time_s=self.seconds_left(),
+        )
+        tuner, searcher = make_tuner(prepared, self.recorder, search)
+        detail = {"workers": worker_count(config), "floor_density": prepared.floor_density}
+        self.recorder.note("search_started", detail)
+        if not searcher.is_over:
+            self.folder.remove(RAY_DIR)
+            tuner.fit()
+        left = self.seconds_left()
+        if self._is_ending or (left is not None and left <= 0):
+            return  # open trials can go on
+        if searcher.is_exhausted:
+            self.recorder.note("space_exhausted", {"trials": len(self.folder.folders(TRIALS_DIR))})
+        close_open_trials(study)
+        journal.flush()
+        if config.search.extend:
+            _drop_kept_states(self.folder)
+
+    def _train_dense(self) -> str:
+        self.recorder.note("training_dense_run", {})
+        name, wall_s = train_dense_run(self.prepared, self.on_workers)
+        self.recorder.note("dense_run_ready", {"trajectory": name, "wall_s": wall_s})
+        return name
 
 
 def scan_only(prepared: Prepared, listener: Listener) -> Folder:
     """Make the sensitivity scan of a study, and run no trial."""
     check_scan(prepared.config.space)
-    with ray_session():
-        rehearse_on_workers(prepared, trial_resources(prepared.config))
-        recorder = _begin(prepared, listener)
-        _scan(prepared, recorder)
-    recorder.note("study_finished", {})
+    with Interrupts() as interrupts, ray_session():
+        needs = trial_resources(prepared.config)
+        rehearse_on_workers(prepared, needs)
+        with claimed(prepared.folder, is_new=True) as held:
+            run = _Run(prepared, listener, held, needs, None)
+            with interrupts.asking(run.stop):
+                scan_first(prepared, run.recorder.note, run.on_workers)
+            run.recorder.note("study_finished", {})
     return prepared.folder
 
 
-def _begin(prepared: Prepared, listener: Listener) -> OutcomeRecorder:
+def _begin(
+    prepared: Prepared, listener: Listener, past: Sequence[PastTrial] | None
+) -> OutcomeRecorder:
     """Write what is known of a study before it runs."""
     config, folder = prepared.config, prepared.folder
     folder.write(to_toml(config), STUDY_FILE)
-    note = note_on_widths(config)
-    provenance = collect(config.study.name, prepared.task, [] if note is None else [note])
-    folder.write(provenance.model_dump_json(indent=2), PROVENANCE_FILE)
-    task = TaskRecord(name=prepared.task.name, key=prepared.key, metrics=prepared.task.metrics)
-    folder.write(task.model_dump_json(indent=2), TASK_FILE)
+    for each in past or ():
+        if each.is_restarted:
+            forget(folder, each.name)
+    if past is None:
+        note = note_on_widths(config)
+        provenance = collect(config.study.name, prepared.task, [] if note is None else [note])
+        folder.write(provenance.model_dump_json(indent=2), PROVENANCE_FILE)
+        task = TaskRecord(name=prepared.task.name, key=prepared.key, metrics=prepared.task.metrics)
+        folder.write(task.model_dump_json(indent=2), TASK_FILE)
     listeners = [listener]
     if "tensorboard" in config.study.tracking and folder.local_path is not None:
         listeners.append(TensorBoardWriter(folder.local_path))
-    recorder = OutcomeRecorder(folder, listeners, config.study.time_budget_s is not None)
-    recorder.note("study_started", {"num_samples": config.study.num_samples})
+    recorder = OutcomeRecorder(
+        folder,
+        listeners,
+        config.study.time_budget_s is not None,
+        {each.name: each.results[-1]["round"] for each in past or () if each.results},
+    )
+    errored = [each for each in past or () if each.outcome and each.outcome.status == "errored"]
+    recorder.failed = len(errored)
+    event = "study_started" if past is None else "study_resumed"
+    recorder.note(event, {"num_samples": config.study.num_samples})
     return recorder
-
-
-def _train_dense(prepared: Prepared, recorder: OutcomeRecorder) -> str:
-    recorder.note("training_dense_run", {})
-    name, wall_s = train_dense_run(prepared, trial_resources(prepared.config))
-    recorder.note("dense_run_ready", {"trajectory": name, "wall_s": wall_s})
-    return name
-
-
-def _scan(
-    prepared: Prepared, recorder: OutcomeRecorder
-) -> tuple[Prepared, list[SensitivityRecord]]:
-    """Scan the layers; where the space waits for what is found, it is filled in."""
-    config = prepared.config
-    recorder.note("scanning_layers", {})
-    found = scan_layers(prepared, trial_resources(config))
-    records = list(found.records)
-    quality = quality_of(prepared.task.metrics, config.objectives)
-    highest = sparsity_thresholds(records, config.sensitivity.tolerated_drop, quality)
-    if not records:  # the dense network diverged: trials will end with it, whatever their bounds
-        highest = dict.fromkeys((layer.name for layer in prepared.drawn), 0.5)
-    detail = {"thresholds": highest, "train_samples": found.train_samples}
-    recorder.note("sensitivity_scanned", detail)
-    if prepared.sets is not None and "sensitivity" in options(config.space.allocation):
-        scanned = (
-            scanned_drops(records)
-            if records
-            else prepared.sets.straight(max(config.sensitivity.levels))
-        )
-        run_pipeline(scanned_plan(config, prepared.plans[0], scanned), prepared.task)
-        prepared = replace(prepared, scanned=scanned)
-    if not config.space.awaits_bounds:
-        return prepared, records
-    headroom = config.sensitivity.headroom
-    ceilings = {layer: 1.0 - (1.0 - level) / headroom for layer, level in highest.items()}
-    recorder.note("space_bounded", {"highest_sparsity": ceilings})
-    space = config.space.with_bounds(ceilings)
-    return replace(prepared, config=config.model_copy(update={"space": space})), records
 
 
 def _drop_kept_states(folder: Folder) -> None:
@@ -271,60 +323,17 @@ def _known_allocations(
     )
 
 
-def _optuna_study(config: StudyConfig, storage: JournalStorage) -> optuna.Study:
+def _optuna_study(prepared: Prepared, storage: JournalStorage) -> optuna.Study:
+    config = prepared.config
     ways = config.objective_columns.values()
     study = optuna.create_study(
         study_name=config.study.name,
         storage=storage,
         sampler=make_sampler(config.search.sampler, config.study.seed),
         directions=["maximize" if way == "max" else "minimize" for way in ways],
+        load_if_exists=True,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # of metric names
         study.set_metric_names(list(config.objectives))
     return study
-
-
-def _textbook(prepared: Prepared) -> PruningPlan | None:
-    config = prepared.config
-    if not config.search.textbook:
-        return None
-    by_set = prepared.sets is not None and config.space.form == "per_layer"
-    floor = prepared.floor_density if by_set else None
-    return textbook_plan(config.space, prepared.layers, prepared.task, config.study.seed, floor)
-
-
-def _extensions(prepared: Prepared) -> Extensions:
-    yardstick = make_yardstick(prepared.config, "search.extend")
-    space, metrics = prepared.config.space, prepared.task.metrics
-    floor = prepared.floor_density
-    # A space that prunes nothing has no floor of its own.
-    floors = {"floor_density": floor} if floor < 1.0 else {}
-    return Extensions(yardstick, space, prepared.drawn, metrics, **floors)
-
-
-def _title(trial: Any) -> str:
-    """What Ray's dashboard calls a trial: its name in the study folder, and its plan in short."""
-    plan = trial.config["plan"]
-    what = (plan["allocation"], f"{plan['schedule']}{plan['rounds']}", plan["retrain"])
-    return "-".join([_name(trial), *(word.replace(":", ".") for word in what)])
-
-
-def _name(trial: Any) -> str:
-    first = trial.config["first_round"]
-    return f"{trial.config['id']}-from-round-{first}" if first else str(trial.config["id"])
-
-
-@contextmanager
-def _journal(folder: Folder) -> Iterator[JournalStorage]:
-    """Optuna's journal: in the study folder, or copied there at the end where that is remote."""
-    path = folder.local_path
-    if path is not None:
-        yield JournalStorage(JournalFileBackend(str(path / JOURNAL_FILE)))
-        return
-    with TemporaryDirectory() as scratch:
-        local = Path(scratch) / JOURNAL_FILE
-        try:
-            yield JournalStorage(JournalFileBackend(str(local)))
-        finally:
-            folder.write(local.read_bytes(), JOURNAL_FILE)

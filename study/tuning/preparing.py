@@ -19,6 +19,7 @@ from study.confirmation import LEAST_GROUPS
 from study.errors import UsageError
 from study.exporting.onnx_files import need_packages
 from study.objectives import SIZES, checked_objectives
+from study.owners import holder, taken
 from study.pruning.masking.masks import mask_layers
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
@@ -125,10 +126,7 @@ def prepare(config: StudyConfig, *, is_new: bool = True) -> Prepared:
             "be a folder."
         )
     if is_new and not folder.is_empty():
-        raise UsageError(
-            f"study.name: the folder {folder.location} exists already. Choose another --name, or "
-            "remove it."
-        )
+        raise UsageError(taken(folder, holder(folder)))
     check_tracking(config, folder)
     config = config.with_confirmation()
     task = load_task(**config.task_arguments())

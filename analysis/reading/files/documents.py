@@ -16,6 +16,10 @@ from study.storage import Folder
 
 Document = dict[str, Any]
 
+BEGINS = ("study_started", "study_resumed")
+ENDS = ("study_finished", "study_interrupted", "study_failed")
+"""Events after which nothing runs, until the study is resumed."""
+
 
 def read_documents(
     folder: Folder, ids: Sequence[str], file: str, problems: dict[str, str]
@@ -54,8 +58,9 @@ def read_events(folder: Folder, problems: dict[str, str]) -> pd.DataFrame:
 
 
 def is_over(events: pd.DataFrame) -> bool:
-    """Whether the study's driver said that nothing runs any more."""
-    return bool(events["event"].isin(["study_finished", "study_interrupted"]).any())
+    """Whether the study's last driver said that nothing runs any more."""
+    told = events.loc[events["event"].isin([*BEGINS, *ENDS]), "event"]
+    return bool(len(told)) and told.iloc[-1] in ENDS
 
 
 def _parse(data: bytes, name: str, problems: dict[str, str]) -> Document | None:

@@ -41,6 +41,8 @@ class Progress:
         Mean loss of the last epoch of training; NaN while the segment is under way.
     measured
         Whether the round is over: its record was yielded.
+    record
+        The round's record as JSON, where it is over and somebody keeps it.
     """
 
     round: int
@@ -53,6 +55,7 @@ class Progress:
     spent: Spent
     train_loss: float = float("nan")
     measured: bool = False
+    record: str | None = None
 
 
 class Observer(Protocol):

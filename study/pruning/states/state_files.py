@@ -53,6 +53,7 @@ def progress_to_bytes(progress: Progress) -> bytes:
         "spent": dataclasses.asdict(progress.spent),
         "progress_train_loss": progress.train_loss,
         "measured": progress.measured,
+        "record": progress.record,
         **_trajectory_facts(progress.trajectory),
     }
     return _pack(tensors, facts)
@@ -78,6 +79,7 @@ def progress_from_bytes(data: bytes) -> Progress:
         spent=Spent(**facts["spent"]),
         train_loss=facts["progress_train_loss"],
         measured=facts["measured"],
+        record=facts.get("record"),
     )
 
 

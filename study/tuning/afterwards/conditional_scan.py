@@ -23,7 +23,7 @@ from study.storage import Folder
 from study.tasks.loading import load_task
 from study.tasks.training.optimizers import build_optimizer
 from study.tuning.afterwards.points import find_point
-from study.tuning.dense_runs.on_workers import clock_of, to_parquet
+from study.tuning.dense_runs.scanning import clock_of, to_parquet
 
 
 def scan_round(study: Folder, trial_id: str, round_: int | None = None) -> list[SensitivityRecord]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import threading
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from study.owners import is_gone, this_machine
 
 HEARTBEAT_S = 2.0
 
@@ -29,7 +30,7 @@ def held(lock: Path) -> Iterator[None]:
     touched for a while by *this* machine's clock, so that clocks need not agree. An owner that
     was only frozen may come back and find its lock taken: then two do the same work.
     """
-    me = f"{_machine()} {os.getpid()} {uuid.uuid4().hex}"
+    me = f"{this_machine()} {os.getpid()} {uuid.uuid4().hex}"
     watch = _Watch(lock)
     while not _created(lock, me):
         if watch.owner_is_gone():
@@ -106,23 +107,7 @@ def _owner(lock: Path) -> str | None:
 def _is_dead(owner: str | None) -> bool:
     machine, _, rest = (owner or "").partition(" ")
     pid = rest.partition(" ")[0]
-    if machine != _machine() or not pid.isdigit():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
-
-
-def _machine() -> str:
-    """Name of what process ids belong to: containers on one machine each have their own."""
-    with contextlib.suppress(OSError):
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
-    return socket.gethostname()
+    return machine == this_machine() and pid.isdigit() and is_gone(int(pid))
 
 
 def _keep_alive(lock: Path, over: threading.Event) -> None:

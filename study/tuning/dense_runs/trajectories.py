@@ -25,6 +25,7 @@ from study.records import TRAJECTORIES_DIR, TRAJECTORY_FILE
 from study.storage import Folder
 from study.tasks.task import Task
 from study.tuning.dense_runs.shared_runs import SharedRuns
+from study.tuning.ending import StopRequestedError, StopWatch
 
 CHECKPOINT_INTERVAL_S = 30.0
 """Least time between two checkpoints of a dense run: short runs write none."""
@@ -48,6 +49,7 @@ def ensure_trajectory(
     seeds: Seeds,
     rewind_epochs: Iterable[float],
     shared: SharedRuns | None = None,
+    stop: StopWatch | None = None,
 ) -> Trajectory:
     """Train what a stored dense run lacks of these states, and keep it.
 
@@ -61,6 +63,8 @@ def ensure_trajectory(
         What is trained, and which states are needed beside the first and the last.
     shared
         Where other studies may have it, and where it is kept for them.
+    stop
+        Says when to keep what was trained, and stop; None: never.
 
     Returns
     -------
@@ -78,7 +82,7 @@ def ensure_trajectory(
     with nullcontext() if shared is None else shared.training(shared_name):
         others = None if shared is None else shared.read(shared_name)
         found = _together(last, own, None if others is None else trajectory_from_bytes(others))
-        writer = _Checkpoints(study, name, shared, shared_name)
+        writer = _Checkpoints(study, name, shared, shared_name, stop)
         trajectory = train_dense(task, seeds, rewind_epochs, found, writer.checkpoint)
         if found is not None and last in found.states:
             trajectory = replace(trajectory, states={**found.states, **trajectory.states})
@@ -102,13 +106,21 @@ def _together(last: int, first: Trajectory | None, second: Trajectory | None) ->
 class _Checkpoints:
     """Keeps a dense run under way where it can go on: with the others, if it is shared."""
 
-    def __init__(self, study: Folder, name: str, shared: SharedRuns | None, shared_name: str):
-        self._study, self._name = study, name
+    def __init__(
+        self,
+        study: Folder,
+        name: str,
+        shared: SharedRuns | None,
+        shared_name: str,
+        stop: StopWatch | None,
+    ) -> None:
+        self._study, self._name, self._stop = study, name, stop
         self._shared, self._shared_name = shared, shared_name
         self._last = time.monotonic()
 
     def checkpoint(self, so_far: Trajectory) -> None:
-        if time.monotonic() - self._last < CHECKPOINT_INTERVAL_S:
+        stops = self._stop is not None and self._stop.is_asked()
+        if not stops and time.monotonic() - self._last < CHECKPOINT_INTERVAL_S:
             return
         data = trajectory_to_bytes(so_far)
         if self._shared is None:
@@ -116,3 +128,5 @@ class _Checkpoints:
         else:
             self._shared.write(self._shared_name, data)
         self._last = time.monotonic()
+        if stops:
+            raise StopRequestedError

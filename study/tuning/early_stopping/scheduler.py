@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ray.tune.experiment import Trial
@@ -16,13 +16,14 @@ from study.tuning.early_stopping.future_dominated import FutureDominated
 from study.tuning.early_stopping.history import make_yardstick
 from study.tuning.early_stopping.mo_asha import MultiObjectiveHalving
 from study.tuning.ray.worker_order import WaitingFirst
+from study.tuning.results import INTERRUPTED, REPLAYED
 
 
 class StoppingRule(Protocol):
     """Watches the rounds of all trials."""
 
     def round_finished(
-        self, trial_id: str, plan: PruningPlan, result: dict[str, Any]
+        self, trial_id: str, plan: PruningPlan, result: Mapping[str, Any]
     ) -> dict[str, Any] | None:
         """Take note of a round; why the trial should stop, if it should."""
 
@@ -52,26 +53,47 @@ class RoundScheduler(WaitingFirst):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Decide after a round."""
-        trial_id = trial.config["id"]
-        plan = PruningPlan.model_validate(trial.config["plan"])
-        verdict = self._rule.round_finished(trial_id, plan, result)
-        if verdict is None:
+        if INTERRUPTED in result:
             return str(TrialScheduler.CONTINUE)
-        self.verdicts[trial_id] = verdict
-        return str(TrialScheduler.CONTINUE if verdict.get("audited") else TrialScheduler.STOP)
+        plan = PruningPlan.model_validate(trial.config["plan"])
+        stops = self.learn_round(trial.config["id"], plan, result, again=result[REPLAYED])
+        return str(TrialScheduler.STOP if stops else TrialScheduler.CONTINUE)
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """Learn from a trial that came to its own end."""
-        trial_id, plan = trial.config["id"], PruningPlan.model_validate(trial.config["plan"])
+        if INTERRUPTED not in result and "round" in result:
+            plan = PruningPlan.model_validate(trial.config["plan"])
+            self.learn_end(trial.config["id"], plan, result)
+
+    def has_stopped(self, trial_id: str) -> bool:
+        """Whether the rule ended this trial."""
         verdict = self.verdicts.get(trial_id)
-        if verdict is not None and not verdict.get("audited"):
+        return verdict is not None and not verdict.get("audited")
+
+    def learn_round(
+        self, trial_id: str, plan: PruningPlan, result: Mapping[str, Any], *, again: bool = False
+    ) -> bool:
+        """Take note of a round; whether the trial is to stop.
+
+        A trial that is taken up tells ``again`` of rounds after which it went on: those it is not
+        stopped for now.
+        """
+        verdict = self._rule.round_finished(trial_id, plan, result)
+        if verdict is None or (again and not verdict.get("audited")):
+            return False
+        self.verdicts[trial_id] = verdict
+        return not verdict.get("audited")
+
+    def learn_end(self, trial_id: str, plan: PruningPlan, result: Mapping[str, Any]) -> None:
+        """Take note of how a trial ended, if it came to its own end."""
+        if self.has_stopped(trial_id):
             return
-        if "round" in result:
-            self._rule.round_finished(trial_id, plan, result)
-            if result["round"] >= plan.rounds or not is_finite(result):
-                reached = self._rule.trial_ended(trial_id)
-                if verdict is not None:
-                    self.verdicts[trial_id] = {**verdict, "reached_front": reached}
+        verdict = self.verdicts.get(trial_id)
+        self._rule.round_finished(trial_id, plan, result)
+        if result["round"] >= plan.rounds or not is_finite(result):
+            reached = self._rule.trial_ended(trial_id)
+            if verdict is not None:
+                self.verdicts[trial_id] = {**verdict, "reached_front": reached}
 
 
 def make_scheduler(

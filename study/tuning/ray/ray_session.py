@@ -5,12 +5,17 @@ from __future__ import annotations
 import logging
 import math
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import optuna
 import ray
+from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from study.configuration.loading import StudyConfig
 from study.errors import UsageError
@@ -32,13 +37,48 @@ def ray_session() -> Iterator[None]:
     logger.setLevel(logging.CRITICAL)
     ours = not ray.is_initialized()
     if ours:
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+        with _own_signals():
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+    _survive_lost_workers()
     try:
         yield
     finally:
         logger.setLevel(level)
         if ours:
             ray.shutdown()
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Ray ends a driver on SIGTERM without a word; what the caller does about it, he decides."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
+def _survive_lost_workers() -> None:
+    """Let every way in which Ray loses a worker (out of memory, say) fail its trial alone.
+
+    Tune knows of two kinds of errors, and ends the whole run on any other.
+    """
+    failed = RayActorManager._actor_task_failed
+    if getattr(failed, "knows_all", False):
+        return
+
+    def actor_task_failed(self: Any, task: Any, exception: Exception) -> None:
+        if isinstance(exception, RayError) and not isinstance(exception, RayTaskError):
+            exception = exception if isinstance(exception, RayActorError) else _lost(exception)
+        failed(self, task, exception)
+
+    actor_task_failed.knows_all = True  # type: ignore[attr-defined]
+    RayActorManager._actor_task_failed = actor_task_failed  # type: ignore[assignment,method-assign]
+
+
+def _lost(exception: Exception) -> RayActorError:
+    return RayActorError(error_msg=f"{type(exception).__name__}: {exception}")
 
 
 def trial_resources(config: StudyConfig) -> dict[str, float]:

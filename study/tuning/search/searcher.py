@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from pydantic import BaseModel, Field
 from ray.tune.search import Searcher
 
 from search_spaces import Layer, SearchSpace
@@ -21,26 +19,47 @@ from study.plugins import import_string
 from study.pruning.plan import PruningPlan
 from study.pruning.seeds import derive_seed
 from study.records import is_finite
+from study.tuning.results import INTERRUPTED
 from study.tuning.search.coupled import Curves
 from study.tuning.search.extension import Extensions
+from study.tuning.search.past import PastTrial
+from study.tuning.search.samplers import make_sampler
+
+TRIAL_ID, ROUND = "trial_id", "round"
+"""What Optuna's trials are marked with: the study's trial, and of one of its rounds also which."""
 
 
-class Asked(BaseModel):
-    """A plan that is being run."""
+REDRAWN, REDRAWN_AT_RANDOM = 10, 50
+"""How often a plan that was run before is drawn anew: by the sampler first, and then at random,
+before the space is taken to hold no other."""
 
-    number: int | None = Field(description="of the Optuna trial; what it did not ask for has none")
-    name: str = Field(description="of the trial in the study folder")
+
+@dataclass
+class Asked:
+    """A plan that is being run.
+
+    Parameters
+    ----------
+    number
+        Of the Optuna trial; what it did not ask for has none.
+    name
+        Of the trial in the study folder.
+    plan
+        What is run.
+    told
+        Last round that Optuna was told of.
+    first
+        Round after which an extension begins; 0: it is none.
+    results
+        Of the rounds so far.
+    """
+
+    number: int | None
+    name: str
     plan: PruningPlan
-    told: int = Field(default=0, description="last round that Optuna was told of")
-    first: int = Field(default=0, description="round after which an extension begins; 0: none")
-
-
-class SearcherState(BaseModel):
-    """What a searcher must not forget."""
-
-    asked: int = 0
-    known: int = Field(default=0, description="points of the warm start that were taken")
-    running: dict[str, Asked] = Field(default_factory=dict)
+    told: int = 0
+    first: int = 0
+    results: list[dict[str, Any]] = field(default_factory=list)
 
 
 class PlanSearcher(Searcher):
@@ -60,6 +79,10 @@ class PlanSearcher(Searcher):
         Seed of every plan.
     trial_config
         What the trainable needs beside the plan.
+    sampler
+        Name of Optuna's sampler. It is made anew for each plan, seeded by the plan's number, so
+        that what is drawn follows from what is on record alone, and a study that goes on draws
+        what it would have drawn.
     every_round
         Whether each finished round is told to Optuna as the plan that it is the end of: under a
         geometric or constant schedule, the first k rounds of a plan are the plan of k rounds.
@@ -81,6 +104,18 @@ class PlanSearcher(Searcher):
         Points to take before the sampler draws any, but for trials that are drawn at random.
     scanned
         What a scan found, for plans of allocation ``sensitivity``.
+    past
+        Trials of an earlier run of the study: those that did not end are run first.
+    begun
+        Called with the name and plan of each trial, and whether it is an extension, before it has
+        a worker.
+    flush
+        Called when Optuna was asked or told something.
+    is_ending
+        Says whether no further trial is to begin.
+    was_stopped
+        Says whether early stopping ended a trial of this name. One that was cut off by anything
+        else stays open in Optuna's records, for a later run of the study.
     """
 
     def __init__(
@@ -92,6 +127,7 @@ class PlanSearcher(Searcher):
         seed: int,
         trial_config: Mapping[str, Any],
         *,
+        sampler: str = "tpe",
         every_round: bool = True,
         exploration: float = 0.0,
         num_samples: int | None = None,
@@ -101,6 +137,11 @@ class PlanSearcher(Searcher):
         first: PruningPlan | None = None,
         known: Sequence[Mapping[str, Any]] = (),
         scanned: Curves | None = None,
+        past: Sequence[PastTrial] = (),
+        begun: Callable[[str, PruningPlan, bool], None] = lambda name, plan, is_extension: None,
+        flush: Callable[[], None] = lambda: None,
+        is_ending: Callable[[], bool] = lambda: False,
+        was_stopped: Callable[[str], bool] = lambda name: True,
     ) -> None:
         super().__init__()
         self._study = study
@@ -110,7 +151,7 @@ class PlanSearcher(Searcher):
         self._seed = seed
         self._trial_config = dict(trial_config)
         self._every_round = every_round and space.function is None
-        self._samplers = (study.sampler, optuna.samplers.RandomSampler(seed=seed))
+        self._sampler = sampler
         self._exploration = exploration
         self._num_samples = num_samples
         self._constraints = list(constraints)
@@ -119,9 +160,24 @@ class PlanSearcher(Searcher):
         self._first = first
         self._known = [dict(point) for point in known]
         self._scanned = scanned
-        self._results: dict[str, list[dict[str, Any]]] = {}
+        self._begun, self._flush = begun, flush
+        self._is_ending, self._was_stopped = is_ending, was_stopped
         self._order = itertools.count()
-        self._state = SearcherState()
+        self._running: dict[str, Asked] = {}
+        self._last: dict[str, dict[str, Any] | None] = {}  # how plans ended, by their hash
+        self._asked = self._taken = 0  # trials, and points of the warm start
+        self._open = self._take_up(past)
+        self.is_exhausted = False
+        """Whether the space holds no plan that was not run."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune keeps a copy of all that it works with on the disk. Nothing reads it.
+        return {}
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to run, before anything was begun."""
+        return not self._open and self._num_samples is not None and self._asked >= self._num_samples
 
     def set_search_properties(self, *_: Any, **__: Any) -> bool:
         """Metric and mode are those of the study; Ray has nothing to add."""
@@ -129,32 +185,58 @@ class PlanSearcher(Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         """Draw the next plan, or lengthen one that ended on the front; None while all is busy."""
-        if len(self._state.running) >= self._room():
+        if self._is_ending():
+            return str(Searcher.FINISHED)
+        if len(self._running) >= self._room():
             return None
+        if self._open:
+            return self._run(trial_id, self._open.pop(0))
         extension = self._extensions.take() if self._extensions is not None else None
         if extension is not None:
             done = extension.plan.rounds - 1
-            asked = Asked(
-                number=None, name=extension.trial_id, plan=extension.plan, told=done, first=done
-            )
+            asked = Asked(None, extension.trial_id, extension.plan, told=done, first=done)
             return self._run(trial_id, asked)
-        if self._state.asked == self._num_samples:
+        if self._num_samples is not None and self._asked >= self._num_samples:
             return str(Searcher.FINISHED)
-        number = self._state.asked
-        name = f"{number:04d}"
-        self._state.asked += 1
+        next_one = self._draw()
+        if next_one is None:
+            self.is_exhausted = True
+            return str(Searcher.FINISHED)
+        self._asked += 1
+        return self._run(trial_id, next_one)
+
+    def _draw(self) -> Asked | None:
+        """The next trial; None where every plan that is drawn was run before."""
+        number, name = self._asked, f"{self._asked:04d}"
         if number == 0 and self._first is not None:
-            return self._run(trial_id, Asked(number=None, name=name, plan=self._first))
+            return Asked(None, name, self._first)
         is_random = explores(number, self._exploration, self._seed)
-        self._study.sampler = self._samplers[is_random]
-        if not is_random and self._state.known < len(self._known):
-            # Only now: what waits would be taken in the place of a plan that is to be random.
-            self._study.enqueue_trial(self._known[self._state.known])
-            self._state.known += 1
-        trial = self._study.ask()
-        plan = draw_plan(self._space, trial, self._layers, self._seed, self._scanned)
-        trial.set_user_attr("trial_id", name)
-        return self._run(trial_id, Asked(number=trial.number, name=name, plan=plan))
+        for attempt in range(REDRAWN + REDRAWN_AT_RANDOM):
+            at_random = is_random or attempt >= REDRAWN
+            kind = "random" if at_random else self._sampler
+            seed = derive_seed(self._seed, "sampler", kind, number, attempt) % 2**32
+            self._study.sampler = make_sampler(kind, seed)
+            if not at_random and self._taken < len(self._known):
+                # Only now: what waits would be taken in the place of a plan that is to be random.
+                self._study.enqueue_trial(self._known[self._taken])
+                self._taken += 1
+            trial = self._study.ask()
+            plan = draw_plan(self._space, trial, self._layers, self._seed, self._scanned)
+            if plan.content_hash() not in self._last:
+                trial.set_user_attr(TRIAL_ID, name)
+                return Asked(trial.number, name, plan)
+            self._tell_again(trial.number, plan)
+        return None
+
+    def _tell_again(self, number: int, plan: PruningPlan) -> None:
+        """Tell Optuna of a plan that was run before what came of it, at no cost."""
+        result = self._last[plan.content_hash()]
+        values = None if result is None else self._values(result)
+        if values is None or result is None:
+            self._study.tell(number, state=TrialState.FAIL)
+        else:
+            self._constrain(number, result)
+            self._study.tell(number, values)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Tell Optuna of a round as the plan that it is the end of, if the space has that plan.
@@ -162,14 +244,20 @@ class PlanSearcher(Searcher):
         Where the space is given by cuts, a plan ends at the floor, and its rounds belong to it:
         each is told with the parameters of the whole descent, which do not say how dense it is.
         """
-        asked = self._state.running.get(trial_id)
-        if asked is None:
+        asked = self._running.get(trial_id)
+        if asked is None or INTERRUPTED in result:
             return
-        self._results.setdefault(trial_id, []).append(result)
+        round_ = result["round"]
+        if all(known["round"] != round_ for known in asked.results):  # told again after a crash
+            asked.results.append(result)
+        self._tell_round(asked, result)
+        self._flush()
+
+    def _tell_round(self, asked: Asked, result: Mapping[str, Any]) -> None:
         round_ = result["round"]
         if not self._every_round or not asked.told < round_ < asked.plan.rounds:
             return
-        asked.told = round_  # a round that was run again after a crash is not told twice
+        asked.told = round_
         whole = self._space.cut is not None
         plan = asked.plan if whole else asked.plan.prefix(round_)
         if plan is not None:
@@ -182,32 +270,96 @@ class PlanSearcher(Searcher):
 
         Of a trial that was stopped early, the round it was stopped after is still told.
         """
-        if result is not None and not error:
+        is_cut_off = result is not None and INTERRUPTED in result
+        if result is not None and not error and not is_cut_off:
             self.on_trial_result(trial_id, result)
-        asked = self._state.running.pop(trial_id, None)
-        results = self._results.pop(trial_id, [])
+        asked = self._running.pop(trial_id, None)
         if asked is None:
             return
-        ended = result is not None and not error and result["round"] == asked.plan.rounds
+        has_ended = result is not None and bool(result.get("done"))
+        if error or (not is_cut_off and (has_ended or self._was_stopped(asked.name))):
+            self._end(asked, None if error else result)
+        self._flush()
+
+    def _end(self, asked: Asked, result: Mapping[str, Any] | None) -> None:
+        """Tell Optuna how a plan went; without a result it failed."""
+        ended = result is not None and result["round"] == asked.plan.rounds
         values = self._values(result) if ended and result is not None else None
+        self._last[asked.plan.content_hash()] = dict(result) if ended and result else None
         if values is not None and result is not None:
-            if asked.number is None:
+            if asked.number is None and asked.told < asked.plan.rounds:
                 self._add(asked, asked.plan, result)
-            else:
+            elif asked.number is not None:
                 self._constrain(asked.number, result)
                 self._study.tell(asked.number, values)
             if self._extensions is not None:
-                self._extensions.trial_ended(asked.name, asked.plan, results)
+                self._extensions.trial_ended(asked.name, asked.plan, asked.results)
         elif asked.number is not None:
             self._study.tell(asked.number, state=TrialState.FAIL)
 
+    def _take_up(self, past: Sequence[PastTrial]) -> list[Asked]:
+        """Go on from an earlier run: what Optuna was not told of is told; what is open, given.
+
+        Optuna's own open trials of which the study has no record, because the run ended between
+        the two, are failed, and drawn again.
+        """
+        trials = self._study.get_trials(deepcopy=False)
+        own = {t.user_attrs[TRIAL_ID]: t for t in trials if _is_whole(t)}
+        told: dict[str, int] = {}
+        for trial in trials:
+            if ROUND in trial.user_attrs:
+                name = trial.user_attrs[TRIAL_ID]
+                told[name] = max(told.get(name, 0), trial.user_attrs[ROUND])
+        known = {each.name for each in past}
+        fixed = (t for name, t in own.items() if name in known)
+        self._taken = sum("fixed_params" in trial.system_attrs for trial in fixed)
+        self._asked = max((int(name) + 1 for name in known), default=0)
+        waiting, ended = [], []
+        for each in past:
+            trial_of = own.get(each.name)
+            is_running = trial_of is not None and trial_of.state == TrialState.RUNNING
+            number = trial_of.number if trial_of is not None and is_running else None
+            first = each.rounds_before
+            done = max(told.get(each.name, 0), first)
+            if trial_of is not None and trial_of.state == TrialState.COMPLETE and not first:
+                done = each.plan.rounds
+            asked = Asked(number, each.name, each.plan, done, first)
+            self._last[each.plan.content_hash()] = None
+            if each.is_open:
+                waiting.append(asked)
+            else:
+                asked.results = list(each.results)
+                was_told = trial_of is not None and not is_running
+                ended.append((each, asked, was_told or asked.told == each.plan.rounds))
+        kept = [*waiting, *(asked for _, asked, _ in ended)]
+        close_open_trials(self._study, {a.number for a in kept if a.number is not None})
+        for each, asked, was_told in sorted(ended, key=lambda e: e[0].ended_at):
+            self._learn_of(each, asked, was_told)
+        self._flush()
+        return waiting
+
+    def _learn_of(self, trial: PastTrial, asked: Asked, was_told: bool) -> None:
+        """Of an ended trial, tell Optuna what it does not know."""
+        last = asked.results[-1] if asked.results else None
+        if not was_told:
+            for result in asked.results:
+                self._tell_round(asked, result)
+            self._end(asked, last if trial.has_completed else None)
+            return
+        if trial.has_completed and last is not None:
+            self._last[asked.plan.content_hash()] = last
+            if self._extensions is not None and self._values(last) is not None:
+                self._extensions.trial_ended(asked.name, asked.plan, asked.results)
+
     def _run(self, trial_id: str, asked: Asked) -> dict[str, Any]:
-        self._state.running[trial_id] = asked
-        plan = asked.plan.model_dump(mode="json")
+        self._running[trial_id] = asked
+        self._last.setdefault(asked.plan.content_hash(), None)
+        self._flush()
+        self._begun(asked.name, asked.plan, asked.first > 0)
         return {
             **self._trial_config,
             "id": asked.name,
-            "plan": plan,
+            "plan": asked.plan.model_dump(mode="json"),
             "first_round": asked.first,
             "order": next(self._order),
         }
@@ -229,7 +381,7 @@ class PlanSearcher(Searcher):
                 params=parameters,
                 distributions=self._space.distributions(parameters, self._layers),
                 values=values,
-                user_attrs={"trial_id": asked.name, "round": result["round"]},
+                user_attrs={TRIAL_ID: asked.name, ROUND: result["round"]},
                 system_attrs=self._generation(asked),
                 constraints={str(c): c.violation(result) for c in self._constraints} or None,
             )
@@ -259,12 +411,17 @@ class PlanSearcher(Searcher):
         return values if finite else None
 
     def save(self, checkpoint_path: str) -> None:
-        """Write which Optuna trial each running Ray trial is; all else is in Optuna's storage."""
-        Path(checkpoint_path).write_text(self._state.model_dump_json())
+        """Nothing: the study's own records are enough to go on from. Tune expects a file."""
+        Path(checkpoint_path).touch()
 
     def restore(self, checkpoint_path: str) -> None:
-        """Read what :meth:`save` wrote."""
-        self._state = SearcherState.model_validate_json(Path(checkpoint_path).read_text())
+        """Never asked for: Tune's own copies are not read."""
+        raise NotImplementedError
+
+
+def _is_whole(trial: FrozenTrial) -> bool:
+    """Whether it is a trial itself, and not one of its rounds."""
+    return TRIAL_ID in trial.user_attrs and ROUND not in trial.user_attrs
 
 
 def draw_plan(
@@ -301,22 +458,10 @@ def explores(number: int, share: float, seed: int) -> bool:
     return number == begin + derive_seed(seed, "exploration", block) % (end - begin)
 
 
-def close_open_trials(study: optuna.Study) -> None:
-    """Fail what was asked for, or waits, and will not be run: nothing is left open for ever."""
+def close_open_trials(study: optuna.Study, but: Collection[int] = ()) -> None:
+    """Fail what was asked for, or waits, and will not be run, ``but`` for these numbers."""
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        study.tell(trial.number, state=TrialState.FAIL)
+        if trial.number not in but:
+            study.tell(trial.number, state=TrialState.FAIL)
     for _ in study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
         study.tell(study.ask(), state=TrialState.FAIL)
-
-
-def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
-    """Optuna's sampler of that name, seeded."""
-    if name == "tpe":
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)  # of the argument group
-            return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
-    if name == "nsga2":
-        return optuna.samplers.NSGAIISampler(seed=seed)
-    if name == "gp":
-        return optuna.samplers.GPSampler(seed=seed)
-    return optuna.samplers.RandomSampler(seed=seed)

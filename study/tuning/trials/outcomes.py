@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from study.records import (
 )
 from study.storage import Folder
 from study.tuning.early_stopping.scheduler import RoundScheduler
+from study.tuning.results import INTERRUPTED
 
 Listener = Callable[[str, str, dict[str, Any]], None]
 """Told of every event: its name, the trial and its last result; no trial, but the detail, of those
@@ -38,16 +39,23 @@ class OutcomeRecorder(Callback):
         Who else wants to know, such as a progress display.
     has_time_budget
         Whether it is a time budget that cuts off trials.
+    rounds_noted
+        Of trials that are taken up: the last round that is in the events already.
     """
 
     def __init__(
-        self, folder: Folder, listeners: Sequence[Listener], has_time_budget: bool
+        self,
+        folder: Folder,
+        listeners: Sequence[Listener],
+        has_time_budget: bool,
+        rounds_noted: Mapping[str, int] | None = None,
     ) -> None:
         self._folder = folder
         self._listeners = list(listeners)
         self._started: dict[str, str] = {}
         self._running: dict[str, Any] = {}
         self._cut_off_by = "time_budget" if has_time_budget else "interrupted"
+        self._rounds_noted = dict(rounds_noted or {})
         self.failed = 0
         self.early_stopping: RoundScheduler | None = None
 
@@ -65,11 +73,15 @@ class OutcomeRecorder(Callback):
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any
     ) -> None:
         """A round is over."""
-        self._note("round_finished", trial, _facts(result), result)
+        if INTERRUPTED not in result:
+            self._note_round(trial, result)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         """A trial came to its end, or was stopped."""
         result = trial.last_result or {}
+        if INTERRUPTED in result:
+            self._end(trial, "stopped", self._cut_off_by)
+            return
         finished, planned = result.get("round", -1), trial.config["plan"]["rounds"]
         verdict = self._verdict(trial)
         if self.early_stopping is not None and verdict is not None and not verdict.get("audited"):
@@ -86,10 +98,14 @@ class OutcomeRecorder(Callback):
         self.failed += 1
         self._end(trial, "errored", "error", self._traceback(trial))
 
-    def close_unfinished(self, interrupted: bool) -> None:
+    def interrupted(self) -> None:
+        """From now on it is an interrupt, and no time budget, that cuts off trials."""
+        self._cut_off_by = "interrupted"
+
+    def close_unfinished(self) -> None:
         """Record trials that the study's end cut off before Ray told of theirs."""
         for trial in list(self._running.values()):
-            self._end(trial, "stopped", "interrupted" if interrupted else self._cut_off_by)
+            self._end(trial, "stopped", self._cut_off_by)
 
     def note(self, event: str, detail: dict[str, Any]) -> None:
         """Write an event of the study itself, and tell the listeners."""
@@ -113,7 +129,7 @@ class OutcomeRecorder(Callback):
     ) -> None:
         trial_id = trial.config["id"]
         self._running.pop(trial_id, None)
-        last = (trial.last_result or {}).get("round")
+        last = self._rounds_noted.get(trial_id)
         outcome = TrialOutcome(
             trial_id=trial_id,
             status=status,
@@ -136,6 +152,16 @@ class OutcomeRecorder(Callback):
         if self._folder.exists(*place):
             return self._folder.read(*place).decode()
         return Path(trial.error_file).read_text() if trial.error_file else "the worker died"
+
+    def _note_round(self, trial: Any, result: dict[str, Any]) -> None:
+        """Note a round, unless it is told again after a crash; a display wants to see it."""
+        trial_id, round_ = trial.config["id"], result["round"]
+        if round_ > self._rounds_noted.get(trial_id, -1):
+            self._rounds_noted[trial_id] = round_
+            self._note("round_finished", trial, _facts(result), result)
+        else:
+            for listener in self._listeners:
+                listener("round_finished", trial_id, result)
 
     def _note(self, event: str, trial: Any, detail: dict[str, Any], result: dict[str, Any]) -> None:
         trial_id = trial.config["id"]

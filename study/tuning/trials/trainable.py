@@ -15,30 +15,15 @@ from study.pruning.states.dense_runs import stored_trajectory, trajectory_name
 from study.pruning.states.progress import Progress
 from study.pruning.timing import Timing
 from study.pruning.training.trajectory import Trajectory
-from study.records import RoundRecord, is_finite
+from study.records import RoundRecord
 from study.storage import Folder
 from study.tasks.loading import load_task
 from study.tasks.task import Task
 from study.tuning.dense_runs.shared_runs import SharedRuns
 from study.tuning.dense_runs.trajectories import ensure_trajectory
+from study.tuning.ending import StopRequestedError, StopWatch
+from study.tuning.results import INTERRUPTED, REPLAYED, result_of
 from study.tuning.trials.trial_writer import TrialWriter
-
-RESULT_FIELDS = (
-    "round",
-    "density",
-    "macs",
-    "dense_macs",
-    "nonzero_parameters",
-    "total_parameters",
-    "prunable_parameters",
-    "latency_ms",
-    "dense_latency_ms",
-    "train_epochs",
-    "train_samples",
-    "wall_s",
-    "finished_at",
-)
-"""What a round reports to the driver beside its metrics; the record is in the study folder."""
 
 
 class PipelineTrainable(tune.Trainable):
@@ -57,36 +42,43 @@ class PipelineTrainable(tune.Trainable):
         """Take another plan in the same process."""
         self._config = new_config
         self._records: Iterator[RoundRecord] | None = None
+        self._stored: list[RoundRecord] = []
         return True
 
     def step(self) -> dict[str, Any]:
-        """Run one round; the first one goes on where an earlier attempt was cut off."""
-        records = self._records = self._records or self._begin(self._config)
+        """Run one round; the first one goes on where an earlier attempt was cut off.
+
+        Rounds that the earlier attempt finished are told first, one a step: a driver that takes
+        the study up learns of them as of any other.
+        """
         try:
-            record = next(records)
+            records = self._records = self._records or self._begin(self._config)
+            record = self._stored.pop(0) if self._stored else next(records)
+        except StopRequestedError:
+            return {"done": True, INTERRUPTED: True}
         except Exception:
             self._writer.failed(format_exc())
             raise
-        is_last = record.round >= self._plan.rounds or not is_finite(record.metrics)
-        if is_last:
+        result = result_of(record, self._plan)
+        if result["done"] and not self._stored:
             records.close()  # type: ignore[attr-defined]
             self._writer.end()
-        return {
-            **{field: getattr(record, field) for field in RESULT_FIELDS},
-            **record.metrics,
-            "rounds_planned": self._plan.rounds,
-            "done": is_last,
-        }
+        return {**result, REPLAYED: bool(self._stored)}
 
     def _begin(self, config: dict[str, Any]) -> Iterator[RoundRecord]:
-        if self._task is None:
-            self._task = load_task(**config["task"])
-        folder = Folder(config["folder"])
+        folder, first = Folder(config["folder"]), config["first_round"]
         self._plan = PruningPlan.model_validate(config["plan"])
         self._writer = TrialWriter(
-            folder, config["id"], config["checkpoint_interval_s"], config["extensible"]
+            folder,
+            config["id"],
+            config["checkpoint_interval_s"],
+            config["extensible"],
+            stop=StopWatch(folder, tuple(config["stop"])),
         )
+        if self._task is None:
+            self._task = load_task(**config["task"])
         start = self._writer.begin(self._plan)
+        self._stored = [each for each in self._writer.finished if not first or each.round > first]
         trajectory: Trajectory | Progress | None = start
         if trajectory is None and config["shared_runs"] is not None:
             trajectory = self._dense_run(folder, SharedRuns.of(*config["shared_runs"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from study.pruning.masking.masks import MaskedLayers
 from study.pruning.plan import PruningPlan
@@ -15,6 +16,7 @@ from study.pruning.states.state_files import (
 )
 from study.records import (
     ERROR_FILE,
+    OUTCOME_FILE,
     PLAN_FILE,
     PROGRESS_FILE,
     RESUME_DIR,
@@ -24,6 +26,7 @@ from study.records import (
     round_state_file,
 )
 from study.storage import Folder
+from study.tuning.ending import StopRequestedError, StopWatch
 
 
 class TrialWriter:
@@ -41,6 +44,8 @@ class TrialWriter:
         Keep the state at the trial's end, so that it can go on with more rounds.
     directory
         Folder of the study in which the trial's folder is made.
+    stop
+        Says when to keep where the trial stands, and stop; None: never.
     """
 
     def __init__(
@@ -50,11 +55,13 @@ class TrialWriter:
         checkpoint_interval_s: float,
         extensible: bool = False,
         directory: str = TRIALS_DIR,
+        stop: StopWatch | None = None,
     ) -> None:
         self.trial_id = trial_id
         self._folder = study.child(directory, trial_id)
         self._interval_s = checkpoint_interval_s
         self._extensible = extensible
+        self._stop = stop
         self._last_round = 0
         self._last_checkpoint = time.monotonic()
         self._lines: list[str] = []
@@ -62,38 +69,60 @@ class TrialWriter:
     def begin(self, plan: PruningPlan) -> Progress | None:
         """Write the plan; where an earlier attempt was cut off, say where it stood.
 
-        Rounds that the earlier attempt finished after its last checkpoint are run again, to the
-        same result, so their records go.
+        What is kept at the end of a round has the round's record in it, so that a round is either
+        finished or not, at whatever moment the attempt was cut off. Rounds of which no state was
+        kept are run again, to the same result, so their records go.
         """
-        self._folder.write(plan.model_dump_json(indent=2), PLAN_FILE)
+        _write_plan(self._folder, plan)
         self._last_round = plan.rounds
+        self._lines = []
         progress = None
         if self._folder.exists(RESUME_DIR, PROGRESS_FILE):
             progress = progress_from_bytes(self._folder.read(RESUME_DIR, PROGRESS_FILE))
             finished = progress.round + progress.measured
-            self._lines = self._folder.read(ROUNDS_FILE).decode().splitlines()[:finished]
+            known = self._folder.exists(ROUNDS_FILE)
+            lines = self._folder.read(ROUNDS_FILE).decode().splitlines() if known else []
+            if progress.record is not None and len(lines) < finished:
+                lines.append(progress.record)
+            self._lines = lines[:finished]
             self._write_rounds()
         return progress
 
+    @property
+    def finished(self) -> list[RoundRecord]:
+        """Records of the rounds that are finished."""
+        return [RoundRecord.model_validate_json(line) for line in self._lines]
+
     def checkpoint(self, progress: Callable[[], Progress]) -> None:
-        """Keep the state within a round, if the last time is long enough ago."""
-        if time.monotonic() - self._last_checkpoint >= self._interval_s:
-            self._folder.write(progress_to_bytes(progress()), RESUME_DIR, PROGRESS_FILE)
-            self._last_checkpoint = time.monotonic()
+        """Keep the state within a round, if the last time is long enough ago.
+
+        Raises
+        ------
+        StopRequestedError
+            Once it is kept, where the study is to end.
+        """
+        stops = self._stop is not None and self._stop.is_asked()
+        if stops or time.monotonic() - self._last_checkpoint >= self._interval_s:
+            self._keep(progress())
+        if stops:
+            raise StopRequestedError
 
     def round_finished(
         self, record: RoundRecord, masked: MaskedLayers, progress: Callable[[], Progress]
     ) -> None:
-        """Keep a round: first its weights, then its record, so that a record has its weights."""
+        """Keep a round: its weights, then where it ends with its record, then the record's line."""
         facts = {"trial_id": self.trial_id, "round": record.round, "mask_hash": record.mask_hash}
         if record.round > 0:
             self._folder.write(weights_to_bytes(masked, facts), round_state_file(record.round))
-        self._lines.append(self._line(record))
+        line = record.model_copy(update={"trial_id": self.trial_id}).to_json()
+        if self._extensible or record.round < self._last_round:
+            self._keep(replace(progress(), record=line))
+        self._lines.append(line)
         self._write_rounds()
-        if self._extensible and record.round == self._last_round:
-            self._folder.write(progress_to_bytes(progress()), RESUME_DIR, PROGRESS_FILE)
-        else:
-            self.checkpoint(progress)
+
+    def _keep(self, progress: Progress) -> None:
+        self._folder.write(progress_to_bytes(progress), RESUME_DIR, PROGRESS_FILE)
+        self._last_checkpoint = time.monotonic()
 
     def end(self) -> None:
         """The trial has come to its end: there is nothing to resume, unless it is extended."""
@@ -104,9 +133,28 @@ class TrialWriter:
         """Keep what went wrong, for whoever reads the trial's outcome."""
         self._folder.write(traceback, ERROR_FILE)
 
-    def _line(self, record: RoundRecord) -> str:
-        return record.model_copy(update={"trial_id": self.trial_id}).to_json()
-
     def _write_rounds(self) -> None:
         # Written whole each time: a few lines, and a reader never meets a torn one.
         self._folder.write("".join(f"{line}\n" for line in self._lines), ROUNDS_FILE)
+
+
+def begin_trial(study: Folder, trial_id: str, plan: PruningPlan, *, is_extension: bool) -> None:
+    """Write what a trial is to run, before it has a worker; an earlier end is none any more.
+
+    How a trial ended that is given further rounds is kept: it tells where those begin.
+    """
+    trial = study.child(TRIALS_DIR, trial_id)
+    _write_plan(trial, plan)
+    if not is_extension:
+        trial.remove(OUTCOME_FILE)
+        trial.remove(ERROR_FILE)
+
+
+def forget(study: Folder, trial_id: str) -> None:
+    """Take away all that a trial has done, but for its plan."""
+    for name in (RESUME_DIR, ROUNDS_FILE, OUTCOME_FILE, ERROR_FILE):
+        study.child(TRIALS_DIR, trial_id).remove(name)
+
+
+def _write_plan(trial: Folder, plan: PruningPlan) -> None:
+    trial.write(plan.model_dump_json(indent=2), PLAN_FILE)

@@ -1,0 +1,97 @@
+"""Run a prepared study on the terminal, from its first trial or its last, to its report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from study.commands.finishing import finish
+from study.commands.options import CRASH, FAILED_TRIALS, OK
+from study.configuration.widths import note_on_widths
+from study.errors import NothingToReportError
+from study.interrupts import Interrupts
+from study.objectives import quality_of
+from study.terminal.progress import Progress
+from study.tuning.launching import Finished, running_study
+from study.tuning.preparing import Prepared
+from study.tuning.ray.ray_session import ray_session
+from study.tuning.search.past import PastTrial
+
+
+def conduct(
+    prepared: Prepared, past: Sequence[PastTrial] | None, *, report: bool, quiet: bool
+) -> int:
+    """Run what is left of a study, confirm, and write its report.
+
+    Parameters
+    ----------
+    prepared
+        The study.
+    past
+        Trials of an earlier run; None: there was none.
+    report
+        Whether to confirm and report.
+    quiet
+        Whether to show no progress.
+
+    Returns
+    -------
+    int
+        The exit code.
+
+    Raises
+    ------
+    NothingToReportError
+        If no trial finished a round.
+    """
+    config, written = prepared.config, None
+    quality, note = quality_of(prepared.task.metrics, config.objectives), note_on_widths(config)
+    with (
+        Interrupts() as interrupts,
+        Progress(config, quality, quiet=quiet) as progress,
+        ray_session(),
+        running_study(prepared, progress.listen, interrupts, past) as finished,
+    ):
+        if note is not None:
+            progress.say(note)
+        if finished.out_of_time:
+            progress.say("the time budget is spent; what was cut off can go on")
+        if report:
+            is_whole = not (finished.interrupted or finished.failure)
+            written = finish(finished.folder, config, progress.say, train=is_whole)
+    click.echo(written or finished.folder.location)
+    code = _exit_code(finished, progress.dense_diverged, config.study.num_samples)
+    if written is None and report and code == OK:
+        raise NothingToReportError(
+            "no trial finished a round, so there is nothing to report"
+            + (": the time budget was spent before" if finished.out_of_time else "")
+        )
+    return code
+
+
+def _exit_code(finished: Finished, dense_diverged: bool, num_samples: int) -> int:
+    """What the shell is told, and the terminal why."""
+    place = finished.folder.location
+    go_on = f"go on with: prune-study resume {place}"
+    if finished.failure:
+        click.echo(f"prune-study: the study failed: {finished.failure}; {go_on}", err=True)
+        return CRASH
+    if finished.interrupted:
+        click.echo(f"prune-study: interrupted; {go_on}", err=True)
+        return finished.exit_code
+    if finished.failed_trials:
+        click.echo(
+            f"prune-study: {finished.failed_trials} of {num_samples} trials failed; see "
+            f"prune-study status {place}",
+            err=True,
+        )
+        return FAILED_TRIALS
+    if dense_diverged:
+        click.echo(
+            "prune-study: the dense run diverged: there is nothing to compare networks with, and "
+            "none is recommended. Lower task.lr, for example.",
+            err=True,
+        )
+        return FAILED_TRIALS
+    return OK

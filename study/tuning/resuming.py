@@ -1,0 +1,100 @@
+"""What a study needs to go on: its own folder, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal
+
+from study.configuration.loading import StudyConfig
+from study.errors import UsageError
+from study.exporting.networks import study_config
+from study.owners import holder
+from study.records import STUDY_FILE
+from study.storage import Folder
+from study.tuning.afterwards.points import task_record
+from study.tuning.preparing import Prepared, prepare
+from study.tuning.search.past import PastTrial, read_past
+
+Errored = Literal["keep", "retry", "restart"]
+"""What becomes of trials that failed: nothing, another try from where they stood, or from their
+start."""
+
+
+def prepare_resume(
+    folder: Folder,
+    *,
+    num_samples: int | None = None,
+    time_budget_s: float | None = None,
+    max_concurrent: int | None = None,
+    errored: Errored = "keep",
+) -> tuple[Prepared, list[PastTrial]]:
+    """Read what a study has run, and prepare what is left of it.
+
+    Parameters
+    ----------
+    folder
+        Of the study, wherever it was moved or copied to.
+    num_samples
+        Trials in all; None: as many as it was to have.
+    time_budget_s
+        Seconds from now on; None: as its study file says, from now on as well.
+    max_concurrent
+        Trials at a time; None: as its study file says.
+    errored
+        What becomes of trials that failed.
+
+    Raises
+    ------
+    UsageError
+        If there is no study, somebody runs it, or its task is not what it was.
+    """
+    if not folder.exists(STUDY_FILE):
+        raise UsageError(f"{folder.location}: this folder holds no study; it has no {STUDY_FILE}")
+    held = holder(folder)
+    if held is not None and held.standing == "running":
+        raise UsageError(f"{folder.location} is being run by {held.who}.")
+    config = _changed(study_config(folder), folder, num_samples, time_budget_s, max_concurrent)
+    past = [_opened(each, errored) for each in read_past(folder)]
+    if num_samples is not None and num_samples < len(past):
+        raise UsageError(
+            f"--num-samples: {num_samples}, and the study has {len(past)} trials already."
+        )
+    prepared = prepare(config, is_new=False)
+    before = task_record(folder).key
+    if prepared.key != before:
+        raise UsageError(
+            f"task: it is not what it was when the study began (key {prepared.key}, then {before}):"
+            " its data, model, recipe or code changed. Trials of both would be compared as one. "
+            "Put it back as it was, or run a new study."
+        )
+    return prepared, past
+
+
+def _changed(
+    config: StudyConfig,
+    folder: Folder,
+    num_samples: int | None,
+    time_budget_s: float | None,
+    max_concurrent: int | None,
+) -> StudyConfig:
+    parent, _, name = folder.location.rpartition("/")
+    own: dict[str, Any] = {"storage_path": parent or "/", "name": name}
+    if num_samples is not None:
+        own |= {"num_samples": num_samples}
+    if time_budget_s is not None:
+        own |= {"time_budget_s": time_budget_s}
+    tables = config.model_dump(mode="json", exclude_unset=True)
+    tables["study"] = {**tables.get("study", {}), **own}
+    if max_concurrent is not None:
+        tables["resources"] = {**tables.get("resources", {}), "max_concurrent": max_concurrent}
+    return StudyConfig.model_validate(tables)
+
+
+def _opened(trial: PastTrial, errored: Errored) -> PastTrial:
+    """A trial that failed, as one that is to go on, where that is asked for."""
+    has_failed = trial.outcome is not None and trial.outcome.status == "errored"
+    if errored == "keep" or not has_failed:
+        return trial
+    if errored == "retry":
+        return replace(trial, outcome=None)
+    return replace(trial, outcome=None, results=(), is_restarted=True)
