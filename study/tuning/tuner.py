@@ -14,6 +14,7 @@ from study.tuning.dense_runs.on_workers import shared_runs
 from study.tuning.early_stopping.history import make_yardstick
 from study.tuning.early_stopping.scheduler import make_scheduler
 from study.tuning.preparing import Prepared
+from study.tuning.ray.cluster_watch import ClusterWatch
 from study.tuning.ray.ray_session import (
     asked_now_and_then,
     room_for_trials,
@@ -129,7 +130,7 @@ def make_tuner(
         run_config=tune.RunConfig(
             name=RAY_DIR,
             storage_path=folder.location,
-            callbacks=[recorder, *ray_callbacks(config)],
+            callbacks=[recorder, ClusterWatch(), *ray_callbacks(config)],
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=resources.max_failures),

@@ -21,6 +21,7 @@ from study.tuning.dense_runs.shared_runs import SHARED_DIR, SharedRuns
 from study.tuning.dense_runs.trajectories import ensure_trajectory
 from study.tuning.ending import StopWatch
 from study.tuning.preparing import Prepared
+from study.tuning.ray.cluster_watch import LOOK_S, ClusterWatch
 
 _T = TypeVar("_T")
 
@@ -53,15 +54,21 @@ class OnWorkers:
         ------
         TimeoutError
             If the time budget ended first; the work is broken off.
+        ConnectionError
+            If Ray has lost its last machine.
         Exception
             Whatever the work raised.
         """
         remote = ray.remote(num_cpus=self.needs["cpu"], num_gpus=self.needs["gpu"])(work)
         task = remote.remote(self.location, self.stop_file)
-        done, _ = ray.wait([task], timeout=self.seconds_left())
-        if not done:
-            ray.cancel(task, force=True)
-            raise TimeoutError("the time budget is spent")
+        watch, done = ClusterWatch(), []
+        while not done:
+            watch.look()
+            left = self.seconds_left()
+            if left is not None and left <= 0:
+                ray.cancel(task, force=True)
+                raise TimeoutError("the time budget is spent")
+            done, _ = ray.wait([task], timeout=LOOK_S if left is None else min(left, LOOK_S))
         try:
             found: _T = ray.get(task)
         except RayTaskError as error:

@@ -1,7 +1,6 @@
 """The searcher alone, without Ray: what it asks, what it tells, what it never tells."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -10,12 +9,10 @@ import pytest
 from search_spaces import Layer, SearchSpace
 from study.objectives import Constraint
 from study.pruning import PruningPlan
-from study.tuning.search.searcher import (
-    PlanSearcher,
-    close_open_trials,
-    explores,
-    make_sampler,
-)
+from study.records import TrialOutcome, utc_now
+from study.tuning.search.past import PastTrial
+from study.tuning.search.samplers import make_sampler
+from study.tuning.search.searcher import PlanSearcher, close_open_trials, explores
 
 LAYERS = (Layer("fc1", 100, "linear"), Layer("fc2", 50, "linear"))
 NAN = float("nan")
@@ -30,10 +27,12 @@ def searcher(
     exploration: float = 0.0,
     room: float = math.inf,
     first: PruningPlan | None = None,
+    past: tuple[PastTrial, ...] = (),
+    study: optuna.Study | None = None,
     **space: Any,
 ) -> tuple[PlanSearcher, optuna.Study]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(
+    study = study or optuna.create_study(
         sampler=make_sampler(sampler, 0), directions=["maximize", "minimize"]
     )
     length = {} if {"cut", "function"} & space.keys() else {"rounds": 4}
@@ -48,12 +47,15 @@ def searcher(
         objectives,
         7,
         {},
+        sampler=sampler,
         every_round=every_round,
         exploration=exploration,
         num_samples=num_samples,
         constraints=[Constraint.parse(text) for text in constraints],
         room=lambda: room,
         first=first,
+        past=past,
+        was_stopped=lambda name: False,
     )
     return own, study
 
@@ -72,7 +74,7 @@ def run_trial(own: PlanSearcher, ray_id: str) -> PruningPlan:
     plan = ask(own, ray_id)
     for round_ in range(plan.rounds + 1):
         own.on_trial_result(ray_id, result(round_))
-    own.on_trial_complete(ray_id, result(plan.rounds))
+    own.on_trial_complete(ray_id, {**result(plan.rounds), "done": True})
     return plan
 
 
@@ -115,13 +117,14 @@ def test_a_trial_that_failed_or_was_cut_off_or_diverged_teaches_nothing_of_its_e
     own, study = searcher()
     for ray_id, last, error in (
         ("failed", None, True),
-        ("cut off", result(2), False),
-        ("diverged", result(4, accuracy=0.1, loss=NAN), False),
-        ("nan", result(4, accuracy=NAN), False),
+        ("cut off", {**result(2), "done": False}, False),
+        ("diverged", {**result(4, accuracy=0.1, loss=NAN), "done": True}, False),
+        ("nan", {**result(4, accuracy=NAN), "done": True}, False),
     ):
         own.suggest(ray_id)
         own.on_trial_complete(ray_id, last, error=error)
-    assert [trial.state.name for trial in study.trials] == ["FAIL"] * 4
+    # What was cut off may go on when the study is resumed.
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "RUNNING", "FAIL", "FAIL"]
 
 
 def test_a_round_with_nan_is_not_told() -> None:
@@ -135,21 +138,104 @@ def test_a_round_with_nan_is_not_told() -> None:
     assert told_rounds(study) == [2]
 
 
-def test_nothing_is_told_twice_after_a_restore(tmp_path: Path) -> None:
+def test_a_study_that_goes_on_tells_nothing_twice() -> None:
     own, study = searcher(rounds=[1, 4])
-    while ask(own, "a").rounds != 4:
+    while (plan := ask(own, "a")).rounds != 4:
         pass
+    name = f"{own._asked - 1:04d}"
     own.on_trial_result("a", result(1))
-    own.save(str(tmp_path / "state"))
-    again, _ = searcher(rounds=[1, 4])
-    again._study = study
-    again.restore(str(tmp_path / "state"))
-    for round_ in (1, 2):  # round 1 was lost by the worker and is run again
+    again, _ = searcher(rounds=[1, 4], study=study, past=(past_trial(name, plan, 2),))
+    assert ask(again, "a") == plan
+    for round_ in range(4):  # the worker tells of the finished rounds once more
         again.on_trial_result("a", result(round_))
-    again.on_trial_complete("a", result(4))
-    assert told_rounds(study) == [1, 2]
+    again.on_trial_complete("a", {**result(4), "done": True})
+    assert told_rounds(study) == [1, 2, 3]
     ended = [t for t in study.trials if "round" not in t.user_attrs and t.state.is_finished()]
-    assert [trial.state.name for trial in ended] == ["COMPLETE"]
+    own_trial = [t for t in ended if t.user_attrs["trial_id"] == name]
+    assert [trial.state.name for trial in own_trial] == ["COMPLETE"]
+
+
+def past_trial(name: str, plan: PruningPlan, rounds: int, status: str | None = None) -> PastTrial:
+    done = rounds == plan.rounds
+    results = tuple(
+        {**result(k), "done": done and k == rounds, "finished_at": utc_now()}
+        for k in range(rounds + 1)
+    )
+    outcome = None
+    if status is not None:
+        outcome = TrialOutcome.model_validate(
+            {
+                "trial_id": name, "status": status, "rounds_planned": plan.rounds,
+                "rounds_finished": rounds, "started_at": utc_now(), "finished_at": utc_now(),
+            }
+        )  # fmt: skip
+    return PastTrial(name, plan, results, outcome)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "gp", "random"])
+@pytest.mark.parametrize("cut_at", [1, 3, 6])
+def test_a_study_that_goes_on_draws_what_it_would_have_drawn(sampler: str, cut_at: int) -> None:
+    whole, _ = searcher(sampler=sampler, rounds=[1, 4], exploration=0.25)
+    plans = [run_trial(whole, str(number)) for number in range(8)]
+    own, study = searcher(sampler=sampler, rounds=[1, 4], exploration=0.25)
+    done = [run_trial(own, str(number)) for number in range(cut_at)]
+    past = tuple(
+        past_trial(f"{number:04d}", plan, plan.rounds, "completed")
+        for number, plan in enumerate(done)
+    )
+    again, _ = searcher(sampler=sampler, rounds=[1, 4], exploration=0.25, study=study, past=past)
+    assert done + [run_trial(again, str(number)) for number in range(cut_at, 8)] == plans
+
+
+def test_what_optuna_was_asked_for_and_no_record_has_is_failed_and_drawn_again() -> None:
+    own, study = searcher(rounds=[1, 4])
+    lost = ask(own, "a")  # the driver died before it wrote the plan
+    again, _ = searcher(rounds=[1, 4], study=study)
+    assert ask(again, "b") == lost
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "RUNNING"]
+
+
+@pytest.mark.parametrize("state", ["asked", "told"])
+def test_what_the_records_have_and_optuna_was_not_told_is_told_once(state: str) -> None:
+    own, study = searcher(rounds=[2, 4])
+    plan = run_trial(own, "a") if state == "told" else ask(own, "a")
+    past = (past_trial("0000", plan, plan.rounds, "completed"),)
+    for _ in range(2):  # told again and again, it is known once
+        searcher(rounds=[2, 4], study=study, past=past)
+    assert told_rounds(study) == list(range(2, plan.rounds))
+    assert [t.state.name for t in study.trials] == ["COMPLETE"] * (plan.rounds - 1)
+
+
+def test_a_trial_that_was_cut_off_stays_open_for_a_later_run() -> None:
+    own, study = searcher(rounds=3)
+    plan = ask(own, "a")
+    own.on_trial_result("a", {**result(1), "done": False})
+    own.on_trial_complete("a", {"done": True, "interrupted": True})
+    assert study.trials[0].state.name == "RUNNING"
+    past = (past_trial("0000", plan, 1),)
+    again, _ = searcher(rounds=3, study=study, past=past, num_samples=1)
+    assert not again.is_over
+    assert ask(again, "b") == plan
+    assert again.suggest("c") == "FINISHED"
+
+
+def test_a_space_of_few_plans_is_run_once_and_then_over() -> None:
+    fixed = {"form": "global", "density": 0.1, "allocation": ["uniform", "global"]}
+    own, study = searcher(rounds=2, **{**fixed, "retrain_epochs": [1, 2]}, sampler="tpe")
+    plans = []
+    while True:
+        config = own.suggest(str(len(plans)))
+        if not isinstance(config, dict):
+            break
+        plan = PruningPlan.model_validate(config["plan"])
+        plans.append(plan)
+        own.on_trial_result(str(len(plans) - 1), result(1))
+        own.on_trial_complete(str(len(plans) - 1), {**result(2), "done": True})
+    assert len(plans) == len(set(plan.content_hash() for plan in plans))
+    assert own.is_exhausted
+    again = [t for t in study.trials if not t.user_attrs and t.state.name == "COMPLETE"]
+    assert again
+    assert len({tuple(trial.values) for trial in again}) == 1
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random"])

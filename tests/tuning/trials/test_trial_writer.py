@@ -11,6 +11,7 @@ from study.pruning.plan import PruningPlan
 from study.pruning.states.progress import Progress
 from study.records import RoundRecord
 from study.storage import Folder
+from study.tuning.ending import StopRequestedError, StopWatch
 from study.tuning.trials.trial_writer import TrialWriter
 from tests.pruning.tiny import tiny_task
 
@@ -58,7 +59,7 @@ def run(writer: TrialWriter) -> None:
     writer.end()
 
 
-@pytest.mark.parametrize("calls", range(1, 14))
+@pytest.mark.parametrize("calls", range(1, 11))
 def test_wherever_a_worker_dies_the_records_become_the_same(tmp_path: Path, calls: int) -> None:
     whole = Folder(tmp_path / "whole")
     run(TrialWriter(whole, "0000", checkpoint_interval_s=0))
@@ -71,8 +72,49 @@ def test_wherever_a_worker_dies_the_records_become_the_same(tmp_path: Path, call
     assert not broken.exists("trials", "0000", "resume")
 
 
-def test_checkpoints_wait_for_their_interval(tmp_path: Path) -> None:
+class Asked(StopWatch):
+    """Asks for an end from the start, or after so many looks."""
+
+    def __init__(self, looks: int) -> None:
+        self.looks = looks
+
+    def is_asked(self) -> bool:
+        self.looks -= 1
+        return self.looks < 0
+
+
+@pytest.mark.parametrize("looks", [0, 1, 3, 5])
+def test_a_trial_that_is_asked_to_stop_keeps_where_it_stands_and_goes_on_later(
+    tmp_path: Path, looks: int
+) -> None:
+    whole, stopped = Folder(tmp_path / "whole"), Folder(tmp_path / "stopped")
+    run(TrialWriter(whole, "0000", checkpoint_interval_s=0))
+    with pytest.raises(StopRequestedError):
+        run(TrialWriter(stopped, "0000", checkpoint_interval_s=3600, stop=Asked(looks)))
+    run(TrialWriter(stopped, "0000", checkpoint_interval_s=3600))
+    assert lines(tmp_path / "stopped") == lines(tmp_path / "whole")
+
+
+def test_a_finished_round_is_never_run_again_whatever_the_interval(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     writer = TrialWriter(folder, "0000", checkpoint_interval_s=3600)
-    for _ in run_pipeline(PLAN, tiny_task(), writer.begin(PLAN), observer=writer):
-        assert not folder.exists("trials", "0000", "resume")
+    records = run_pipeline(PLAN, tiny_task(), writer.begin(PLAN), observer=writer)
+    next(records), next(records)
+    records.close()
+    again = TrialWriter(folder, "0000", checkpoint_interval_s=3600)
+    start = again.begin(PLAN)
+    assert [record.round for record in again.finished] == [0, 1]
+    rest = run_pipeline(PLAN, tiny_task(), start, observer=again)
+    assert [record.round for record in rest] == list(range(2, PLAN.rounds + 1))
+
+
+def test_a_round_whose_line_was_not_written_any_more_is_in_what_was_kept(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    writer = TrialWriter(folder, "0000", checkpoint_interval_s=3600)
+    records = run_pipeline(PLAN, tiny_task(), writer.begin(PLAN), observer=writer)
+    next(records), next(records)
+    before = folder.read("trials", "0000", "rounds.jsonl")
+    folder.write(before.splitlines(keepends=True)[0], "trials", "0000", "rounds.jsonl")
+    again = TrialWriter(folder, "0000", checkpoint_interval_s=3600)
+    again.begin(PLAN)
+    assert folder.read("trials", "0000", "rounds.jsonl") == before
