@@ -291,9 +291,22 @@ def _begin(
     )
     errored = [each for each in past or () if each.outcome and each.outcome.status == "errored"]
     recorder.failed = len(errored)
+    for each in past or ():
+        _show(each, listener)
     event = "study_started" if past is None else "study_resumed"
     recorder.note(event, {"num_samples": config.study.num_samples})
     return recorder
+
+
+def _show(trial: PastTrial, listener: Listener) -> None:
+    """Tell a display of what an earlier run did."""
+    if trial.is_open or trial.outcome is None:
+        return  # it tells of itself once it has a worker
+    listener("trial_started", trial.name, {})
+    for result in trial.results:
+        listener("round_finished", trial.name, result)
+    last = trial.results[-1] if trial.results else {}
+    listener(f"trial_{trial.outcome.status}", trial.name, last)
 
 
 def _drop_kept_states(folder: Folder) -> None:

@@ -231,7 +231,7 @@ def test_a_space_of_few_plans_is_run_once_and_then_over() -> None:
         plans.append(plan)
         own.on_trial_result(str(len(plans) - 1), result(1))
         own.on_trial_complete(str(len(plans) - 1), {**result(2), "done": True})
-    assert len(plans) == len(set(plan.content_hash() for plan in plans))
+    assert len(plans) == len({plan.content_hash() for plan in plans})
     assert own.is_exhausted
     again = [t for t in study.trials if not t.user_attrs and t.state.name == "COMPLETE"]
     assert again
