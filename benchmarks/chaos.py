@@ -137,7 +137,7 @@ def _one_study(
 def _life(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
     """One attempt, with its own Ray."""
     own = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())}
-    own.pop("RAY_ADDRESS", None)
+    own["RAY_ADDRESS"] = "local"  # and no cluster that happens to run on this machine
     with (folder / "log.txt").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "study.cli", *command, "--no-report"],

@@ -339,8 +339,9 @@ def _known_allocations(
 def _optuna_study(prepared: Prepared, storage: JournalStorage) -> optuna.Study:
     config = prepared.config
     ways = config.objective_columns.values()
+    names = optuna.get_all_study_names(storage)  # another than ours where the folder was renamed
     study = optuna.create_study(
-        study_name=config.study.name,
+        study_name=names[0] if names else config.study.name,
         storage=storage,
         sampler=make_sampler(config.search.sampler, config.study.seed),
         directions=["maximize" if way == "max" else "minimize" for way in ways],

@@ -1,0 +1,207 @@
+"""Studies that are cut off, and go on: what they come to is what the unkilled study came to."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch import Tensor
+
+import study
+from benchmarks.chaos import records
+from study.configuration.loading import load_config
+from study.errors import UsageError
+from study.owners import claimed, holder
+from study.pruning.selection.saliency import SaliencyInputs
+from study.storage import Folder
+from study.tuning.launching import Finished, run_study
+from study.tuning.preparing import prepare
+from study.tuning.resuming import prepare_resume
+from tests.conftest import SMALL, call, environment
+
+TABLES: dict[str, Any] = {
+    **SMALL,
+    "study": {"name": "s", "num_samples": 4, "seed": 3},
+    "sensitivity": {"scan": True, "levels": [0.5, 0.9]},
+    "resources": {"max_concurrent": 1, "checkpoint_interval_s": 0.001},
+}
+
+
+def start(place: Path, listener: Callable[..., None] = lambda *_: None, **changes: Any) -> Finished:
+    tables = {**TABLES, **changes}
+    config = load_config(tables, [f"study.storage_path={json.dumps(str(place))}"])
+    return run_study(prepare(config), listener)
+
+
+def go_on(folder: Path, **asked: Any) -> Finished:
+    prepared, past = prepare_resume(Folder(folder), **asked)
+    return run_study(prepared, lambda *_: None, past)
+
+
+@pytest.fixture(scope="module")
+def whole(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("whole")
+    start(place)
+    return place / "s"
+
+
+def at(event: str, count: int, act: Callable[[], object]) -> Callable[..., None]:
+    """A listener that acts when an event happens for the n-th time."""
+    seen = [0]
+
+    def listen(happened: str, *_: Any) -> None:
+        seen[0] += happened == event
+        if happened == event and seen[0] == count:
+            act()
+
+    return listen
+
+
+@pytest.mark.parametrize(
+    ("event", "count", "signum"),
+    [("training_dense_run", 1, signal.SIGINT), ("search_started", 1, signal.SIGTERM),
+     ("round_finished", 6, signal.SIGINT), ("trial_completed", 3, signal.SIGTERM)],
+)  # fmt: skip
+def test_a_study_that_a_signal_ended_goes_on_to_the_same_records(
+    whole: Path, tmp_path: Path, event: str, count: int, signum: signal.Signals
+) -> None:
+    ended = start(tmp_path, at(event, count, lambda: os.kill(os.getpid(), signum)))
+    assert ended.exit_code == 128 + signum
+    held = holder(Folder(tmp_path / "s"))
+    assert held is not None
+    assert held.standing == "interrupted"
+    assert '"study_interrupted"' in (tmp_path / "s" / "events.jsonl").read_text()
+    assert go_on(tmp_path / "s").exit_code == 0
+    assert records(tmp_path / "s") == records(whole)
+
+
+def killed_at(place: Path, condition: Callable[[Path], bool]) -> Path:
+    """A study whose driver is killed when its folder has something."""
+    (place / "s.json").write_text(json.dumps(TABLES))
+    code = (
+        "import json, sys, study\n"
+        "study.run(json.load(open(sys.argv[1])), storage_path=sys.argv[2])\n"
+    )
+    command = [sys.executable, "-c", code, str(place / "s.json"), str(place)]
+    with subprocess.Popen(command, env=environment()) as process:
+        deadline = time.monotonic() + 120
+        while not condition(place / "s") and time.monotonic() < deadline:
+            assert process.poll() is None, "the study ended before it was killed"
+            time.sleep(0.01)
+        process.kill()
+    return place / "s"
+
+
+def has_rounds(trial: str, count: int) -> Callable[[Path], bool]:
+    def has(folder: Path) -> bool:
+        file = folder / "trials" / trial / "rounds.jsonl"
+        return file.exists() and len(file.read_bytes().splitlines()) >= count
+
+    return has
+
+
+@pytest.mark.slow
+def test_a_study_whose_driver_was_killed_says_so_and_goes_on(whole: Path, tmp_path: Path) -> None:
+    folder = killed_at(tmp_path, has_rounds("0001", 2))
+    told = call("status", str(folder), "--format", "json")
+    assert json.loads(told.output)["state"] == "dead"
+    again = call("status", str(folder))
+    assert "is gone" in again.output
+    assert f"prune-study resume {folder}" in again.output
+    refused = call("run", "digits-mlp", "--name", "s", "--storage-path", str(tmp_path))
+    assert refused.exit_code == 2
+    assert f"its run died. Go on with it: prune-study resume {folder}" in refused.output
+    moved = tmp_path / "elsewhere" / "t"
+    moved.parent.mkdir()
+    shutil.move(folder, moved)
+    done = call("resume", str(moved), "--no-report", "--quiet")
+    assert done.exit_code == 0, done.output
+    assert records(moved) == records(whole)
+    assert load_config_of(moved)["study"]["name"] == "t"
+
+
+def load_config_of(folder: Path) -> dict[str, Any]:
+    import tomllib
+
+    return tomllib.loads((folder / "study.toml").read_text())
+
+
+def test_a_finished_study_takes_more_trials_and_keeps_what_it_has(
+    whole: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(whole, tmp_path / "s")
+    before = records(tmp_path / "s")
+    go_on(tmp_path / "s")
+    assert records(tmp_path / "s") == before
+    go_on(tmp_path / "s", num_samples=6)
+    after = records(tmp_path / "s")
+    assert {name.partition("/")[0] for name in after} == {f"{n:04d}" for n in range(6)}
+    assert {name: after[name] for name in before} == before
+    at_once = tmp_path / "at-once"
+    start(at_once, study={**TABLES["study"], "num_samples": 6})
+    assert records(at_once / "s") == after
+
+
+_BROKEN = "PRUNE_STUDY_TEST_BROKEN"
+
+
+def broken_at_first(inputs: SaliencyInputs) -> dict[str, Tensor]:
+    """Fails while a file is there, at the second cut, which no rehearsal comes to."""
+    is_cut = any(bool((weight == 0).any()) for weight in inputs.weights.values())
+    if is_cut and Path("/tmp", _BROKEN).exists():
+        raise RuntimeError("broken")
+    return {layer: weight.abs() for layer, weight in inputs.weights.items()}
+
+
+@pytest.mark.parametrize("errored", ["retry", "restart"])
+def test_failed_trials_are_tried_again_where_that_is_asked_for(
+    ray_cluster: None, tmp_path: Path, errored: str
+) -> None:
+    space = {**SMALL["space"], "saliency": f"{__name__}:broken_at_first", "rounds": 3}
+    flag = Path("/tmp", _BROKEN)
+    flag.touch()
+    try:
+        assert start(tmp_path, space=space).failed_trials == 4
+        assert go_on(tmp_path / "s").failed_trials == 4
+    finally:
+        flag.unlink()
+    assert go_on(tmp_path / "s", errored=errored).failed_trials == 0
+    start(tmp_path / "well", space=space)
+    assert records(tmp_path / "s") == records(tmp_path / "well" / "s")
+
+
+def test_what_cannot_go_on_is_refused_by_name(whole: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="this folder holds no study"):
+        prepare_resume(Folder(tmp_path))
+    folder = tmp_path / "s"
+    shutil.copytree(whole, folder)
+    with pytest.raises(UsageError, match="--num-samples: 2, and the study has 4 trials"):
+        prepare_resume(Folder(folder), num_samples=2)
+    with claimed(Folder(folder)), pytest.raises(UsageError, match="is being run by"):
+        prepare_resume(Folder(folder))
+    changed = (folder / "study.toml").read_text().replace("lr = 0.", "lr = 0.1")
+    (folder / "study.toml").write_text(changed)
+    with pytest.raises(UsageError, match="task: it is not what it was"):
+        prepare_resume(Folder(folder))
+    assert call("resume", str(folder), "--retry-errored", "--restart-errored").exit_code == 2
+
+
+def test_a_damaged_record_is_named_and_nothing_is_run(whole: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    shutil.copytree(whole, folder)
+    (folder / "trials" / "0002" / "rounds.jsonl").write_text("{]\n")
+    with pytest.raises(UsageError, match=r"0002/rounds.jsonl, line 1 is damaged"):
+        prepare_resume(Folder(folder))
+
+
+def test_from_python_too(whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole, tmp_path / "s")
+    assert study.resume(tmp_path / "s", num_samples=5) == str(tmp_path / "s")
+    assert (tmp_path / "s" / "trials" / "0004" / "outcome.json").exists()
