@@ -144,9 +144,6 @@ def test_a_finished_study_takes_more_trials_and_keeps_what_it_has(
     after = records(tmp_path / "s")
     assert {name.partition("/")[0] for name in after} == {f"{n:04d}" for n in range(6)}
     assert {name: after[name] for name in before} == before
-    at_once = tmp_path / "at-once"
-    start(at_once, study={**TABLES["study"], "num_samples": 6})
-    assert records(at_once / "s") == after
 
 
 _BROKEN = "PRUNE_STUDY_TEST_BROKEN"

@@ -68,10 +68,10 @@ def _survive_lost_workers() -> None:
     if getattr(failed, "knows_all", False):
         return
 
-    def actor_task_failed(self: Any, task: Any, exception: Exception) -> None:
+    def actor_task_failed(self: Any, tracked_actor_task: Any, exception: Exception) -> None:
         if isinstance(exception, RayError) and not isinstance(exception, RayTaskError):
             exception = exception if isinstance(exception, RayActorError) else _lost(exception)
-        failed(self, task, exception)
+        failed(self, tracked_actor_task, exception)
 
     actor_task_failed.knows_all = True  # type: ignore[attr-defined]
     RayActorManager._actor_task_failed = actor_task_failed  # type: ignore[assignment,method-assign]
