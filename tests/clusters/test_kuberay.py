@@ -54,12 +54,12 @@ LEAST = KubeRayJob("image", claim="studies")
 @pytest.mark.skipif(not SCHEMA.is_file(), reason="KubeRay's schema of a RayJob is not here")
 @pytest.mark.parametrize(("job", "place"), [(ALL, "s3://bucket/studies"), (LEAST, "/studies")])
 def test_it_is_valid_by_kuberays_own_schema(tmp_path: Path, job: KubeRayJob, place: str) -> None:
-    schema = closed(json.loads(SCHEMA.read_text()))
+    schema = jsonschema.Draft202012Validator(closed(json.loads(SCHEMA.read_text())))
     ray_job = rendered(tmp_path, job, place)[-1]
-    jsonschema.validate(ray_job, schema)
+    schema.validate(ray_job)
     ray_job["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]["template"]["spec"]["volume"] = []
     with pytest.raises(jsonschema.ValidationError, match="volume"):
-        jsonschema.validate(ray_job, schema)
+        schema.validate(ray_job)
 
 
 def test_the_study_and_its_modules_are_in_every_pod_byte_by_byte(tmp_path: Path) -> None:

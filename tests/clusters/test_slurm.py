@@ -41,7 +41,7 @@ wait
 SMALL = (
     "study.num_samples=2", "task.epochs=2", "space.rounds=1", "search.textbook=false",
     "sensitivity.scan=false", "confirm.share=0", "report.controls=false",
-    "search.warm_start=[]", "task.model_options.widths=[8]",
+    "search.warm_start=[]", "task.model_options.widths=[8]", "space.rewind_epoch=1",
 )  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def slurm(tmp_path: Path) -> Iterator[dict[str, str]]:
     """The environment of a job on two nodes; its number decides the port."""
     (tmp_path / "bin").mkdir()
     play(tmp_path, srun=SRUN, scontrol=SCONTROL)
-    number = next(n for n in range(os.getpid() % 10_000, 20_000) if not listens(20_000 + n))
+    number = next(n for n in range(os.getpid() % 5_000, 10_000) if not listens(20_000 + n))
     own = alone(
         SLURM_JOB_ID=str(number),
         SLURM_JOB_NODELIST="node[1-2]",
@@ -104,7 +104,6 @@ def test_options_come_before_the_first_command_and_setup_before_ray(tmp_path: Pa
 
 def test_names_and_values_are_quoted(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
-    lr = 'task.optimizer="$(touch hacked); \'x"'
     plan = plan_launch("digits-mlp", storage_path=str(tmp_path / "with space; $(x)"))
     line = next(
         line
@@ -116,7 +115,6 @@ def test_names_and_values_are_quoted(tmp_path: Path) -> None:
         capture_output=True, text=True, cwd=tmp_path,
     ).stdout.split("\0")  # fmt: skip
     assert words[:-1] == plan.command(None, "--wait-for-nodes", "1")[1:]
-    assert lr not in words
     assert not (tmp_path / "hacked").exists()
 
 
@@ -131,7 +129,7 @@ def test_a_real_study_runs_on_two_real_ray_nodes_that_ask_for_a_token(
         )  # fmt: skip
     said = log.read_text()
     assert ended.returncode == 0, said
-    assert "2 of 2 workers busy" in said or "nodes are up" not in said
+    assert "nodes are up after" not in said  # both were, in time
     rounds = [*(tmp_path / "studies" / "s").glob("trials/*/rounds.jsonl")]
     assert [len(path.read_text().splitlines()) for path in rounds] == [2, 2]
     assert not [*tmp_path.glob(".ray-token*")]

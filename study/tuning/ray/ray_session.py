@@ -14,6 +14,7 @@ import ray
 
 from study.configuration.loading import StudyConfig
 from study.errors import UsageError
+from study.tuning.ray.lost_nodes import go_on_after_lost_nodes
 
 ASK_AGAIN_S = 1.0
 """After this time the size of the cluster may be another."""
@@ -30,6 +31,7 @@ def ray_session() -> Iterator[None]:
     # A failed trial is a record with its traceback, not a page on the terminal.
     logger, level = logging.getLogger("ray.tune"), logging.getLogger("ray.tune").level
     logger.setLevel(logging.CRITICAL)
+    go_on_after_lost_nodes()
     ours = not ray.is_initialized()
     if ours:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
