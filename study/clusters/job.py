@@ -14,10 +14,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from study.clusters.launch import Launch, as_shell
-from study.clusters.packing import IS_LEFT_OUT, MOST_MB, files_beside, refuse_large
 from study.errors import UsageError
 from study.records import REPORT_FILE
 from study.storage import Folder, write_output
+from study.tuning.ray.packing import IS_LEFT_OUT, MOST_MB, files_beside, refuse_large
 
 Say = Callable[[str], None]
 

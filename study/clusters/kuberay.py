@@ -11,8 +11,8 @@ import ray
 import yaml
 
 from study.clusters.launch import Launch, as_shell, check_room
-from study.clusters.packing import modules_beside, refuse_large
 from study.errors import UsageError
+from study.tuning.ray.packing import modules_beside, refuse_large
 
 FILES_AT = "/study"
 """Where the study file and its modules are in every container."""

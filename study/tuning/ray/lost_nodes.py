@@ -22,7 +22,8 @@ def go_on_after_lost_nodes() -> None:
 
     It has no setting for that, so one of its methods is replaced, once a process.
     """
-    process = TuneController._process_trial_failure
+    controller: Any = TuneController
+    process = controller._process_trial_failure
     if getattr(process, "knows_lost_nodes", False):
         return
 
@@ -34,7 +35,7 @@ def go_on_after_lost_nodes() -> None:
         process(self, trial, exception)
 
     process_trial_failure.knows_lost_nodes = True  # type: ignore[attr-defined]
-    TuneController._process_trial_failure = process_trial_failure
+    controller._process_trial_failure = process_trial_failure
 
 
 def is_lost_node(exception: Exception) -> bool:

@@ -15,6 +15,7 @@ import ray
 from study.configuration.loading import StudyConfig
 from study.errors import UsageError
 from study.tuning.ray.lost_nodes import go_on_after_lost_nodes
+from study.tuning.ray.own_modules import runtime_env
 
 ASK_AGAIN_S = 1.0
 """After this time the size of the cluster may be another."""
@@ -34,7 +35,12 @@ def ray_session() -> Iterator[None]:
     go_on_after_lost_nodes()
     ours = not ray.is_initialized()
     if ours:
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+        ray.init(
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            include_dashboard=False,
+            runtime_env=runtime_env(),
+        )
     try:
         yield
     finally:

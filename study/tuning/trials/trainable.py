@@ -21,6 +21,7 @@ from study.tasks.loading import load_task
 from study.tasks.task import Task
 from study.tuning.dense_runs.shared_runs import SharedRuns
 from study.tuning.dense_runs.trajectories import ensure_trajectory
+from study.tuning.ray.once_a_node import with_shared_data
 from study.tuning.trials.trial_writer import TrialWriter
 
 RESULT_FIELDS = (
@@ -80,7 +81,7 @@ class PipelineTrainable(tune.Trainable):
 
     def _begin(self, config: dict[str, Any]) -> Iterator[RoundRecord]:
         if self._task is None:
-            self._task = load_task(**config["task"])
+            self._task = with_shared_data(load_task(**config["task"]), config["data"])
         folder = Folder(config["folder"])
         self._plan = PruningPlan.model_validate(config["plan"])
         self._writer = TrialWriter(

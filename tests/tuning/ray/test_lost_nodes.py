@@ -20,7 +20,7 @@ from tests.clusters.processes import alone
 UNREACHABLE = ActorUnavailableError("RPC error", None)
 
 CHANGES = (
-    "study.num_samples=2", "space.rounds=2", "space.retrain_epochs=40", "space.rewind_epoch=1",
+    "study.num_samples=2", "space.rounds=2", "space.retrain_epochs=25", "space.rewind_epoch=1",
     'space.schedule="geometric"', "search.textbook=false", "search.warm_start=[]",
     'search.early_stopping="none"', "sensitivity.scan=false", "confirm.share=0",
     "report.controls=false", "task.epochs=3", "task.batch_size=16",
@@ -68,7 +68,7 @@ def test_a_trial_may_lose_a_number_of_nodes_and_not_its_own_errors(
     assert seen == [(Trial.RUNNING, failures) for failures in (0, 1, 1, 2)]
 
 
-def test_a_study_on_two_nodes_goes_on_from_its_checkpoints_when_one_is_switched_off(
+def test_two_nodes_get_the_users_modules_and_go_on_when_one_is_switched_off(
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "two"
@@ -82,6 +82,7 @@ def test_a_study_on_two_nodes_goes_on_from_its_checkpoints_when_one_is_switched_
         env=alone(), capture_output=True, text=True, timeout=170,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr[-3000:]
+    assert ended.stdout.startswith("a worker imported 7\n")
     assert "a node was switched off" in ended.stdout
     events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
     starts = Counter(e["trial_id"] for e in events if e["event"] == "trial_started")

@@ -34,8 +34,13 @@ def files_beside(study_file: Path) -> list[Path]:
         Relative to the folder, sorted.
     """
     root = study_file.parent
-    found = sorted(path.relative_to(root) for path in _walk(root, root.resolve()))
+    found = files_in(root)
     return found if study_file.relative_to(root) in found else [Path(study_file.name), *found]
+
+
+def files_in(root: Path) -> list[Path]:
+    """Regular files in and below a folder that are no study's, environment's or hidden ones."""
+    return sorted(path.relative_to(root) for path in _walk(root, root.resolve()))
 
 
 def modules_beside(study_file: Path) -> list[Path]:
@@ -69,13 +74,15 @@ def _walk(folder: Path, root: Path) -> Iterator[Path]:
             continue
         if entry.is_file():
             yield path
-        elif entry.is_dir(follow_symlinks=False) and not _is_left_out(path):
+        elif entry.is_dir(follow_symlinks=False) and not is_left_out(path):
             yield from _walk(path, root)
 
 
-def _is_left_out(folder: Path) -> bool:
+def is_left_out(folder: Path) -> bool:
+    """Whether a folder is no part of a user's own code."""
     is_study = (folder / STUDY_FILE).is_file() and (folder / PROVENANCE_FILE).is_file()
-    return folder.name in LEFT_OUT or (folder / "pyvenv.cfg").is_file() or is_study
+    named = folder.name in LEFT_OUT or folder.name.startswith(".")
+    return named or (folder / "pyvenv.cfg").is_file() or is_study
 
 
 def _said(size: int) -> str:
