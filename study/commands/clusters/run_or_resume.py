@@ -16,6 +16,7 @@ def _run_or_resume(
 ) -> None:  # fmt: skip
     """Run a study, or resume it where it was begun before: what `launch` has clusters do."""
     from study.configuration.loading import load_config
+    from study.plugins import search_in
     from study.storage import Folder
 
     own = {"study.name": options["name"], "study.storage_path": options["storage_path"]}
@@ -28,6 +29,8 @@ def _run_or_resume(
     if folder.is_empty():
         ctx.invoke(run, study=study, **options)
         return
+    if config.task.module_dir is not None:
+        search_in(config.task.module_dir)  # which may have been somewhere else then
     click.echo(f"{folder.location} was begun before, and is resumed", err=True)
     further = {"--num-samples": "num_samples", "--max-concurrent": "max_concurrent"}
     given = [f"{flag}={options[key]}" for flag, key in further.items() if options[key] is not None]

@@ -52,6 +52,21 @@ def test_a_study_that_was_begun_is_resumed_and_ends_as_that_does(
     assert resumed[1:] == [(str(begun), None)]
 
 
+def test_modules_are_found_beside_the_study_file_wherever_they_were_before(
+    tmp_path: Path, resumed: list[tuple[str, int | None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    (moved / "own.toml").write_text('[task]\nobject = "own:task"\n')
+    (tmp_path / "st" / "study").mkdir(parents=True)
+    (tmp_path / "st" / "study" / "study.toml").touch()
+    searched: list[object] = []
+    monkeypatch.setattr("study.plugins.search_in", searched.append)
+    answer = call("run-or-resume", "moved/own.toml", "--storage-path", "st", cwd=tmp_path)
+    assert answer.exit_code == 3, answer.output
+    assert searched == [str(moved)]
+
+
 def test_nodes_are_waited_for_and_room_is_asked_for_before_anything_is_run(
     tmp_path: Path, resumed: list[tuple[str, int | None]], monkeypatch: pytest.MonkeyPatch,
     ray_cluster: None,
