@@ -26,6 +26,9 @@ POLL_S = 0.5
 STOP_S = 60
 """Seconds that a stopped job has to finish its records."""
 
+AGENT_S = 60
+"""Seconds in which a cluster that is just coming up begins to take jobs."""
+
 INTERRUPTED = 130
 """Exit code, as of the command line."""
 
@@ -100,7 +103,8 @@ def run_job(launch: Launch, client: Any, say: Say) -> int:
     with _working_folder(launch) as folder:
         file = launch.file
         working_dir = {} if folder is None else {"working_dir": str(folder)}
-        job_id: str = client.submit_job(
+        job_id = _submit(
+            client,
             entrypoint=as_shell(launch.command(None if file is None else file.name)),
             runtime_env={**working_dir, "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_S)}},
             submission_id=f"prune-study-{launch.short_name()}-{time.time_ns() // 1_000_000}",
@@ -163,6 +167,24 @@ class _Log:
         if number > self._shown:
             self._shown = number
             self._say(line)
+
+
+def _submit(client: Any, **job: Any) -> str:
+    """Send a job; a head that has just come up is given time.
+
+    Raises
+    ------
+    UsageError
+        If the cluster does not take it.
+    """
+    until = time.monotonic() + AGENT_S
+    while True:
+        try:
+            return str(client.submit_job(**job))
+        except RuntimeError as error:
+            if "No available agent" not in str(error) or time.monotonic() > until:
+                raise UsageError(f"--backend job: the cluster takes no job: {error}") from error
+            time.sleep(POLL_S)
 
 
 def _end_of(client: Any, job_id: str) -> Any:

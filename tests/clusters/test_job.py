@@ -11,7 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from study.clusters.job import _exit_code, _Log
+from study.clusters import job
+from study.clusters.job import _exit_code, _Log, _submit
+from study.errors import UsageError
 from tests.clusters.processes import alone, head_with_dashboard, wait_until
 
 OWN_TASK = """
@@ -126,6 +128,32 @@ def test_who_has_no_token_is_told_of_it(head: tuple[str, dict[str, str]], tmp_pa
     assert ended.returncode == 2
     assert "RAY_AUTH_TOKEN_PATH" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_head_that_just_came_up_is_given_time_and_no_other_refusal_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(job, "POLL_S", 0.01)
+    not_yet = RuntimeError("status code 500: No available agent to submit job")
+    answers: list[Exception | str] = [not_yet, not_yet, "id", RuntimeError("status code 400: bad")]
+    sent: list[str] = []
+
+    def submit_job(entrypoint: str) -> str:
+        sent.append(entrypoint)
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    client = SimpleNamespace(submit_job=submit_job)
+    assert _submit(client, entrypoint="x") == "id"
+    with pytest.raises(UsageError, match="takes no job: status code 400: bad"):
+        _submit(client, entrypoint="y")
+    assert sent == ["x"] * 3 + ["y"]
+    monkeypatch.setattr(job, "AGENT_S", 0.0)
+    answers.append(not_yet)
+    with pytest.raises(UsageError, match="No available agent"):
+        _submit(client, entrypoint="z")
 
 
 def test_lines_are_shown_once_though_the_connection_is_lost() -> None:
