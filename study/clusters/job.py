@@ -183,7 +183,11 @@ def _submit(client: Any, **job: Any) -> str:
             return str(client.submit_job(**job))
         except RuntimeError as error:
             if "No available agent" not in str(error) or time.monotonic() > until:
-                raise UsageError(f"--backend job: the cluster takes no job: {error}") from error
+                raise UsageError(
+                    f"--backend job: the cluster takes no job: {error} (If it has no agent: another "
+                    "Ray on that machine may have its port; start the head with "
+                    "--dashboard-agent-listen-port.)"
+                ) from error
             time.sleep(POLL_S)
 
 

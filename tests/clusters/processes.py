@@ -81,6 +81,7 @@ def head_with_dashboard(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
         "ray", "start", "--head", "--block", "--disable-usage-stats", "--num-cpus=1",
         "--node-ip-address=127.0.0.1", f"--port={port}", "--dashboard-host=127.0.0.1",
         f"--dashboard-port={dashboard}", f"--temp-dir={folder}",
+        f"--dashboard-agent-listen-port={free_port()}",  # its own is another Ray's on this machine
     )  # fmt: skip
     log = folder / "head.log"
     with started(*command, environment=alone(**token), log=log) as process:

@@ -79,7 +79,7 @@ def test_a_study_with_modules_of_its_own_runs_there_and_its_report_is_fetched(
     address, token = head
     command = launching(address, tmp_path, "-o", "copy.html")
     ended = subprocess.run(
-        command, cwd=tmp_path, env=alone(**token), capture_output=True, text=True, timeout=150
+        command, cwd=tmp_path, env=alone(**token), capture_output=True, text=True, timeout=400
     )
     assert ended.returncode == 0, ended.stderr
     folder = tmp_path / "studies" / "own"
@@ -96,7 +96,7 @@ def test_a_bad_study_ends_with_the_jobs_own_code(
     command = launching(address, tmp_path)
     (tmp_path / "own.py").write_text("def task():\n    return 'no task'\n")
     ended = subprocess.run(
-        command, cwd=tmp_path, env=alone(**token), capture_output=True, text=True, timeout=100
+        command, cwd=tmp_path, env=alone(**token), capture_output=True, text=True, timeout=400
     )
     assert ended.returncode == 2, ended.stderr
     assert "not a Task" in ended.stderr
@@ -111,9 +111,11 @@ def test_an_interrupt_stops_the_job(head: tuple[str, dict[str, str]], tmp_path: 
             command, cwd=tmp_path, env=alone(**token), stdout=output, stderr=output
         )
     try:
-        wait_until(lambda: "own: training" in log.read_text() or process.poll() is not None)
+        wait_until(
+            lambda: "own: training" in log.read_text() or process.poll() is not None, limit_s=300
+        )
         process.send_signal(signal.SIGINT)
-        assert process.wait(90) == 130, log.read_text()
+        assert process.wait(300) == 130, log.read_text()
     finally:
         process.kill()
     assert "the job was stopped" in log.read_text()

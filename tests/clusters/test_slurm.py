@@ -125,7 +125,7 @@ def test_a_real_study_runs_on_two_real_ray_nodes_that_ask_for_a_token(
     with log.open("w") as output:
         ended = subprocess.run(
             ["bash", script(tmp_path, *SMALL)], env=slurm, cwd=tmp_path, stdout=output,
-            stderr=output, timeout=170,
+            stderr=output, timeout=400,
         )  # fmt: skip
     said = log.read_text()
     assert ended.returncode == 0, said

@@ -79,7 +79,7 @@ def test_two_nodes_get_the_users_modules_and_go_on_when_one_is_switched_off(
     ]  # fmt: skip
     ended = subprocess.run(
         [sys.executable, "-m", "tests.tuning.ray.two_nodes", str(folder), *command],
-        env=alone(), capture_output=True, text=True, timeout=170,
+        env=alone(), capture_output=True, text=True, timeout=400,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr[-3000:]
     assert ended.stdout.startswith("a worker imported 7\n")
