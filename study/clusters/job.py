@@ -184,7 +184,7 @@ def _submit(client: Any, **job: Any) -> str:
         except RuntimeError as error:
             if "No available agent" not in str(error) or time.monotonic() > until:
                 raise UsageError(
-                    f"--backend job: the cluster takes no job: {error} (If it has no agent: another "
+                    f"--backend job: the cluster takes no job: {error} (No agent: another "
                     "Ray on that machine may have its port; start the head with "
                     "--dashboard-agent-listen-port.)"
                 ) from error
