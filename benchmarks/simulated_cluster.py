@@ -2,20 +2,26 @@
 
 Ray is told of 64 processors. The trials come from the real searcher, are judged by the real
 scheduler and recorded by the real recorder; only the training is a sleep, so long that 50 results
-are due in a second. On a machine with few processors the workers' own processes take these from the
-driver; what the driver itself uses says how many results it could handle on one of its own.
+are due in a second. There are 2,048 trials, so that what grows with them is seen: what the searcher
+learns from, and what the driver holds. On a machine with few processors the workers' own processes
+take these from the driver; what the driver itself uses says how many results it could handle on one
+of its own.
 """
 
 from __future__ import annotations
 
 import random
+import resource
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
+from ray.tune.execution.tune_controller import TuneController
 
 from benchmarks.measuring import Figure
 from benchmarks.study_events import times_of
@@ -23,7 +29,8 @@ from study.configuration.loading import load_config
 from study.tuning import launching
 from study.tuning.preparing import prepare
 
-WORKERS, RESULTS_PER_S, ROUNDS = 64, 50, 7
+WORKERS, RESULTS_PER_S, ROUNDS = 64, 50, 3
+TRIALS_A_WORKER = 32
 
 
 def measure(quick: bool = False) -> list[Figure]:
@@ -39,7 +46,7 @@ def measure(quick: bool = False) -> list[Figure]:
                 "digits-mlp",
                 [
                     f'study.storage_path="{scratch}"',
-                    f"study.num_samples={workers * (6 if quick else 12)}",
+                    f"study.num_samples={workers * (6 if quick else TRIALS_A_WORKER)}",
                     "sensitivity.scan=false",
                     "report.controls=false",
                     f"space.rounds={ROUNDS - 1}",
@@ -50,7 +57,9 @@ def measure(quick: bool = False) -> list[Figure]:
             )
             prepared = prepare(config)
             listened = _Listener(workers)
-            launching.run_study(prepared, listened)
+            before_mb = _peak_mb()
+            with _timed_loop() as loop_s:
+                launching.run_study(prepared, listened)
             folder = Path(prepared.folder.location)
             starts = times_of(folder, "trial_started")
             times = [t for t in times_of(folder, "round_finished") if t >= starts[workers - 1]]
@@ -60,12 +69,39 @@ def measure(quick: bool = False) -> list[Figure]:
     # The last trials do not keep all workers busy.
     last = len(times) - workers * ROUNDS
     rate = last / (times[last] - times[0])
-    mean = 1000 * sum(listened.processor_s) / len(listened.processor_s)
+    used = [1000 * s for s in listened.processor_s]
+    mean, tenth = sum(used) / len(used), len(used) // 10
     return [
         Figure.of("driver's processor time a result", "ms, mean", [mean], "<= 20"),
+        Figure.of("of the first tenth of them", "ms, mean", [sum(used[:tenth]) / tenth]),
+        Figure.of("of the last tenth of them", "ms, mean", [sum(used[-tenth:]) / tenth]),
+        Figure.of("a turn of the driver's loop, its processor", "ms", [1000 * s for s in loop_s]),
+        Figure.of("the longest such turn", "ms", [1000 * max(loop_s)]),
+        Figure.of("what the driver's memory grew by, at most", "MB", [_peak_mb() - before_mb]),
         Figure.of(f"{workers} workers, {len(times)} results", "results a second", [rate]),
         Figure.of("share of what is due", "x perfect", [rate / RESULTS_PER_S], ">= 0.9"),
     ]
+
+
+@contextmanager
+def _timed_loop() -> Iterator[list[float]]:
+    """Seconds of the processor that each turn of Tune's loop takes."""
+    step, taken = TuneController.step, list[float]()
+
+    def timed(self: Any) -> None:
+        begun = time.process_time()
+        step(self)
+        taken.append(time.process_time() - begun)
+
+    TuneController.step = timed  # type: ignore[method-assign]
+    try:
+        yield taken
+    finally:
+        TuneController.step = step  # type: ignore[method-assign]
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
 class _Listener:

@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from study.commands.clusters.launch import launch
+from study.commands.clusters.run_or_resume import run_or_resume
 from study.commands.confirm import confirm
 from study.commands.export import export
 from study.commands.look import compare, report, status, table_
@@ -67,6 +69,8 @@ def main() -> None:
 for command in (
     run,
     resume,
+    run_or_resume,
+    launch,
     sensitivity,
     confirm,
     export,

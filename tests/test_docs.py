@@ -133,7 +133,7 @@ def place(small_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_that_is_shown_works(command: list[str], place: Path) -> None:
     arguments = command[1:]
-    if arguments[0] == "run" and "--help-config" not in arguments:
+    if arguments[0] in ("run", "run-or-resume") and "--help-config" not in arguments:
         arguments = [*arguments, "--dry-run", "--storage-path", "fresh"]  # checks, not hours
     answer = call(*arguments, cwd=place)
     if "fashion" in " ".join(arguments) and "task.data_dir" in answer.stderr:

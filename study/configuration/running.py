@@ -117,7 +117,9 @@ class ResourcesTable(Table):
         default=None, ge=1, description="trials at a time; unset: as many as fit"
     )
     max_failures: int = Field(
-        default=0, ge=0, description="times that a trial is tried again after an error"
+        default=0,
+        ge=0,
+        description="times that a trial is tried again after an error, which a lost node is not",
     )
     share_trajectories: StrictBool = Field(
         default=True,

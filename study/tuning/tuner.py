@@ -15,6 +15,7 @@ from study.tuning.early_stopping.history import make_yardstick
 from study.tuning.early_stopping.scheduler import make_scheduler
 from study.tuning.preparing import Prepared
 from study.tuning.ray.cluster_watch import ClusterWatch
+from study.tuning.ray.once_a_node import share_data, with_shared_object
 from study.tuning.ray.ray_session import (
     asked_now_and_then,
     room_for_trials,
@@ -88,7 +89,8 @@ def make_tuner(
         seed=config.study.seed,
         trial_config={
             "folder": folder.location,
-            "task": prepared.task_arguments,
+            "task": with_shared_object(prepared.task_arguments),
+            "data": share_data(prepared.task.data, prepared.task.device),
             "task_key": prepared.key,
             "cpus": resources.cpus_per_trial,
             "latency": config.latency.settings,

@@ -19,6 +19,8 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from study.configuration.loading import StudyConfig
 from study.errors import UsageError
+from study.tuning.ray.lost_nodes import go_on_after_lost_nodes
+from study.tuning.ray.own_modules import runtime_env
 
 ASK_AGAIN_S = 1.0
 """After this time the size of the cluster may be another."""
@@ -35,10 +37,16 @@ def ray_session() -> Iterator[None]:
     # A failed trial is a record with its traceback, not a page on the terminal.
     logger, level = logging.getLogger("ray.tune"), logging.getLogger("ray.tune").level
     logger.setLevel(logging.CRITICAL)
+    go_on_after_lost_nodes()
     ours = not ray.is_initialized()
     if ours:
         with _own_signals():
-            ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+            ray.init(
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                include_dashboard=False,
+                runtime_env=runtime_env(),
+            )
     _survive_lost_workers()
     try:
         yield

@@ -22,6 +22,7 @@ from study.tasks.task import Task
 from study.tuning.dense_runs.shared_runs import SharedRuns
 from study.tuning.dense_runs.trajectories import ensure_trajectory
 from study.tuning.ending import StopRequestedError, StopWatch
+from study.tuning.ray.once_a_node import with_shared_data
 from study.tuning.results import INTERRUPTED, REPLAYED, result_of
 from study.tuning.trials.trial_writer import TrialWriter
 
@@ -76,7 +77,7 @@ class PipelineTrainable(tune.Trainable):
             stop=StopWatch(folder, tuple(config["stop"])),
         )
         if self._task is None:
-            self._task = load_task(**config["task"])
+            self._task = with_shared_data(load_task(**config["task"]), config["data"])
         start = self._writer.begin(self._plan)
         self._stored = [each for each in self._writer.finished if not first or each.round > first]
         trajectory: Trajectory | Progress | None = start

@@ -1,0 +1,1 @@
+"""How does a study get onto machines that others share?"""

@@ -1,0 +1,1 @@
+"""What is asked for on machines that others share."""
