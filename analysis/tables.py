@@ -18,12 +18,12 @@ from analysis.fronts.study_front import study_front
 from analysis.judging.checks import checklist_frame
 from analysis.layers.sensitivity import sensitivity_thresholds
 from analysis.reading.results import Results
-from analysis.reading.visible import visible
 from analysis.reporting.sections.layers import DROP
 from analysis.settings.importance import importances
 from analysis.spending.cost import trial_costs
 from analysis.statistics.replicates import searched
 from study.errors import UsageError, unknown_name
+from study.visible import visible
 
 TABLES: dict[str, Callable[[Results], pd.DataFrame]] = {
     "trials": lambda results: results.trials,

@@ -19,6 +19,7 @@ from study.commands.replicate import replicate
 from study.commands.run import run
 from study.commands.sensitivity import sensitivity
 from study.errors import NothingToReportError, UsageError
+from study.visible import visible
 
 
 class _Group(click.Group):
@@ -30,10 +31,10 @@ class _Group(click.Group):
                 warnings.showwarning = _say_warning  # type: ignore[assignment]
                 return super().invoke(ctx)
         except UsageError as error:
-            click.echo(f"prune-study: {error}", err=True)
+            click.echo(visible(f"prune-study: {error}"), err=True)
             ctx.exit(USAGE)
         except NothingToReportError as error:
-            click.echo(f"prune-study: {error}", err=True)
+            click.echo(visible(f"prune-study: {error}"), err=True)
             ctx.exit(NOTHING)
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
@@ -77,7 +78,7 @@ for command in (
 
 def _say_warning(message: Warning | str, *_: Any) -> None:
     """A line for a person, without where in the program it came from."""
-    click.echo(f"prune-study: {message}", err=True)
+    click.echo(visible(f"prune-study: {message}"), err=True)
 
 
 if __name__ == "__main__":

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pyarrow.fs as pafs
 
 from study.errors import UsageError
+from study.regular_files import RefusedFileError, open_regular, refuse_size, safe_path
 
 
 class Folder:
     """A folder whose files appear whole or not at all.
 
     A file is written beside its place, flushed to the disk, and renamed. On object stores, where
-    an upload becomes visible only when it is complete, it is written in place.
+    an upload becomes visible only when it is complete, it is written in place. On a disk, only
+    regular files inside the folder are opened; links that lead out of it are refused, for reading
+    and for writing (:class:`~study.regular_files.RefusedFileError`).
 
     Parameters
     ----------
@@ -36,6 +41,8 @@ class Folder:
             self.location = base
         self._base = base.rstrip("/")
         self._is_local = isinstance(self._filesystem, pafs.LocalFileSystem)
+        # A child stays inside what its parent was opened as.
+        self._root, self._below = self._base, ()
 
     def __repr__(self) -> str:
         return f"Folder({self.location!r})"
@@ -52,10 +59,19 @@ class Folder:
 
     def child(self, *parts: str) -> Folder:
         """The folder below this one."""
-        return Folder("/".join((self.location, *parts)))
+        below = Folder("/".join((self.location, *parts)))
+        below._root, below._below = self._root, (*self._below, *parts)
+        return below
 
     def exists(self, *parts: str) -> bool:
-        """Whether a file or folder is there."""
+        """Whether something is there: a file, a folder, or what would be refused as one."""
+        if self._is_local:
+            try:
+                return os.path.lexists(self._path(*parts))
+            except RefusedFileError:
+                return os.path.lexists("/".join((self._base, *parts)))
+            except OSError as error:
+                return isinstance(error, PermissionError)
         info = self._filesystem.get_file_info(self._path(*parts))
         return bool(info.type != pafs.FileType.NotFound)
 
@@ -78,16 +94,32 @@ class Folder:
         """Names of the files directly below, sorted."""
         return self._names(pafs.FileType.File, *parts)
 
-    def read(self, *parts: str) -> bytes:
-        """The whole content of a file.
+    def open(self, *parts: str) -> BinaryIO:
+        """A file, to be read and closed.
 
         Raises
         ------
         FileNotFoundError
             If there is no such file.
+        RefusedFileError
+            If it is no regular file inside the folder, or a very large one.
         """
-        with self._filesystem.open_input_stream(self._path(*parts)) as stream:
+        path = self._path(*parts)
+        if self._is_local:
+            return open_regular(path)
+        stream: Any = self._filesystem.open_input_file(path)
+        refuse_size(path, stream.size())
+        return stream  # type: ignore[no-any-return]
+
+    def read(self, *parts: str) -> bytes:
+        """The whole content of a file; see :meth:`open`."""
+        with self.open(*parts) as stream:
             return bytes(stream.read())
+
+    def age_s(self, *parts: str) -> float:
+        """Seconds since a file was last changed."""
+        info = self._filesystem.get_file_info(self._path(*parts))
+        return time.time() - (info.mtime_ns or time.time_ns()) / 1e9
 
     def write(self, content: bytes | str, *parts: str) -> None:
         """Write a whole file: a reader sees the old content or the new, never a part."""
@@ -121,7 +153,7 @@ class Folder:
             return
         path = Path(target)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+b") as file:
+        with open_regular(target, "a+b") as file:
             if file.seek(0, os.SEEK_END) > 0:
                 file.seek(-1, os.SEEK_END)
                 if file.read(1) != b"\n":
@@ -141,9 +173,14 @@ class Folder:
             self._filesystem.delete_dir(path)
 
     def _path(self, *parts: str) -> str:
+        if self._is_local:
+            below = (*self._below, *parts)
+            return safe_path(self._root, "/".join(below).split("/") if below else ())
         return "/".join((self._base, *parts))
 
     def _names(self, kind: pafs.FileType, *parts: str) -> list[str]:
+        if self._is_local:
+            return self._local_names(kind == pafs.FileType.Directory, *parts)
         selector = pafs.FileSelector(self._path(*parts), allow_not_found=True)
         infos = self._filesystem.get_file_info(selector)
         return sorted(
@@ -151,6 +188,25 @@ class Folder:
             for info in infos
             if info.type == kind and not info.base_name.endswith(".tmp")
         )
+
+    def _local_names(self, are_folders: bool, *parts: str) -> list[str]:
+        """What is no folder counts as a file, so that nothing that lies there is passed over."""
+        try:
+            with os.scandir(self._path(*parts)) as entries:
+                return sorted(
+                    entry.name
+                    for entry in entries
+                    if _is_folder(entry) == are_folders and not entry.name.endswith(".tmp")
+                )
+        except FileNotFoundError:
+            return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle
+        return False
 
 
 def refuse_output(output: str) -> None:

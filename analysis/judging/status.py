@@ -10,8 +10,8 @@ import pandas as pd
 
 from analysis.fronts.study_front import study_front
 from analysis.reading.loading import Results
-from analysis.reading.visible import visible
 from analysis.statistics.replicates import searched
+from study.visible import visible
 
 STATUSES = ("completed", "stopped", "errored", "running", "lost")
 

@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
-from pydantic import ValidationError
 
-from analysis.reading.files.records import read_records
 from analysis.reading.metrics import Metrics
+from study.documents import Problem, Problems, read_lines
 from study.records import CONFIRMATION_FILE, TRIALS_DIR, ConfirmationRecord, MetricRecord
 from study.storage import Folder
 
@@ -23,7 +22,7 @@ def read_confirmation(
     replicates: Iterable[str],
     metrics: Metrics,
     quality: MetricRecord,
-    problems: dict[str, str],
+    problems: Problems,
 ) -> pd.DataFrame:
     """One row a round of a replicate, its dense round included.
 
@@ -38,7 +37,7 @@ def read_confirmation(
     rows = [
         row
         for trial_id in replicates
-        for row in _judged(folder, f"{TRIALS_DIR}/{trial_id}", quality, problems)
+        for row in judged_in(folder, quality, problems, TRIALS_DIR, trial_id)
     ]
     figures = [metric.confirm_column for metric in metrics]
     columns = ["trial_id", "round", "seed", "examples", "groups", "held_back", *figures, *PARTS]
@@ -47,23 +46,22 @@ def read_confirmation(
     return frame
 
 
-def _judged(
-    folder: Folder, place: str, quality: MetricRecord, problems: dict[str, str]
+def judged_in(
+    folder: Folder, quality: MetricRecord, problems: Problems, *place: str
 ) -> list[dict[str, Any]]:
-    """The records of a file, as far as they are whole: each with the quality and its parts."""
-    records, parts = [], 0
-    for row in read_records(folder, problems, *place.split("/"), CONFIRMATION_FILE):
-        try:
-            record = ConfirmationRecord.model_validate(row)
-        except ValidationError as error:
-            problems[f"{place}/{CONFIRMATION_FILE}"] = f"is damaged: {error.errors()[0]['msg']}"
-            continue
+    """The records of a run's file that have the quality and its parts."""
+    rows, parts, bad = [], 0, []
+    for record in read_lines(folder, ConfirmationRecord, problems, *place, CONFIRMATION_FILE):
         own = record.without.get(quality.name, ())
         parts = parts or len(own)
+        row = record.model_dump()
         if not own or len(own) != parts or quality.confirm_column not in row:
-            problems[f"{place}/{CONFIRMATION_FILE}"] = (
-                f"is damaged: it lacks parts of {quality.name}"
-            )
-            continue
-        records.append(record.model_dump())
-    return records
+            bad.append(Problem(f"round {record.round} lacks parts of {quality.name}", "without"))
+        elif any(
+            each and len(each) != parts for each in (record.part_examples, record.part_groups)
+        ):
+            bad.append(Problem(f"round {record.round} has not {parts} of them", "part_examples"))
+        else:
+            rows.append(row)
+    problems.add("/".join((*place, CONFIRMATION_FILE)), bad)
+    return rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from search_spaces.structures import structure_text
 from study.configuration.loading import StudyConfig
+from study.documents import read_tensors, refused
 from study.errors import UsageError
 from study.objectives import quality_of
 from study.pruning.masking.masks import mask_layers
@@ -47,15 +48,16 @@ def scan_round(study: Folder, trial_id: str, round_: int | None = None) -> list[
         If there is no such study, trial or round.
     """
     point = find_point(study, trial_id, round_)
-    trial = study.child(TRIALS_DIR, trial_id)
-    state = trial.read(round_state_file(point.round))
+    place = (TRIALS_DIR, trial_id, round_state_file(point.round))
+    with refused(study, *place):
+        state = read_tensors(study, *place)
     found = [
         record.model_copy(update={"trial_id": trial_id, "round": point.round})
         for record in _scan(point.config, point.plan, point.round, state)
     ]
     if not found:
         raise UsageError(f"trial {trial_id}, round {point.round}: its figures are not finite.")
-    trial.write(to_parquet(found), round_sensitivity_file(point.round))
+    study.write(to_parquet(found), TRIALS_DIR, trial_id, round_sensitivity_file(point.round))
     return found
 
 
