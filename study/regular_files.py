@@ -78,16 +78,17 @@ def safe_path(root: str, parts: Sequence[str]) -> str:
 
 
 def _refuse_outside(root: str, path: str) -> None:
-    try:
-        real = os.path.realpath(path, strict=True)
-    except FileNotFoundError:
-        raise RefusedFileError(path, "is a link to nothing") from None
-    except OSError:
-        raise RefusedFileError(path, "is a link that leads in a circle") from None
-    if not PurePath(real).is_relative_to(os.path.realpath(root)):
+    if not PurePath(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
         raise RefusedFileError(
             path, "is a link that leads out of the folder; it is neither read nor written"
         )
+    try:
+        os.path.realpath(path, strict=True)
+    except FileNotFoundError:
+        if os.path.islink(path):  # noqa: PTH114
+            raise RefusedFileError(path, "is a link to nothing") from None
+    except OSError:
+        raise RefusedFileError(path, "is a link that leads in a circle") from None
 
 
 def open_regular(path: str, mode: str = "rb") -> BinaryIO:

@@ -14,7 +14,7 @@ from analysis.fronts.study_front import study_front
 from analysis.reading.files.masks import read_masks
 from analysis.reading.files.problems import told_problems
 from analysis.reading.results import Results
-from analysis.style import axes_or_new, entitle, say
+from analysis.style import axes_or_new, entitle, plain, say
 from study.documents import noted
 from study.errors import UsageError, unknown_name
 from study.records import TRIALS_DIR, round_state_file
@@ -104,7 +104,7 @@ def plot_mask_overlap(
     names = {}
     for side in ("a", "b"):
         for row in table[[f"trial_{side}", f"round_{side}", f"density_{side}"]].itertuples():
-            names[row[1:3]] = f"{row[1]} r{row[2]} ({100 * row[3]:.2g} %)"
+            names[row[1:3]] = f"{plain(row[1])} r{row[2]} ({100 * row[3]:.2g} %)"
     order = {network: place for place, network in enumerate(names)}
     square = np.full((len(order), len(order)), np.nan)
     for row in table.itertuples():

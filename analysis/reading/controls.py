@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -111,14 +112,22 @@ def _own_training(role: Any, rounds: Sequence[Mapping[str, Any]]) -> dict[str, A
     return {each: last[each] - before[each] for each in ("train_epochs", "train_samples")}
 
 
+_REPLICATE_NAME = re.compile(rf"(.+)-round-\d+{REPLICATE}\d+")
+
+
 def replicates_among(folder: Folder, ids: Sequence[str], problems: Problems) -> pd.Series:
-    """Of which trial each one is a replicate; missing for those that the search asked for."""
+    """Of which trial each one is a replicate; missing for those that the search asked for.
+
+    One whose origin is lost is told by its name: it must not count as a result of the search.
+    """
     of: list[str | None] = []
     for name in ids:
-        origin = None
         if REPLICATE in name:  # the others need not be looked at: a study may have thousands
             origin = read_document(folder, Origin, problems, TRIALS_DIR, name, ORIGIN_FILE)
-        of.append(None if origin is None else origin.of)
+            named = _REPLICATE_NAME.fullmatch(name)
+            of.append(origin.of if origin is not None else named[1] if named else None)
+        else:
+            of.append(None)
     return pd.Series(of, dtype="str")
 
 

@@ -1,4 +1,4 @@
-"""Damaged study folders: every kind of damage to every kind of file, and what commands make of it."""
+"""Damaged study folders: every kind of damage to every kind of file, and what comes of it."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ A_REPORT_EVERY = 25
 
 _LEFT_ALONE = ("ray", "optuna.journal", "report.html")
 """What no command reads."""
+
+
+_WRITTEN = ("report.html", "analysis_cache")
+"""What commands do write into a study."""
 
 
 @dataclass
@@ -100,7 +104,7 @@ def fuzz(source: Path, count: int, seed: int, tally: Tally, dear: int = A_REPORT
                 if _must_name(damage, file, arguments) and file.name not in ended.said:
                     tally.fault("files unnamed", f"{told}\n{ended.said[-300:]}")
             new = _listing(study) - before
-            if {path for path in new if path.split("/")[0] not in ("report.html", "analysis_cache")}:
+            if any(path.split("/")[0] not in _WRITTEN for path in new):
                 tally.fault("files written", f"{damage.__name__} {file}: {sorted(new)}")
             if _contents(outside) != around:
                 tally.fault("files written", f"{damage.__name__} {file}: outside")

@@ -40,12 +40,13 @@ def confirm(
     from study.exporting.networks import study_config
     from study.storage import Folder
     from study.tuning.afterwards.points import find_searched
+    from study.visible import visible
 
     folder = Folder(directory)
 
     def say(line: str) -> None:
         if not quiet:
-            click.echo(line, err=True)
+            click.echo(visible(line), err=True)
 
     if trial_id is not None:
         point = find_searched(folder, trial_id, round_)
