@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from typing import BinaryIO
 
@@ -22,12 +23,16 @@ MOST_BYTES = {
 MOST_OTHER_BYTES = 1 << 33
 """Of files with another ending."""
 
-_KINDS = (
-    (stat.S_ISDIR, "is a folder"),
+Kinds = tuple[tuple[Callable[[int], bool], str], ...]
+
+_NEVER_OPENED: Kinds = (
     (stat.S_ISFIFO, "is a pipe"),
     (stat.S_ISSOCK, "is a socket"),
-    (lambda mode: stat.S_ISBLK(mode) or stat.S_ISCHR(mode), "is a device"),
+    (stat.S_ISBLK, "is a device"),
+    (stat.S_ISCHR, "is a device"),
 )
+
+_KINDS: Kinds = ((stat.S_ISDIR, "is a folder"), *_NEVER_OPENED)
 
 
 class RefusedFileError(UsageError, OSError):
@@ -58,7 +63,8 @@ def safe_path(root: str, parts: Sequence[str]) -> str:
     Raises
     ------
     RefusedFileError
-        If a part is no plain name, or a link leads out of the folder, to nothing, or in a circle.
+        If a part is no plain name, a pipe, socket or device, or a link that leads out of the
+        folder, to nothing, or in a circle.
     OSError
         If the system does not let it be looked up.
     """
@@ -69,9 +75,12 @@ def safe_path(root: str, parts: Sequence[str]) -> str:
         path = f"{path}/{part}"
         if is_there:
             try:
-                is_linked |= stat.S_ISLNK(os.lstat(path).st_mode)
+                mode = os.lstat(path).st_mode
             except (FileNotFoundError, NotADirectoryError):
                 is_there = False
+            else:
+                is_linked |= stat.S_ISLNK(mode)
+                _refuse_kind(path, mode, _NEVER_OPENED)
     if is_linked:
         _refuse_outside(root, path)
     return path
@@ -108,20 +117,28 @@ def open_regular(path: str, mode: str = "rb") -> BinaryIO:
     OSError
         If it cannot be opened.
     """
+    flags = os.O_RDONLY if mode == "rb" else os.O_RDWR | os.O_APPEND | os.O_CREAT
+    # A pipe that took the file's place a moment ago would wait for a writer.
+    flags |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
-        refuse_irregular(path, os.stat(path))  # noqa: PTH116  once a file of thousands
-    except FileNotFoundError:
-        if mode == "rb":
-            raise
-    return open(path, mode, buffering=0 if mode == "rb" else -1, opener=_without_waiting)  # type: ignore[return-value]
+        handle = os.open(path, flags, 0o666)
+    except IsADirectoryError:
+        raise RefusedFileError(path, "is a folder, not a file") from None
+    try:
+        info = os.fstat(handle)
+        _refuse_kind(path, info.st_mode, _KINDS)
+        refuse_size(path, info.st_size)
+    except RefusedFileError:
+        os.close(handle)
+        raise
+    return io.FileIO(handle, "rb") if mode == "rb" else os.fdopen(handle, mode)  # type: ignore[return-value]
 
 
-def refuse_irregular(path: str, info: os.stat_result) -> None:
-    """Refuse what is no regular file, or too large; see :func:`open_regular`."""
-    for is_of, what in _KINDS:
-        if is_of(info.st_mode):
-            raise RefusedFileError(path, f"{what}, not a file")
-    refuse_size(path, info.st_size)
+def _refuse_kind(path: str, mode: int, kinds: Kinds) -> None:
+    if not stat.S_ISREG(mode):
+        for is_of, what in kinds:
+            if is_of(mode):
+                raise RefusedFileError(path, f"{what}, not a file")
 
 
 def refuse_size(path: str, size: int) -> None:

@@ -42,7 +42,8 @@ class Folder:
         self._base = base.rstrip("/")
         self._is_local = isinstance(self._filesystem, pafs.LocalFileSystem)
         # A child stays inside what its parent was opened as.
-        self._root, self._below = self._base, ()
+        self._root = self._base
+        self._below: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"Folder({self.location!r})"

@@ -38,7 +38,7 @@ def read_sensitivity(
     A scan has the drops of its task's quality. Where the study is about another metric, its drops
     are against the dense network of the seed: its round 0, or a level that took nothing.
     """
-    frame = sensitivity_schema(metrics, quality).empty_table().to_pandas()
+    frame: pd.DataFrame = sensitivity_schema(metrics, quality).empty_table().to_pandas()
     found = None
     with noted(problems, SENSITIVITY_FILE):
         if folder.exists(SENSITIVITY_FILE):

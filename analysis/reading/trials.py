@@ -78,7 +78,7 @@ def trials_frame(
         audits = [detail.get(name) for detail in details]
         columns[name] = pd.Series(audits, dtype="boolean")
     for name, dtype in PLAN_COLUMNS.items():
-        values = [_scalar(name, getattr(plan, name, None)) for plan in plans]
+        values = [None if plan is None else _scalar(name, getattr(plan, name)) for plan in plans]
         columns[name] = pd.Series(values, dtype=dtype)
     columns |= _sparsities_by_layer(plans)
     frame = pd.DataFrame(columns)

@@ -72,8 +72,27 @@ def plan(study: Path, count: int, seed: int) -> Iterator[tuple[Path, Damage, ran
             done += 1
 
 
-def fuzz(source: Path, count: int, seed: int, tally: Tally, dear: int = A_REPORT_EVERY) -> None:
-    """Damage copies of a study, and call commands on them."""
+def fuzz(
+    source: Path,
+    count: int,
+    seed: int,
+    tally: Tally,
+    per_folder: int = PER_FOLDER,
+    dear: int = A_REPORT_EVERY,
+) -> None:
+    """Damage copies of a study, and call commands on them.
+
+    Parameters
+    ----------
+    source
+        A finished study; it stays as it is.
+    count, seed
+        How many folders, and which.
+    tally
+        What is found is added here.
+    per_folder, dear
+        Commands of each beside a status, and after how many folders a report is written.
+    """
     with tempfile.TemporaryDirectory() as temporary, without_training():
         root = Path(temporary)
         study, out, outside = root / "study", root / "out", root / "outside"
@@ -92,8 +111,8 @@ def fuzz(source: Path, count: int, seed: int, tally: Tally, dear: int = A_REPORT
             before, around = _listing(study), _contents(outside)
             trial = file.parts[1] if file.parts[0] == "trials" else draw.choice(trials)
             cheap = commands(str(study), trial, draw.choice([0, 1]), out)
-            chosen = [cheap[0], *draw.sample(cheap[1:], PER_FOLDER)]
-            if number % dear == 0:
+            chosen = [cheap[0], *draw.sample(cheap[1:], per_folder)]
+            if number % dear == dear - 1:
                 chosen.append(draw.choice(reports(str(study), out)))
             for arguments in chosen:
                 ended = call(arguments, out)

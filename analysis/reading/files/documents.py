@@ -23,8 +23,9 @@ def read_documents(
     for batch in read_batches(folder, ids, file, problems):
         for trial_id, data in batch:
             found.append(None)
-            with noted(problems, TRIALS_DIR, trial_id, file):
-                found[-1] = parse(model, data) if data else None
+            if data:
+                with noted(problems, TRIALS_DIR, trial_id, file):
+                    found[-1] = parse(model, data)
     return found
 
 

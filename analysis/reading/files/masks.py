@@ -57,6 +57,7 @@ def _mask(name: str, facts: Any, data: memoryview) -> np.ndarray:
         is_whole = facts["dtype"] in ("BOOL", "U8") and 0 <= begin <= end <= len(data)
         # Bytes of its own, so that no array keeps the file mapped.
         own = bytes(data[begin:end]) if is_whole else b""
-        return (np.frombuffer(own, dtype=np.uint8) != 0).reshape(facts["shape"])
+        mask: np.ndarray = np.frombuffer(own, dtype=np.uint8) != 0
+        return mask.reshape(facts["shape"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{name} is damaged") from error

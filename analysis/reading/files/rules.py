@@ -127,7 +127,8 @@ class Rules:
         return tuple(dict.fromkeys([*own, *further]))
 
     def _is_there(self, name: str, table: pa.Table, text: bytes) -> bool:
-        if name not in table.column_names or not table[name].null_count:
+        nulls = table[name].null_count if name in table.column_names else 0
+        if not nulls:
             return True
         key = f'"{name}":'.encode()
         rows = table.num_rows

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow.fs as pafs
 
-from study.documents import SETTLED_S, Problems, noted
+from study.documents import SETTLED_S, Problems
 from study.records import TRIALS_DIR
 from study.storage import Folder
 
@@ -71,11 +71,12 @@ def stamps(folder: Folder, ids: Iterable[str], file: str) -> dict[str, str]:
 
 def _contents(folder: Folder, ids: Sequence[str], file: str, problems: Problems) -> Iterator[bytes]:
     def read(trial_id: str) -> bytes:
-        with noted(problems, TRIALS_DIR, trial_id, file):
-            try:
-                return folder.read(TRIALS_DIR, trial_id, file)
-            except FileNotFoundError:
-                pass
+        try:
+            return folder.read(TRIALS_DIR, trial_id, file)
+        except FileNotFoundError:
+            pass
+        except Exception as error:
+            problems.damaged(f"{TRIALS_DIR}/{trial_id}/{file}", error)
         return b""
 
     if folder.local_path is not None:
