@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
-from typing import Any
 
 import pandas as pd
 
@@ -34,10 +34,17 @@ def read_confirmation(
         study's quality, by name, without each part of the examples), part_examples and part_groups
         (of these parts; empty where they are alike).
     """
-    rows = [
-        row
+    read = {
+        (TRIALS_DIR, trial_id): read_lines(
+            folder, ConfirmationRecord, problems, TRIALS_DIR, trial_id, CONFIRMATION_FILE
+        )
         for trial_id in replicates
-        for row in judged_in(folder, quality, problems, TRIALS_DIR, trial_id)
+    }
+    parts = usual_parts([record for records in read.values() for record in records], quality)
+    rows = [
+        record.model_dump()
+        for place, records in read.items()
+        for record in with_parts(records, quality, parts, problems, *place)
     ]
     figures = [metric.confirm_column for metric in metrics]
     columns = ["trial_id", "round", "seed", "examples", "groups", "held_back", *figures, *PARTS]
@@ -46,22 +53,29 @@ def read_confirmation(
     return frame
 
 
-def judged_in(
-    folder: Folder, quality: MetricRecord, problems: Problems, *place: str
-) -> list[dict[str, Any]]:
-    """The records of a run's file that have the quality and its parts."""
-    rows, parts, bad = [], 0, []
-    for record in read_lines(folder, ConfirmationRecord, problems, *place, CONFIRMATION_FILE):
+def usual_parts(records: Iterable[ConfirmationRecord], quality: MetricRecord) -> int:
+    """Into how many parts most records divide the examples; 0 where there is no record."""
+    counts = Counter(len(record.without.get(quality.name, ())) for record in records)
+    del counts[0]
+    return counts.most_common(1)[0][0] if counts else 0
+
+
+def with_parts(
+    records: Iterable[ConfirmationRecord],
+    quality: MetricRecord,
+    parts: int,
+    problems: Problems,
+    *place: str,
+) -> list[ConfirmationRecord]:
+    """The records of a run that have the quality and its so many parts; others are told of."""
+    good, bad = [], []
+    for record in records:
         own = record.without.get(quality.name, ())
-        parts = parts or len(own)
-        row = record.model_dump()
-        if not own or len(own) != parts or quality.confirm_column not in row:
+        if len(own) != parts or not hasattr(record, quality.confirm_column):
             bad.append(Problem(f"round {record.round} lacks parts of {quality.name}", "without"))
-        elif any(
-            each and len(each) != parts for each in (record.part_examples, record.part_groups)
-        ):
+        elif {len(record.part_examples), len(record.part_groups)} - {0, parts}:
             bad.append(Problem(f"round {record.round} has not {parts} of them", "part_examples"))
         else:
-            rows.append(row)
+            good.append(record)
     problems.add("/".join((*place, CONFIRMATION_FILE)), bad)
-    return rows
+    return good

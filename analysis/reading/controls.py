@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.reading.confirmation import PARTS
+from analysis.reading.confirmation import PARTS, usual_parts, with_parts
 from analysis.reading.metrics import Metrics
 from study.documents import Problems, noted, read_document, read_lines
 from study.records import (
@@ -23,6 +23,7 @@ from study.records import (
     TRIALS_DIR,
     ConfirmationRecord,
     HeldOutRecord,
+    MetricRecord,
     Origin,
     RoundRecord,
     TrialOutcome,
@@ -31,8 +32,18 @@ from study.storage import Folder
 from study.visible import visible
 
 
-def read_controls(folder: Folder, study: str, metrics: Metrics, problems: Problems) -> pd.DataFrame:
+def read_controls(
+    folder: Folder,
+    study: str,
+    metrics: Metrics,
+    quality: MetricRecord,
+    parts: int,
+    problems: Problems,
+) -> pd.DataFrame:
     """One row a control that reached the last round of its own plan.
+
+    ``parts`` is how many parts the examples have by which replicates were judged; 0: as many as
+    those of the control.
 
     Returns
     -------
@@ -62,6 +73,8 @@ def read_controls(folder: Folder, study: str, metrics: Metrics, problems: Proble
         if rounds[-1]["round"] == outcome.rounds_planned:
             own = origin.model_dump(include={"role", "of", "replicate", "round"})
             judged = read_lines(folder, ConfirmationRecord, problems, *place, CONFIRMATION_FILE)
+            own_parts = parts or usual_parts(judged, quality)
+            judged = with_parts(judged, quality, own_parts, problems, *place)
             is_whole = len(judged) == len(rounds)
             on_confirmation = judged[-1].model_dump(exclude_unset=True) if is_whole else {}
             training = _own_training(own["role"], rounds)

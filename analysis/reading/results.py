@@ -91,8 +91,12 @@ class Results:
         """One row a control of a replicated network; empty where none was run."""
         if self.parts:
             return self._joined("controls")
+        judged = self.confirmation["without"]
+        parts = 0 if judged.empty else len(judged.iloc[0][self.quality.name])
         with told_problems(self.name, self.problems):
-            return read_controls(self.folders[0], self.name, self.metrics, self.problems)
+            return read_controls(
+                self.folders[0], self.name, self.metrics, self.quality, parts, self.problems
+            )
 
     @cached_property
     def confirmation(self) -> pd.DataFrame:
