@@ -136,16 +136,16 @@ def _rows(running: list[tuple[str, Any]], quality: MetricRecord) -> Table:
     for name in ("trial", "round", "density", quality.name):
         table.add_column(name, justify="left" if name == "trial" else "right")
     for trial_id, result in running[:MOST_ROWS]:
-        name = Text(visible(trial_id))
+        shown = Text(visible(trial_id))
         if result:
             table.add_row(
-                name,
+                shown,
                 f"{result['round']}/{result['rounds_planned']}",
                 f"{result['density']:.3g}",
                 compact(quality, result[quality.column]),
             )
         else:
-            table.add_row(name, "-", "-", "-")
+            table.add_row(shown, "-", "-", "-")
     more = len(running) - MOST_ROWS
     if more > 0:
         table.add_row(f"and {more} more", "", "", "")

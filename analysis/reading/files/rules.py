@@ -127,11 +127,11 @@ class Rules:
         return tuple(dict.fromkeys([*own, *further]))
 
     def _is_there(self, name: str, table: pa.Table, text: bytes) -> bool:
-        nulls = table[name].null_count if name in table.column_names else 0
-        if not nulls:
+        nulls: int = table[name].null_count if name in table.column_names else 0
+        if nulls == 0:
             return True
         key = f'"{name}":'.encode()
-        rows = table.num_rows
+        rows: int = table.num_rows
         if name in LayerRecord.model_fields:
             rows += text.count(b'"layer":')
         return text.count(key) == rows
