@@ -22,6 +22,7 @@ from analysis.style import (
     legend,
     log_axis,
     looks,
+    plain,
     say,
     tidy,
 )
@@ -155,7 +156,7 @@ def plot_rounds(
                     linestyle=look.line, markersize=4)  # fmt: skip
         handles.append(
             Line2D([], [], color=look.colour, marker=look.marker, linestyle=look.line,
-                   markersize=4, label=f"{name} ({counted(counts[name], 'trial')})")
+                   markersize=4, label=f"{plain(name)} ({counted(counts[name], 'trial')})")
         )  # fmt: skip
     ax.autoscale_view()
     if x in LOG_AXES and (usable[x] > 0).all():

@@ -13,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
+from study.visible import visible
+
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette, told apart with any colour vision."""
 
@@ -168,9 +170,18 @@ def counted(count: int, name: str) -> str:
 
 
 def short(name: str, most: int = LONGEST_NAME) -> str:
-    """A name that leaves room for the drawing: of a long one, its end. It is no formula."""
-    fits = name if len(name) <= most else "…" + name[1 - most :]
-    return fits.replace("$", r"\$")
+    """A name that leaves room for the drawing: of a long one, its end."""
+    return plain(name if len(name) <= most else "…" + name[1 - most :])
+
+
+def plain(name: str) -> str:
+    """A name as a drawing shows it, whatever is in it.
+
+    It is no formula, though it has dollars; and a legend leaves out what begins with an underscore,
+    which a space before it prevents.
+    """
+    safe = visible(name).replace("$", r"\$")
+    return f" {safe}" if safe.startswith("_") else safe
 
 
 def say(ax: Axes, text: str) -> Axes:

@@ -18,12 +18,12 @@ from analysis.fronts.study_front import study_front
 from analysis.judging.checks import checklist_frame
 from analysis.layers.sensitivity import sensitivity_thresholds
 from analysis.reading.results import Results
-from analysis.reading.visible import visible
 from analysis.reporting.sections.layers import DROP
 from analysis.settings.importance import importances
 from analysis.spending.cost import trial_costs
 from analysis.statistics.replicates import searched
 from study.errors import UsageError, unknown_name
+from study.visible import visible
 
 TABLES: dict[str, Callable[[Results], pd.DataFrame]] = {
     "trials": lambda results: results.trials,
@@ -63,7 +63,8 @@ def render_table(frame: pd.DataFrame, format_: str) -> bytes:
     """A frame as text for a person, CSV, JSON (a list of rows) or Parquet.
 
     Floats are written so that they are read back bit for bit. In JSON what is not known or not
-    finite is null, and moments are ISO 8601.
+    finite is null, and moments are ISO 8601. In CSV a text that a spreadsheet would take for a
+    formula has an apostrophe before it, and what cannot be seen is shown as its code.
 
     Raises
     ------
@@ -71,7 +72,7 @@ def render_table(frame: pd.DataFrame, format_: str) -> bytes:
         If the format is unknown.
     """
     if format_ == "csv":
-        return frame.to_csv(index=False).encode()
+        return harmless(frame).to_csv(index=False).encode()
     if format_ == "json":
         rows = [
             {str(key): _plain(value) for key, value in row.items()}
@@ -89,6 +90,28 @@ def render_table(frame: pd.DataFrame, format_: str) -> bytes:
         text = short.to_string(index=False) if len(short) else "no rows"
         return f"{visible(text)}\n".encode()
     raise UsageError(f"format: unknown {format_!r}; table, csv, json or parquet")
+
+
+def harmless(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with its texts, and names of columns, such that nothing runs or hides in them."""
+    texts = frame.select_dtypes(exclude=["number", "bool", "datetimetz", "datetime"])
+    safe = frame.assign(**{str(name): texts[name].map(_harmless) for name in texts})
+    return safe.rename(columns=lambda name: _harmless(str(name)))
+
+
+def _harmless(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    begins = value[:1] in ("=", "+", "-", "@", "\t", "\r") and not _is_number(value)
+    return f"{chr(39) * begins}{visible(value)}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _plain(value: Any) -> Any:

@@ -23,6 +23,7 @@ from study.commands.run import run
 from study.commands.sensitivity import sensitivity
 from study.errors import NothingToReportError, StudyFailedError, UsageError
 from study.interrupts import Interrupts, exit_code
+from study.visible import visible
 
 
 class _Group(click.Group):
@@ -34,10 +35,10 @@ class _Group(click.Group):
                 warnings.showwarning = _say_warning  # type: ignore[assignment]
                 return super().invoke(ctx)
         except UsageError as error:
-            click.echo(f"prune-study: {error}", err=True)
+            click.echo(visible(f"prune-study: {error}"), err=True)
             ctx.exit(USAGE)
         except NothingToReportError as error:
-            click.echo(f"prune-study: {error}", err=True)
+            click.echo(visible(f"prune-study: {error}"), err=True)
             ctx.exit(NOTHING)
         except StudyFailedError as error:
             click.echo(f"prune-study: the study failed: {error}", err=True)
@@ -87,7 +88,7 @@ for command in (
 
 def _say_warning(message: Warning | str, *_: Any) -> None:
     """A line for a person, without where in the program it came from."""
-    click.echo(f"prune-study: {message}", err=True)
+    click.echo(visible(f"prune-study: {message}"), err=True)
 
 
 if __name__ == "__main__":

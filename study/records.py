@@ -11,7 +11,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.fields import FieldInfo
+
+from study.bounds import Within
 
 SCHEMA_VERSION = 1
 """Written into every record. It grows when a field changes its meaning or goes away."""
@@ -57,6 +60,11 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
+def may_be_nan(field: FieldInfo) -> bool:
+    """Whether null stands for NaN in a field."""
+    return any(getattr(each, "func", None) is _null_is_nan for each in field.metadata)
+
+
 def _null_is_nan(value: Any) -> Any:
     return math.nan if value is None else value
 
@@ -64,13 +72,44 @@ def _null_is_nan(value: Any) -> Any:
 Number = Annotated[float, BeforeValidator(_null_is_nan)]
 """A float that may be NaN: JSON has no NaN, so it is written as null."""
 
+Count = Annotated[int, Within(0, 2**53)]
+"""How many there are; floats hold it exactly."""
+
+RoundNumber = Annotated[int, Within(0, 2**31 - 1)]
+
+Seed = Annotated[int, Within(0, 2**63 - 1)]
+
+Share = Annotated[float, Within(0, 1)]
+
+Amount = Annotated[float, Within(0, 1e18)]
+
+ShareOrNan = Annotated[float, BeforeValidator(_null_is_nan), Within(0, 1, or_nan=True)]
+
+AmountOrNan = Annotated[float, BeforeValidator(_null_is_nan), Within(0, math.inf, or_nan=True)]
+
+
+def _is_a_moment(text: str) -> str:
+    moment = datetime.fromisoformat(text)
+    if not 1970 <= moment.year < 2200:
+        raise ValueError(f"the year {moment.year} is none between 1970 and 2200")
+    return text
+
+
+Moment = Annotated[str, AfterValidator(_is_a_moment)]
+"""ISO 8601, as :func:`utc_now` gives it."""
+
 
 class Record(BaseModel):
     """Base of every record: immutable, closed, and versioned."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Annotated[int, Within(0, 2**31 - 1)] = SCHEMA_VERSION
+
+    @classmethod
+    def knows(cls, name: str) -> bool:
+        """Whether a field of this name is one of the record's."""
+        return name in cls.model_fields
 
     def to_json(self) -> str:
         """One line of JSON, without a line break; NaN is null, floats survive bit for bit."""
@@ -84,10 +123,14 @@ class _WithMetrics(Record):
 
     __pydantic_extra__: dict[str, Number]
 
+    @classmethod
+    def knows(cls, name: str) -> bool:
+        return name in cls.model_fields or _METRIC_COLUMN.fullmatch(name) is not None
+
     @model_validator(mode="after")
     def _further_columns_are_of_metrics(self) -> Self:
         for name in self.__pydantic_extra__:
-            if not _METRIC_COLUMN.fullmatch(name):
+            if not self.knows(name):
                 raise ValueError(f"{name}: unknown field")
         return self
 
@@ -105,7 +148,9 @@ class MetricRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(description="its columns are val_NAME and test_NAME")
+    name: str = Field(
+        pattern=r"^[A-Za-z]\w*$", description="its columns are val_NAME and test_NAME"
+    )
     direction: Literal["max", "min"] = Field(description="which way is better")
     unit: Literal["share", "score", "amount"] = Field(
         description="share: a part of a whole, told in percent; score: at most 1, told as a "
@@ -147,8 +192,15 @@ class TaskRecord(Record):
     name: str
     key: str = Field(description="what its dense runs are named by, with their seeds")
     metrics: tuple[MetricRecord, ...] = Field(
-        description="the first is the task's quality; the last is the loss"
+        min_length=1, description="the first is the task's quality; the last is the loss"
     )
+
+    @model_validator(mode="after")
+    def _metrics_have_names_of_their_own(self) -> Self:
+        names = [metric.name for metric in self.metrics]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two metrics have one name: {', '.join(names)}")
+        return self
 
 
 class LayerRecord(BaseModel):
@@ -157,15 +209,15 @@ class LayerRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
 
     layer: str
-    kept: int = Field(description="weights that the mask keeps")
-    total: int = Field(description="weights in the tensor")
-    density: float = Field(description="kept / total")
-    requested_sparsity: Number = Field(
+    kept: Count = Field(description="weights that the mask keeps")
+    total: Count = Field(description="weights in the tensor")
+    density: Share = Field(description="kept / total")
+    requested_sparsity: ShareOrNan = Field(
         default=math.nan, description="sparsity asked of this layer; NaN where none was"
     )
-    dead_outputs: int = Field(description="output units whose every weight is masked")
-    outputs: int = Field(description="output units of the layer, channels of a convolution")
-    macs: Number = Field(default=math.nan, description="dense multiply-adds per example")
+    dead_outputs: Count = Field(description="output units whose every weight is masked")
+    outputs: Count = Field(description="output units of the layer, channels of a convolution")
+    macs: AmountOrNan = Field(default=math.nan, description="dense multiply-adds per example")
 
 
 class RoundRecord(_WithMetrics):
@@ -177,49 +229,51 @@ class RoundRecord(_WithMetrics):
     """
 
     trial_id: str = ""
-    round: int
-    requested_sparsity: Number
-    sparsity: float
-    density: float
-    prunable_parameters: int
-    nonzero_parameters: int
-    total_parameters: int
-    compression_ratio: float
-    macs: Number
-    dense_macs: Number
-    theoretical_speedup: Number
-    latency_ms: Number = Field(
+    round: RoundNumber
+    requested_sparsity: ShareOrNan
+    sparsity: Share
+    density: Share
+    prunable_parameters: Count
+    nonzero_parameters: Count
+    total_parameters: Count
+    compression_ratio: AmountOrNan
+    macs: AmountOrNan
+    dense_macs: AmountOrNan
+    theoretical_speedup: AmountOrNan
+    latency_ms: AmountOrNan = Field(
         default=math.nan,
         description="median time of a call of the network without its pruned channels, in "
         "milliseconds a batch; NaN where it was not measured, as of the next four",
     )
-    latency_spread_ms: Number = Field(
+    latency_spread_ms: AmountOrNan = Field(
         default=math.nan, description="interquartile range of latency_ms, in milliseconds"
     )
-    dense_latency_ms: Number = Field(
+    dense_latency_ms: AmountOrNan = Field(
         default=math.nan,
         description="median time of the dense network, measured in turns with this one, in "
         "milliseconds a batch",
     )
-    predicted_latency_ms: Number = Field(
+    predicted_latency_ms: AmountOrNan = Field(
         default=math.nan,
         description="what a call was predicted to take by the times of the network's layers, in "
         "milliseconds a batch; NaN where no channels are taken out, or nothing was measured",
     )
-    speedup_measured: Number = Field(default=math.nan, description="dense_latency_ms / latency_ms")
+    speedup_measured: AmountOrNan = Field(
+        default=math.nan, description="dense_latency_ms / latency_ms"
+    )
     val_loss: Number
     train_loss: Number
-    train_epochs: float
-    train_samples: int
-    wall_s: float
+    train_epochs: Amount
+    train_samples: Count
+    wall_s: Amount
     mask_hash: str
-    seed: int
+    seed: Seed
     collapsed_layers: tuple[str, ...] = ()
     uncounted: tuple[str, ...] = Field(
         default=(), description="operations on weights whose multiply-adds could not be counted"
     )
     layers: tuple[LayerRecord, ...]
-    finished_at: str
+    finished_at: Moment
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -235,6 +289,35 @@ def metrics_in(result: Mapping[str, Any]) -> dict[str, float]:
 def is_finite(result: Mapping[str, Any]) -> bool:
     """Whether all metrics of a round are finite; a network of which they are not has diverged."""
     return all(math.isfinite(value) for value in metrics_in(result).values())
+
+
+class PlanRecord(Record):
+    """What the analysis reads of a trial's plan; :class:`study.pruning.PruningPlan` is the whole.
+
+    Which fields mean something beside each other is the plan's own to say, and has changed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    sparsity: Share | dict[str, Share] | None = None
+    allocation: str | None = None
+    threshold: Amount | None = None
+    budget: str | None = None
+    cost: str | None = None
+    cost_exponent: Amount | None = None
+    saliency: str | None = None
+    structure: str | dict[str, str] | None = None
+    unit_sparsity: Share | None = None
+    schedule: str | None = None
+    rounds: RoundNumber | None = None
+    retrain: str | None = None
+    rewind_epoch: Amount | None = None
+    retrain_epochs: Amount | None = None
+    retrain_lr: Amount | None = None
+    retrain_lr_schedule: str | None = None
+    optimizer_state: str | None = None
+    layer_floor: Share | None = None
+    seed: Seed | None = None
 
 
 REPLICATE = "-seed-"
@@ -264,7 +347,7 @@ class Origin(Record):
 
     of: str = Field(description="the trial")
     replicate: str = Field(description="the trial that is the replicate itself")
-    round: int = Field(description="the round of it that is looked at")
+    round: RoundNumber = Field(description="the round of it that is looked at")
     role: Literal[
         "replicate",
         "reinit",
@@ -294,10 +377,17 @@ class TrialOutcome(Record):
     )
     error: str | None = Field(default=None, description="last line of the traceback")
     traceback: str | None = None
-    rounds_planned: int
-    rounds_finished: int
-    started_at: str
-    finished_at: str
+    rounds_planned: RoundNumber
+    rounds_finished: RoundNumber
+    started_at: Moment
+    finished_at: Moment
+
+    @model_validator(mode="after")
+    def _an_audit_is_yes_or_no(self) -> Self:
+        for name in ("audited", "reached_front"):
+            if not isinstance((self.stop_detail or {}).get(name), bool | None):
+                raise ValueError(f"stop_detail.{name}: is neither true nor false")
+        return self
 
 
 class Event(Record):
@@ -306,7 +396,15 @@ class Event(Record):
     event: str
     trial_id: str | None = None
     detail: dict[str, Any] = Field(default_factory=dict)
-    at: str = Field(default_factory=utc_now)
+    at: Moment = Field(default_factory=utc_now)
+
+    @model_validator(mode="after")
+    def _what_is_counted_with_is_a_number(self) -> Self:
+        for name in ("train_samples", "floor_density"):
+            value = self.detail.get(name, 0.0)
+            if not isinstance(value, int | float) or not 0.0 <= value <= 1e18:
+                raise ValueError(f"detail.{name}: is no number from 0 to 1e18")
+        return self
 
 
 class Owner(Record):
@@ -331,15 +429,15 @@ class Provenance(Record):
 
     study: str
     command: list[str]
-    started_at: str
+    started_at: Moment
     python: str
     platform: str
     machine: str
-    cpus: int
+    cpus: Count
     gpus: list[str]
     packages: dict[str, str]
     git_commit: str | None = None
-    examples: dict[str, int] = Field(
+    examples: dict[str, Count] = Field(
         default_factory=dict, description="in the splits train and validation"
     )
     notes: list[str] = Field(
@@ -357,27 +455,27 @@ class SensitivityRecord(_WithMetrics):
     """
 
     layer: str
-    sparsity: float
+    sparsity: Share
     val_loss: Number
-    seed: int
-    recovery_epochs: float
+    seed: Seed
+    recovery_epochs: Amount
     trial_id: str | None = Field(default=None, description="trial whose network was scanned")
-    round: int | None = Field(default=None, description="and after which of its rounds")
-    units: int | None = Field(
+    round: RoundNumber | None = Field(default=None, description="and after which of its rounds")
+    units: Count | None = Field(
         default=None,
         description="channels, neurons or heads of the whole layer; None in scans of weights, as "
         "the next five",
     )
-    units_left: int | None = Field(default=None, description="of them, after the cut")
-    macs: float | None = Field(
+    units_left: Count | None = Field(default=None, description="of them, after the cut")
+    macs: AmountOrNan | None = Field(
         default=None, description="multiply-adds of the network before the cut; NaN: not countable"
     )
-    macs_saved: float | None = Field(default=None, description="of them, by the cut")
-    parameters: int | None = Field(
+    macs_saved: Number | None = Field(default=None, description="of them, by the cut")
+    parameters: Count | None = Field(
         default=None, description="of the network before the cut, biases and norms included"
     )
-    parameters_saved: int | None = Field(default=None, description="of them, by the cut")
-    predicted_latency_ms: float | None = Field(
+    parameters_saved: Count | None = Field(default=None, description="of them, by the cut")
+    predicted_latency_ms: AmountOrNan | None = Field(
         default=None,
         description="of the network before the cut: the sum of its layers' times, scaled to what "
         "the dense network was measured to take; None where latency is not measured",
@@ -414,32 +512,32 @@ class HeldOutRecord(_WithMetrics):
     """A network on the test split, which is read once, for reporting: ``test_NAME`` a metric."""
 
     trial_id: str
-    round: int = Field(description="0 is the dense network that the trial began with")
+    round: RoundNumber = Field(description="0 is the dense network that the trial began with")
     test_loss: Number
-    examples: int | None = Field(default=None, description="in the test split")
+    examples: Count | None = Field(default=None, description="in the test split")
     without: dict[str, tuple[Number, ...]] = Field(
         default_factory=dict,
         description="the study's quality on the split without its first, second, ... part",
     )
-    part_examples: tuple[int, ...] = _part_examples()
-    part_groups: tuple[float, ...] = _part_groups()
-    read_at: str = Field(default_factory=utc_now)
+    part_examples: tuple[Count, ...] = _part_examples()
+    part_groups: tuple[Amount, ...] = _part_groups()
+    read_at: Moment = Field(default_factory=utc_now)
 
 
 class ConfirmationRecord(_WithMetrics):
     """A round of a replicate on the examples that confirm: ``confirm_NAME`` a metric."""
 
     trial_id: str = Field(description="of the replicate")
-    round: int = Field(description="0 is the dense network of the replicate's seed")
-    seed: int
+    round: RoundNumber = Field(description="0 is the dense network of the replicate's seed")
+    seed: Seed
     confirm_loss: Number
-    examples: int = Field(description="by which it was judged")
-    groups: int | None = Field(
+    examples: Count = Field(description="by which it was judged")
+    groups: Count | None = Field(
         default=None, description="of examples that belong together, where there are such"
     )
     held_back: bool = Field(description="whether the search did not see them")
     without: dict[str, tuple[Number, ...]] = Field(
         description="the study's quality on these examples without their first, second, ... part"
     )
-    part_examples: tuple[int, ...] = _part_examples()
-    part_groups: tuple[float, ...] = _part_groups()
+    part_examples: tuple[Count, ...] = _part_examples()
+    part_groups: tuple[Amount, ...] = _part_groups()

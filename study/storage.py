@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import time
 import uuid
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pyarrow.fs as pafs
 
 from study.errors import UsageError
+from study.regular_files import RefusedFileError, open_regular, refuse_size, safe_path
 
 SEGMENT_LINES = 64
 """Lines of an object that grows: an object store rewrites what is appended to, and only that."""
@@ -24,7 +27,9 @@ class Folder:
     """A folder whose files appear whole or not at all.
 
     A file is written beside its place, flushed to the disk, and renamed. On object stores, where
-    an upload becomes visible only when it is complete, it is written in place.
+    an upload becomes visible only when it is complete, it is written in place. On a disk, only
+    regular files inside the folder are opened; links that lead out of it are refused, for reading
+    and for writing (:class:`~study.regular_files.RefusedFileError`).
 
     Parameters
     ----------
@@ -46,8 +51,11 @@ class Folder:
         self._base = base.rstrip("/")
         self._is_local = isinstance(self._filesystem, pafs.LocalFileSystem)
         self._growing: dict[str, tuple[int, list[str]]] = {}
+        # A child stays inside what its parent was opened as.
+        self._root = self._base
+        self._below: tuple[str, ...] = ()
 
-    def __getstate__(self) -> dict[str, object]:
+    def __getstate__(self) -> dict[str, str]:
         return {"location": self.location}
 
     def __setstate__(self, state: dict[str, str]) -> None:
@@ -68,10 +76,19 @@ class Folder:
 
     def child(self, *parts: str) -> Folder:
         """The folder below this one."""
-        return Folder("/".join((self.location, *parts)))
+        below = Folder("/".join((self.location, *parts)))
+        below._root, below._below = self._root, (*self._below, *parts)
+        return below
 
     def exists(self, *parts: str) -> bool:
-        """Whether a file or folder is there."""
+        """Whether something is there: a file, a folder, or what would be refused as one."""
+        if self._is_local:
+            try:
+                return os.path.lexists(self._path(*parts))
+            except RefusedFileError:
+                return os.path.lexists("/".join((self._base, *parts)))
+            except OSError as error:
+                return isinstance(error, PermissionError)
         info = self._filesystem.get_file_info(self._path(*parts))
         return bool(info.type != pafs.FileType.NotFound) or bool(self._segments(*parts))
 
@@ -94,22 +111,37 @@ class Folder:
         """Names of the files directly below, sorted."""
         return self._names(pafs.FileType.File, *parts)
 
-    def read(self, *parts: str) -> bytes:
-        """The whole content of a file.
+    def open(self, *parts: str) -> BinaryIO:
+        """A file, to be read and closed.
 
         Raises
         ------
         FileNotFoundError
             If there is no such file.
+        RefusedFileError
+            If it is no regular file inside the folder, or a very large one.
         """
-        segments = self._segments(*parts)
-        if segments and not self._is_file(*parts):
-            return b"".join(map(self._read_one, segments))
-        return b"".join(map(self._read_one, (self._path(*parts), *segments)))
+        path = self._path(*parts)
+        if self._is_local:
+            return open_regular(path)
+        stream: Any = self._filesystem.open_input_file(path)
+        refuse_size(path, stream.size())
+        return stream  # type: ignore[no-any-return]
 
-    def _read_one(self, path: str) -> bytes:
-        with self._filesystem.open_input_stream(path) as stream:
-            return bytes(stream.read())
+    def read(self, *parts: str) -> bytes:
+        """The whole content of a file; see :meth:`open`."""
+        segments = self._segments(*parts)
+        names = [parts[-1], *segments] if not segments or self._is_file(*parts) else segments
+        content = []
+        for name in names:
+            with self.open(*parts[:-1], name) as stream:
+                content.append(bytes(stream.read()))
+        return b"".join(content)
+
+    def age_s(self, *parts: str) -> float:
+        """Seconds since a file was last changed."""
+        info = self._filesystem.get_file_info(self._path(*parts))
+        return time.time() - (info.mtime_ns or time.time_ns()) / 1e9
 
     def create(self, content: str, *parts: str) -> bool:
         """Make a file on this machine's file systems, unless there is one: who makes it is told.
@@ -170,7 +202,7 @@ class Folder:
             return
         path = Path(target)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+b") as file:
+        with open_regular(target, "a+b") as file:
             if file.seek(0, os.SEEK_END) > 0:
                 file.seek(-1, os.SEEK_END)
                 if file.read(1) != b"\n":
@@ -189,28 +221,45 @@ class Folder:
         elif kind == pafs.FileType.Directory:
             self._filesystem.delete_dir(path)
         for segment in self._segments(*parts):
-            self._filesystem.delete_file(segment)
+            self._filesystem.delete_file(self._path(*parts[:-1], segment))
 
     def _is_file(self, *parts: str) -> bool:
         return bool(self._filesystem.get_file_info(self._path(*parts)).type == pafs.FileType.File)
 
     def _segments(self, *parts: str) -> list[str]:
-        """The parts of an object that grew line by line, in order."""
+        """Names of the parts of an object that grew line by line, in order."""
         if self._is_local or not parts or not parts[-1].endswith(_GROWING):
             return []
         selector = pafs.FileSelector(self._path(*parts[:-1]), allow_not_found=True)
         names = (info.base_name for info in self._filesystem.get_file_info(selector))
         own = (n for n in names if (m := _SEGMENT.fullmatch(n)) and m.group(1) == parts[-1])
-        return [self._path(*parts[:-1], name) for name in sorted(own)]
+        return sorted(own)
 
     def _path(self, *parts: str) -> str:
+        if self._is_local:
+            below = (*self._below, *parts)
+            return safe_path(self._root, "/".join(below).split("/") if below else ())
         return "/".join((self._base, *parts))
 
     def _names(self, kind: pafs.FileType, *parts: str) -> list[str]:
+        if self._is_local:
+            return self._local_names(kind == pafs.FileType.Directory, *parts)
         selector = pafs.FileSelector(self._path(*parts), allow_not_found=True)
         infos = self._filesystem.get_file_info(selector)
         names = (i.base_name for i in infos if i.type == kind and not i.base_name.endswith(".tmp"))
         return sorted({m.group(1) if (m := _SEGMENT.fullmatch(name)) else name for name in names})
+
+    def _local_names(self, are_folders: bool, *parts: str) -> list[str]:
+        """What is no folder counts as a file, so that nothing that lies there is passed over."""
+        try:
+            with os.scandir(self._path(*parts)) as entries:
+                return sorted(
+                    entry.name
+                    for entry in entries
+                    if _is_folder(entry) == are_folders and not entry.name.endswith(".tmp")
+                )
+        except FileNotFoundError:
+            return []
 
 
 def _flush_folder(path: Path) -> None:
@@ -220,6 +269,13 @@ def _flush_folder(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle
+        return False
 
 
 def refuse_output(output: str) -> None:

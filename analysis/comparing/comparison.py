@@ -13,7 +13,18 @@ from analysis.reading.tasks import need_one_task
 from analysis.statistics.differences import paired_table
 from analysis.statistics.intervals import CONFIDENCE, t_intervals
 from analysis.statistics.scoring import DENSITIES, runs_of, scores
-from analysis.style import Look, axes_or_new, entitle, label, legend, log_axis, looks, say, tidy
+from analysis.style import (
+    Look,
+    axes_or_new,
+    entitle,
+    label,
+    legend,
+    log_axis,
+    looks,
+    plain,
+    say,
+    tidy,
+)
 from study.errors import UsageError
 
 _ACROSS_TASKS = "Compare ways of pruning within each of them, by 'retrain' for example."
@@ -142,7 +153,7 @@ def plot_comparison(
 def _draw_group(ax: Axes, group: pd.DataFrame, style: Look, apart: float, run: str) -> None:
     fewest, most = int(group["n"].min()), int(group["n"].max())
     counted = f"{most}" if fewest == most else f"{fewest} to {most}"
-    name = f"{group['group'].iloc[0]} ({counted} {run}{'' if most == 1 else 's'})"
+    name = f"{plain(str(group['group'].iloc[0]))} ({counted} {run}{'' if most == 1 else 's'})"
     for _, line in group.groupby("line", sort=True):
         half = [line["mean"] - line["low"], line["high"] - line["mean"]]
         ax.errorbar(

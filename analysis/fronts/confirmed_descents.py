@@ -7,7 +7,18 @@ from matplotlib.axes import Axes
 
 from analysis.fronts.confirmed import confirmed_networks, tolerances_of
 from analysis.reading.results import Results
-from analysis.style import LOG_AXES, axes_or_new, entitle, label, legend, log_axis, looks, say, tidy
+from analysis.style import (
+    LOG_AXES,
+    axes_or_new,
+    entitle,
+    label,
+    legend,
+    log_axis,
+    looks,
+    plain,
+    say,
+    tidy,
+)
 from study.telling import scale
 
 
@@ -38,7 +49,7 @@ def plot_confirmation(results: Results, ax: Axes | None = None) -> Axes:
         ax.plot(
             own[size], unit * own[quality.drop_column], color=style.colour, marker=style.marker,
             markersize=4, linestyle=style.line,
-            label=f"trial {trial_id} ({int(own['n'].max())} seeds)",
+            label=f"trial {plain(str(trial_id))} ({int(own['n'].max())} seeds)",
         )  # fmt: skip
         ax.plot(own[size], unit * own["drop_bound"], color=style.colour, linestyle=":", linewidth=1)
     ax.plot([], [], color="#555555", linestyle=":", linewidth=1, label="upper bound of each")

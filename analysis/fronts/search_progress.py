@@ -11,7 +11,18 @@ from analysis.fronts.hypervolumes import history_in
 from analysis.fronts.volumes import span_text, volume_of
 from analysis.reading.objectives import Objectives
 from analysis.reading.results import Results
-from analysis.style import MANY, axes_or_new, counted, entitle, label, legend, looks, say, tidy
+from analysis.style import (
+    MANY,
+    axes_or_new,
+    counted,
+    entitle,
+    label,
+    legend,
+    looks,
+    plain,
+    say,
+    tidy,
+)
 from study.errors import unknown_name
 
 BUDGETS = ("networks", "train_epochs", "train_samples", "wall_s", "elapsed_s")
@@ -59,7 +70,7 @@ def plot_hypervolume(
         ax.step(
             line[x], line["hypervolume"], where="post", color=style.colour, linestyle=style.line,
             marker=style.marker, markevery=[len(line) - 1], markersize=5,
-            label=f"{name} ({counted(int(line['networks'].max()), 'network')})",
+            label=f"{plain(str(name))} ({counted(int(line['networks'].max()), 'network')})",
             rasterized=len(history) > MANY,
         )  # fmt: skip
     names = {

@@ -12,7 +12,18 @@ from analysis.reading.candidates import is_candidate
 from analysis.reading.objectives import Objectives, check_objectives
 from analysis.reading.results import Results
 from analysis.reading.tasks import need_one_task
-from analysis.style import LOG_AXES, axes_or_new, entitle, label, legend, log_axis, looks, say, tidy
+from analysis.style import (
+    LOG_AXES,
+    axes_or_new,
+    entitle,
+    label,
+    legend,
+    log_axis,
+    looks,
+    plain,
+    say,
+    tidy,
+)
 from study.errors import UsageError, unknown_name
 
 _NAMES = {0.0: ("best of the seeds", ":"), 0.5: ("median", "-"), 1.0: ("worst of the seeds", "--")}
@@ -69,6 +80,7 @@ def plot_attainment(
             line = surfaces[surfaces["share"] == share].sort_values(x)
             if line.empty or (share != 0.5 and (several or runs == 1)):
                 continue
+            alone = name if runs > 1 else f"the only {by}"
             line = _to_the_edge(line, x, rounds[x], objectives[x])
             ax.step(
                 line[x],
@@ -77,7 +89,7 @@ def plot_attainment(
                 color=styles[str(study)].colour if several else _COLOURS[share],
                 linestyle=styles[str(study)].line if several else style,
                 linewidth=1.8 if share == 0.5 else 1.0,
-                label=f"{study!s}, {name}" if several else name if runs > 1 else f"the only {by}",
+                label=f"{plain(str(study))}, {name}" if several else alone,
             )
     if runs == 0:
         return say(ax, "no network has a value in both objectives")

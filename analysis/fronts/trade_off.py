@@ -27,6 +27,7 @@ from analysis.style import (
     legend,
     log_axis,
     looks,
+    plain,
     say,
     tidy,
 )
@@ -148,7 +149,7 @@ def _draw_front(ax: Axes, front: pd.DataFrame, axes: Objectives, look: Look, nam
     circles = len(front) <= MOST_CIRCLES
     ax.plot(
         [], [], color=look.colour, marker=look.marker if circles else None, mfc="none",
-        linestyle=line, label=name,
+        linestyle=line, label=plain(name),
     )  # fmt: skip
     if circles:
         ax.scatter(
@@ -184,7 +185,7 @@ def _draw_cloud(ax: Axes, pruned: pd.DataFrame, x: str, y: str, hue: str) -> Non
             color=look.colour,
             marker=look.marker,
             linewidths=0,
-            label=f"{name} ({len(group):,})",
+            label=f"{plain(str(name))} ({len(group):,})",
             rasterized=len(pruned) > MANY,
         )
 

@@ -11,9 +11,9 @@ import pandas as pd
 from analysis.fronts.study_front import study_front
 from analysis.reading.files.documents import BEGINS, ENDS
 from analysis.reading.loading import Results
-from analysis.reading.visible import visible
 from analysis.statistics.replicates import searched
 from study.owners import holder
+from study.visible import visible
 
 STATUSES = ("completed", "stopped", "errored", "running", "lost")
 

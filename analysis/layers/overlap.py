@@ -12,9 +12,12 @@ from matplotlib.axes import Axes
 
 from analysis.fronts.study_front import study_front
 from analysis.reading.files.masks import read_masks
+from analysis.reading.files.problems import told_problems
 from analysis.reading.results import Results
-from analysis.style import axes_or_new, entitle, say
+from analysis.style import axes_or_new, entitle, plain, say
+from study.documents import noted
 from study.errors import UsageError, unknown_name
+from study.records import TRIALS_DIR, round_state_file
 
 MOST_NETWORKS = 10
 
@@ -101,7 +104,7 @@ def plot_mask_overlap(
     names = {}
     for side in ("a", "b"):
         for row in table[[f"trial_{side}", f"round_{side}", f"density_{side}"]].itertuples():
-            names[row[1:3]] = f"{row[1]} r{row[2]} ({100 * row[3]:.2g} %)"
+            names[row[1:3]] = f"{plain(row[1])} r{row[2]} ({100 * row[3]:.2g} %)"
     order = {network: place for place, network in enumerate(names)}
     square = np.full((len(order), len(order)), np.nan)
     for row in table.itertuples():
@@ -133,11 +136,14 @@ def _check(results: Results, networks: Sequence[Network]) -> None:
 
 def _masks(results: Results, network: Network) -> dict[str, np.ndarray]:
     trial_id, round_ = network
-    folder = results.folder_of(trial_id)
-    try:
-        return read_masks(folder, trial_id.rpartition("/")[2], round_)
-    except (OSError, ValueError, KeyError):
-        return {}
+    folder, trial = results.folder_of(trial_id), trial_id.rpartition("/")[2]
+    place = (TRIALS_DIR, trial, round_state_file(round_))
+    with told_problems(results.name, results.problems), noted(results.problems, *place):
+        try:
+            return read_masks(folder, trial, round_)
+        except FileNotFoundError:
+            pass  # it was not kept
+    return {}
 
 
 def _overlaps(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> list[dict[str, object]]:

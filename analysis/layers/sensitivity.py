@@ -157,7 +157,9 @@ def conditional_sensitivity(
     ids = results.trials["trial_id"].astype("str")
     if trial_id not in set(ids):
         raise unknown_name("trial_id", trial_id, ids)
-    found, scanned = read_conditional(results.folder_of(trial_id), trial_id, round)
+    found, scanned = read_conditional(
+        results.folder_of(trial_id), trial_id, round, results.metrics, results.quality
+    )
     if found is None:
         have = f"; it has scans of rounds {scanned}" if scanned else ""
         raise UsageError(

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from analysis.layers.layer_densities import front_layers
 from analysis.reading.results import Results
-from analysis.style import axes_or_new, entitle, legend, look, say, short, tidy
+from analysis.style import axes_or_new, entitle, legend, look, plain, say, short, tidy
 
 MOST_NETWORKS = 4
 """Networks shown; of more, these many spread over the front."""
@@ -70,7 +70,7 @@ def plot_widths(results: Results, ax: Axes | None = None) -> Axes:
     for number, network in enumerate(table.columns[1:]):
         style = look(number)
         ax.plot(places, table[network], linestyle="", marker=style.marker, markersize=5,
-                color=style.colour, label=network)  # fmt: skip
+                color=style.colour, label=plain(network))  # fmt: skip
     ax.set_xticks(places, [short(str(name)) for name in table.index], rotation=90, fontsize=7)
     ax.set(xlabel="", ylabel="output units (channels, neurons)")
     entitle(ax, "widths of the layers, dense and in networks on the front")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
-from typing import Any
 
 import pandas as pd
-from pydantic import ValidationError
 
-from analysis.reading.files.records import read_records
 from analysis.reading.metrics import Metrics
+from study.documents import Problem, Problems, read_lines
 from study.records import CONFIRMATION_FILE, TRIALS_DIR, ConfirmationRecord, MetricRecord
 from study.storage import Folder
 
@@ -23,7 +22,7 @@ def read_confirmation(
     replicates: Iterable[str],
     metrics: Metrics,
     quality: MetricRecord,
-    problems: dict[str, str],
+    problems: Problems,
 ) -> pd.DataFrame:
     """One row a round of a replicate, its dense round included.
 
@@ -35,10 +34,17 @@ def read_confirmation(
         study's quality, by name, without each part of the examples), part_examples and part_groups
         (of these parts; empty where they are alike).
     """
-    rows = [
-        row
+    read = {
+        (TRIALS_DIR, trial_id): read_lines(
+            folder, ConfirmationRecord, problems, TRIALS_DIR, trial_id, CONFIRMATION_FILE
+        )
         for trial_id in replicates
-        for row in _judged(folder, f"{TRIALS_DIR}/{trial_id}", quality, problems)
+    }
+    parts = usual_parts([record for records in read.values() for record in records], quality)
+    rows = [
+        record.model_dump()
+        for place, records in read.items()
+        for record in with_parts(records, quality, parts, problems, *place)
     ]
     figures = [metric.confirm_column for metric in metrics]
     columns = ["trial_id", "round", "seed", "examples", "groups", "held_back", *figures, *PARTS]
@@ -47,23 +53,29 @@ def read_confirmation(
     return frame
 
 
-def _judged(
-    folder: Folder, place: str, quality: MetricRecord, problems: dict[str, str]
-) -> list[dict[str, Any]]:
-    """The records of a file, as far as they are whole: each with the quality and its parts."""
-    records, parts = [], 0
-    for row in read_records(folder, problems, *place.split("/"), CONFIRMATION_FILE):
-        try:
-            record = ConfirmationRecord.model_validate(row)
-        except ValidationError as error:
-            problems[f"{place}/{CONFIRMATION_FILE}"] = f"is damaged: {error.errors()[0]['msg']}"
-            continue
+def usual_parts(records: Iterable[ConfirmationRecord], quality: MetricRecord) -> int:
+    """Into how many parts most records divide the examples; 0 where there is no record."""
+    counts = Counter(len(record.without.get(quality.name, ())) for record in records)
+    del counts[0]
+    return counts.most_common(1)[0][0] if counts else 0
+
+
+def with_parts(
+    records: Iterable[ConfirmationRecord],
+    quality: MetricRecord,
+    parts: int,
+    problems: Problems,
+    *place: str,
+) -> list[ConfirmationRecord]:
+    """The records of a run that have the quality and its so many parts; others are told of."""
+    good, bad = [], []
+    for record in records:
         own = record.without.get(quality.name, ())
-        parts = parts or len(own)
-        if not own or len(own) != parts or quality.confirm_column not in row:
-            problems[f"{place}/{CONFIRMATION_FILE}"] = (
-                f"is damaged: it lacks parts of {quality.name}"
-            )
-            continue
-        records.append(record.model_dump())
-    return records
+        if len(own) != parts or not hasattr(record, quality.confirm_column):
+            bad.append(Problem(f"round {record.round} lacks parts of {quality.name}", "without"))
+        elif {len(record.part_examples), len(record.part_groups)} - {0, parts}:
+            bad.append(Problem(f"round {record.round} has not {parts} of them", "part_examples"))
+        else:
+            good.append(record)
+    problems.add("/".join((*place, CONFIRMATION_FILE)), bad)
+    return good

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from analysis.reading.confirmation import PARTS
-from analysis.reading.files.records import read_records
+from analysis.reading.confirmation import PARTS, usual_parts, with_parts
 from analysis.reading.metrics import Metrics
+from study.documents import Problems, noted, read_document, read_lines
 from study.records import (
     CONFIRMATION_FILE,
     CONTROLS,
@@ -20,14 +21,29 @@ from study.records import (
     ROUNDS_FILE,
     TEST_FILE,
     TRIALS_DIR,
+    ConfirmationRecord,
+    HeldOutRecord,
+    MetricRecord,
+    Origin,
+    RoundRecord,
+    TrialOutcome,
 )
 from study.storage import Folder
+from study.visible import visible
 
 
 def read_controls(
-    folder: Folder, study: str, metrics: Metrics, problems: dict[str, str]
+    folder: Folder,
+    study: str,
+    metrics: Metrics,
+    quality: MetricRecord,
+    parts: int,
+    problems: Problems,
 ) -> pd.DataFrame:
     """One row a control that reached the last round of its own plan.
+
+    ``parts`` is how many parts the examples have by which replicates were judged; 0: as many as
+    those of the control.
 
     Returns
     -------
@@ -40,27 +56,31 @@ def read_controls(
     """
     rows = []
     for name, origin in _origins(folder, problems):
-        if origin.get("left_out") is not None:
+        if origin.left_out is not None:
             continue
-        place = f"{CONTROLS_DIR}/{name}"
-        if origin.get("role") not in CONTROLS:
-            problems[place] = (
+        place = (CONTROLS_DIR, name)
+        if origin.role not in CONTROLS:
+            problems["/".join(place)] = (
                 "is of an older version, in which this control cut trained weights at random and "
                 "fine-tuned them; it is not read. prune-study replicate runs today's"
             )
             continue
-        outcome = read_records(folder, problems, CONTROLS_DIR, name, OUTCOME_FILE)
-        rounds = read_records(folder, problems, CONTROLS_DIR, name, ROUNDS_FILE)
-        if not outcome or not rounds:
+        outcome = read_document(folder, TrialOutcome, problems, *place, OUTCOME_FILE)
+        records = read_lines(folder, RoundRecord, problems, *place, ROUNDS_FILE)
+        if outcome is None or not records:
             continue  # still being made, or it failed before its first round
-        if rounds[-1].get("round") == outcome[0].get("rounds_planned"):
-            own = {key: origin.get(key) for key in ("role", "of", "replicate", "round")}
-            judged = read_records(folder, problems, CONTROLS_DIR, name, CONFIRMATION_FILE)
-            on_confirmation = judged[-1] if len(judged) == len(rounds) else {}
+        rounds = [record.model_dump(exclude={"layers"}) for record in records]
+        if rounds[-1]["round"] == outcome.rounds_planned:
+            own = origin.model_dump(include={"role", "of", "replicate", "round"})
+            judged = read_lines(folder, ConfirmationRecord, problems, *place, CONFIRMATION_FILE)
+            own_parts = parts or usual_parts(judged, quality)
+            judged = with_parts(judged, quality, own_parts, problems, *place)
+            is_whole = len(judged) == len(rounds)
+            on_confirmation = judged[-1].model_dump(exclude_unset=True) if is_whole else {}
             training = _own_training(own["role"], rounds)
             rows.append({**rounds[-1], **on_confirmation, **training, **own, "control": name})
-        elif place not in problems:
-            problems[place] = f"ended before round {outcome[0].get('rounds_planned')}"
+        elif not any(file.startswith("/".join(place)) for file in problems):
+            problems["/".join(place)] = f"ended before round {outcome.rounds_planned}"
     figures = [metric.column for metric in metrics]
     figures += [metric.confirm_column for metric in metrics]
     columns = ["control", "role", "of", "replicate", "seed", "round", "density", *figures]
@@ -71,20 +91,26 @@ def read_controls(
     return frame
 
 
-def read_left_out(folder: Folder, study: str, problems: dict[str, str]) -> pd.DataFrame:
+def read_left_out(folder: Folder, study: str, problems: Problems) -> pd.DataFrame:
     """One row a control that could not be run: role, of, replicate, round, and left_out (why)."""
     columns = ["role", "of", "replicate", "round", "left_out"]
     origins = [origin for _, origin in _origins(folder, problems)]
-    rows = [origin for origin in origins if origin.get("left_out") is not None]
+    rows = [origin.model_dump() for origin in origins if origin.left_out is not None]
     frame = pd.DataFrame(rows, columns=columns)
     frame.insert(0, "study", pd.Series(study, index=frame.index, dtype="str"))
     return frame
 
 
-def _origins(folder: Folder, problems: dict[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _origins(folder: Folder, problems: Problems) -> Iterator[tuple[str, Origin]]:
     """Controls by name, each with what it is."""
-    for name in folder.folders(CONTROLS_DIR):
-        for origin in read_records(folder, problems, CONTROLS_DIR, name, ORIGIN_FILE):
+    names: list[str] = []
+    with noted(problems, CONTROLS_DIR):
+        names = folder.folders(CONTROLS_DIR)
+        for name in folder.files(CONTROLS_DIR):
+            problems[visible(f"{CONTROLS_DIR}/{name}")] = "is no folder of a control"
+    for name in names:
+        origin = read_document(folder, Origin, problems, CONTROLS_DIR, name, ORIGIN_FILE)
+        if origin is not None:
             yield name, origin
 
 
@@ -99,22 +125,29 @@ def _own_training(role: Any, rounds: Sequence[Mapping[str, Any]]) -> dict[str, A
     return {each: last[each] - before[each] for each in ("train_epochs", "train_samples")}
 
 
-def replicates_among(folder: Folder, ids: Sequence[str], problems: dict[str, str]) -> pd.Series:
-    """Of which trial each one is a replicate; missing for those that the search asked for."""
+_REPLICATE_NAME = re.compile(rf"(.+)-round-\d+{REPLICATE}\d+")
+
+
+def replicates_among(folder: Folder, ids: Sequence[str], problems: Problems) -> pd.Series:
+    """Of which trial each one is a replicate; missing for those that the search asked for.
+
+    One whose origin is lost is told by its name: it must not count as a result of the search.
+    """
     of: list[str | None] = []
     for name in ids:
-        origin = []
         if REPLICATE in name:  # the others need not be looked at: a study may have thousands
-            origin = read_records(folder, problems, TRIALS_DIR, name, ORIGIN_FILE)
-        of.append(origin[0].get("of") if origin else None)
+            origin = read_document(folder, Origin, problems, TRIALS_DIR, name, ORIGIN_FILE)
+            named = _REPLICATE_NAME.fullmatch(name)
+            of.append(origin.of if origin is not None else named[1] if named else None)
+        else:
+            of.append(None)
     return pd.Series(of, dtype="str")
 
 
-def read_held_out(
-    folder: Folder, study: str, metrics: Metrics, problems: dict[str, str]
-) -> pd.DataFrame:
+def read_held_out(folder: Folder, study: str, metrics: Metrics, problems: Problems) -> pd.DataFrame:
     """One row a network whose test figures were read: trial_id, round, ``test_NAME`` a metric."""
-    rows = read_records(folder, problems, TEST_FILE) if folder.exists(TEST_FILE) else []
+    records = read_lines(folder, HeldOutRecord, problems, TEST_FILE)
+    rows = [record.model_dump(exclude_unset=True) for record in records]
     figures = [metric.test_column for metric in metrics]
     frame = pd.DataFrame(
         rows, columns=["trial_id", "round", *figures, "examples", *PARTS, "read_at"]
@@ -125,12 +158,12 @@ def read_held_out(
 
 
 def add_test_figures(
-    rounds: pd.DataFrame, folder: Folder, metrics: Metrics, problems: dict[str, str]
+    rounds: pd.DataFrame, folder: Folder, metrics: Metrics, problems: Problems
 ) -> pd.DataFrame:
     """The same rounds; those whose networks were read on the test split have its figures."""
-    if not folder.exists(TEST_FILE):
-        return rounds
     read = read_held_out(folder, "", metrics, problems)
+    if read.empty:
+        return rounds
     read = read.drop_duplicates(["trial_id", "round"], keep="last")
     figures = read.set_index(["trial_id", "round"])[[metric.test_column for metric in metrics]]
     keys = pd.MultiIndex.from_frame(rounds[["trial_id", "round"]])

@@ -7,32 +7,46 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from analysis.reading.files.rules import Rules
 from analysis.reading.files.schema import layer_schema, round_layers_schema
 from analysis.reading.files.trial_lines import read_trials
+from study.documents import Problem, Problems
+from study.records import ROUNDS_FILE, TRIALS_DIR, RoundRecord
 from study.storage import Folder
+
+RULES = Rules(RoundRecord, of_layers=True)
 
 
 def read_layers(
     folder: Folder,
     name: str,
     rounds: pd.DataFrame,
-    problems: dict[str, str],
+    problems: Problems,
     cache: bool | None,
 ) -> pd.DataFrame:
     """Read the layers of the rounds that were loaded before.
 
-    A round that was finished since is left out, so that the frames agree.
+    Other rounds, those that were finished since and those that could not be read, are left out, so
+    that the frames agree.
     """
     ids = list(rounds["trial_id"].unique())
     columns = _flat_schema().remove(0)
     table = read_trials(
-        folder, ids, "layers", round_layers_schema(), problems, cache, _flat, columns
+        folder, ids, "layers", round_layers_schema(), RULES, problems, cache, _flat, columns
     )
     frame: pd.DataFrame = table.to_pandas()
     frame["trial_id"] = frame["trial_id"].astype("str")
     frame["layer"] = frame["layer"].astype("str")
     frame.insert(0, "study", pd.Series(name, index=frame.index, dtype="str"))
-    return _only_loaded(frame, rounds)
+    frame = _only_loaded(frame, rounds)
+    keys = ["trial_id", "round", "layer"]
+    again = frame.duplicated(keys, keep="last")
+    for trial_id, round_ in frame[again][keys[:2]].drop_duplicates().itertuples(index=False):
+        file = f"{TRIALS_DIR}/{trial_id}/{ROUNDS_FILE}"
+        if "more than once" not in problems.get(file, ""):  # as it is of a round that is
+            said = f"layers: round {round_} has one more than once, and it counts as the last"
+            problems.add(file, [Problem(said)])
+    return frame[~again].reset_index(drop=True) if again.any() else frame
 
 
 def _flat(table: pa.Table) -> pa.Table:
@@ -56,10 +70,10 @@ def _flat_schema() -> pa.Schema:
 
 
 def _only_loaded(frame: pd.DataFrame, rounds: pd.DataFrame) -> pd.DataFrame:
-    last = rounds.groupby("trial_id", sort=False)["round"].max()
-    late = frame["round"].to_numpy() > frame["trial_id"].map(last).to_numpy(dtype=np.float64)
-    frame = frame[~late] if late.any() else frame
-    keys = ["trial_id", "round", "layer"]
-    if frame.duplicated(keys).any():
-        frame = frame.drop_duplicates(keys, keep="last")
-    return frame.reset_index(drop=True)
+    names = pd.Index(rounds["trial_id"].unique())
+    wanted, have = (
+        names.get_indexer(each["trial_id"]) * 2**32 + each["round"].to_numpy()
+        for each in (rounds, frame)
+    )
+    loaded = np.isin(have, wanted)
+    return frame if loaded.all() else frame[loaded].reset_index(drop=True)

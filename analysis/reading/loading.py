@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,25 +12,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis.reading.controls import add_test_figures, replicates_among
-from analysis.reading.files.completeness import compare_with_outcomes, is_trial
-from analysis.reading.files.documents import is_over, read_document, read_documents, read_events
-from analysis.reading.files.problems import ProblemWarning
+from analysis.reading.files.completeness import compare_with_outcomes, is_trial, trial_names
+from analysis.reading.files.documents import is_over, read_documents, read_events
+from analysis.reading.files.study_file import read_study_file
 from analysis.reading.files.trial_lines import read_rounds
 from analysis.reading.metrics import Metrics, read_metrics
 from analysis.reading.names import distinct_names
 from analysis.reading.results import Results, name_study
 from analysis.reading.trials import is_textbook, last_rows, trials_frame
+from study.documents import Problems, read_document
 from study.errors import UsageError
 from study.records import (
     OUTCOME_FILE,
     PLAN_FILE,
     PROVENANCE_FILE,
-    STUDY_FILE,
-    TRIALS_DIR,
+    PlanRecord,
+    Provenance,
+    TrialOutcome,
 )
 from study.storage import Folder
 
-__all__ = ["ProblemWarning", "Results", "load"]
+__all__ = ["Results", "load"]
 
 _FIRST_COLUMNS = (
     "study",
@@ -101,8 +101,7 @@ def load(
         raise UsageError("no study to load: the list of folders is empty")
     parts = [_load_one(Folder(each), cache) for each in paths]
     for part in parts:
-        for file, problem in part.problems.items():
-            warnings.warn(f"{part.name}: {file} {problem}", ProblemWarning, stacklevel=2)
+        part.problems.warn(part.name)
     if single:
         return parts[0]
     names = [part.name for part in parts]
@@ -112,19 +111,14 @@ def load(
 
 
 def _load_one(folder: Folder, cache: bool | None) -> Results:
-    if not folder.exists(STUDY_FILE):
-        raise UsageError(f"{folder.location} holds no study: there is no {STUDY_FILE} in it.")
-    try:
-        config = tomllib.loads(folder.read(STUDY_FILE).decode())
-    except ValueError as error:
-        raise UsageError(f"{folder.location}/{STUDY_FILE} is damaged: {error}") from error
+    config = read_study_file(folder)
     name = str(config.get("study", {}).get("name", folder.name))
-    problems: dict[str, str] = {}
-    metrics = read_metrics(folder, problems)
-    folders = folder.folders(TRIALS_DIR)
+    problems = Problems()
+    metrics, are_said = read_metrics(folder, problems)
+    folders = trial_names(folder, problems)
     # Outcomes before rounds: what ends in between has more rounds than expected, not fewer.
-    plans = read_documents(folder, folders, PLAN_FILE, problems)
-    outcomes = read_documents(folder, folders, OUTCOME_FILE, problems)
+    plans = read_documents(folder, folders, PlanRecord, PLAN_FILE, problems)
+    outcomes = read_documents(folder, folders, TrialOutcome, OUTCOME_FILE, problems)
     trials_and_documents = [
         each
         for each in zip(folders, plans, outcomes, strict=True)
@@ -133,7 +127,7 @@ def _load_one(folder: Folder, cache: bool | None) -> Results:
     ids = [trial_id for trial_id, _, _ in trials_and_documents]
     plans = [plan for _, plan, _ in trials_and_documents]
     outcomes = [outcome for _, _, outcome in trials_and_documents]
-    table = read_rounds(folder, ids, metrics, problems, cache)
+    table = read_rounds(folder, ids, metrics, problems, cache, need_metrics=are_said)
     events = read_events(folder, problems)
     trials = trials_frame(ids, plans, outcomes, table, metrics, is_over(events))
     trials["replicate_of"] = replicates_among(folder, ids, problems)
@@ -141,6 +135,7 @@ def _load_one(folder: Folder, cache: bool | None) -> Results:
     reached = np.where(trials["density"].notna(), trials["rounds_finished"], -1)
     compare_with_outcomes(ids, plans, outcomes, reached, problems)
     trials.insert(0, "study", pd.Series(name, index=trials.index, dtype="str"))
+    provenance = read_document(folder, Provenance, problems, PROVENANCE_FILE)
     return Results(
         name=name,
         trials=trials,
@@ -149,7 +144,7 @@ def _load_one(folder: Folder, cache: bool | None) -> Results:
         ),
         events=events,
         config=config,
-        provenance=read_document(folder, PROVENANCE_FILE, problems),
+        provenance={} if provenance is None else provenance.model_dump(),
         problems=problems,
         folders=(folder,),
         metrics=metrics,
@@ -215,11 +210,11 @@ def _together(parts: Mapping[str, Results]) -> Results:
         events=joined({name: part.events for name, part in parts.items()}),
         config={name: part.config for name, part in parts.items()},
         provenance={name: part.provenance for name, part in parts.items()},
-        problems={
-            f"{name}/{file}": text
+        problems=Problems(
+            (f"{name}/{file}", text)
             for name, part in parts.items()
             for file, text in part.problems.items()
-        },
+        ),
         folders=tuple(part.folders[0] for part in results),
         metrics=_union(part.metrics for part in results),
         parts=dict(parts),

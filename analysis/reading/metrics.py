@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pandas as pd
-from pydantic import ValidationError
 
-from analysis.reading.files.documents import read_document
+from study.documents import Problems, read_document
 from study.errors import UsageError
 from study.records import LOSS, TASK_FILE, MetricRecord, TaskRecord
 from study.storage import Folder
@@ -18,18 +17,16 @@ CLASSIFIER: Metrics = (MetricRecord(name="accuracy", direction="max", unit="shar
 """Of studies from before tasks had metrics of their own."""
 
 
-def read_metrics(folder: Folder, problems: dict[str, str]) -> Metrics:
-    """The metrics of a study's task; those of a classifier where the study does not say."""
-    document = read_document(folder, TASK_FILE, problems)
-    if not document:
-        return CLASSIFIER
-    try:
-        metrics = TaskRecord.model_validate(document).metrics
-    except ValidationError as error:
-        problems[TASK_FILE] = f"is damaged: {error.errors()[0]['msg']}"
-        return CLASSIFIER
-    has_loss = any(metric.name == LOSS.name for metric in metrics)
-    return metrics if has_loss else (*metrics, LOSS)
+def read_metrics(folder: Folder, problems: Problems) -> tuple[Metrics, bool]:
+    """The metrics of a study's task, and whether the study says them itself.
+
+    Where it does not, they are those of a classifier.
+    """
+    task = read_document(folder, TaskRecord, problems, TASK_FILE)
+    if task is None:
+        return CLASSIFIER, False
+    has_loss = any(metric.name == LOSS.name for metric in task.metrics)
+    return (task.metrics if has_loss else (*task.metrics, LOSS)), True
 
 
 def worse_by(metric: MetricRecord, before: pd.Series, after: pd.Series) -> pd.Series:

@@ -17,6 +17,7 @@ from analysis.reading.metrics import CLASSIFIER, Metrics, shared_quality
 from analysis.reading.objectives import Objectives, objectives_of
 from analysis.reading.sensitivity import read_sensitivity
 from analysis.reading.structures import has_units
+from study.documents import Problems
 from study.objectives import Constraint, quality_of, size_of
 from study.records import MetricRecord
 from study.storage import Folder
@@ -58,7 +59,7 @@ class Results:
     events: pd.DataFrame = field(repr=False)
     config: dict[str, Any] = field(repr=False)
     provenance: dict[str, Any] = field(repr=False)
-    problems: dict[str, str]
+    problems: Problems
     folders: tuple[Folder, ...]
     metrics: Metrics = field(default=CLASSIFIER, repr=False)
     parts: Mapping[str, Results] = field(default_factory=dict, repr=False)
@@ -90,8 +91,12 @@ class Results:
         """One row a control of a replicated network; empty where none was run."""
         if self.parts:
             return self._joined("controls")
+        judged = self.confirmation["without"]
+        parts = 0 if judged.empty else len(judged.iloc[0][self.quality.name])
         with told_problems(self.name, self.problems):
-            return read_controls(self.folders[0], self.name, self.metrics, self.problems)
+            return read_controls(
+                self.folders[0], self.name, self.metrics, self.quality, parts, self.problems
+            )
 
     @cached_property
     def confirmation(self) -> pd.DataFrame:
@@ -114,14 +119,16 @@ class Results:
         """One row a control that could not be run, and why: role, of, replicate, round."""
         if self.parts:
             return self._joined("left_out")
-        return read_left_out(self.folders[0], self.name, self.problems)
+        with told_problems(self.name, self.problems):
+            return read_left_out(self.folders[0], self.name, self.problems)
 
     @cached_property
     def held_out(self) -> pd.DataFrame:
         """One row a network that was read on the test split: trial_id, round, ``test_NAME``."""
         if self.parts:
             return self._joined("held_out")
-        return read_held_out(self.folders[0], self.name, self.metrics, self.problems)
+        with told_problems(self.name, self.problems):
+            return read_held_out(self.folders[0], self.name, self.metrics, self.problems)
 
     @property
     def objectives(self) -> Objectives:

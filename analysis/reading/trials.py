@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from analysis.reading.files.documents import Document
 from analysis.reading.structures import structure_text
-from study.records import FIRST_TRIAL, MetricRecord
+from study.records import FIRST_TRIAL, MetricRecord, PlanRecord, TrialOutcome
 
 PLAN_COLUMNS = {
     "sparsity": "float64",
@@ -57,8 +56,8 @@ COST_COLUMNS = ("train_epochs", "train_samples", "wall_s")
 
 def trials_frame(
     ids: Sequence[str],
-    plans: Sequence[Document | None],
-    outcomes: Sequence[Document | None],
+    plans: Sequence[PlanRecord | None],
+    outcomes: Sequence[TrialOutcome | None],
     rounds: pa.Table,
     metrics: Sequence[MetricRecord],
     is_over: bool,
@@ -68,16 +67,18 @@ def trials_frame(
     A trial without an outcome has the status ``"running"``: it runs, or its study was killed. Once
     the study is over it is ``"lost"``: nobody wrote how it ended.
     """
-    without: Document = {"status": "lost" if is_over else "running"}
-    ends = [outcome or without for outcome in outcomes]
+    unended = "lost" if is_over else "running"
     columns: dict[str, Any] = {"trial_id": pd.Series(list(ids), dtype="str")}
     for name in END_COLUMNS:
-        columns[name] = pd.Series([end.get(name) for end in ends], dtype="str")
+        told = [getattr(outcome, name, None) for outcome in outcomes]
+        columns[name] = pd.Series(told, dtype="str")
+    columns["status"] = columns["status"].fillna(unended)
     for name in AUDIT_COLUMNS:
-        audits = [(end.get("stop_detail") or {}).get(name) for end in ends]
+        details = [getattr(outcome, "stop_detail", None) or {} for outcome in outcomes]
+        audits = [detail.get(name) for detail in details]
         columns[name] = pd.Series(audits, dtype="boolean")
     for name, dtype in PLAN_COLUMNS.items():
-        values = [_scalar(name, (plan or {}).get(name)) for plan in plans]
+        values = [None if plan is None else _scalar(name, getattr(plan, name)) for plan in plans]
         columns[name] = pd.Series(values, dtype=dtype)
     columns |= _sparsities_by_layer(plans)
     frame = pd.DataFrame(columns)
@@ -123,10 +124,10 @@ def _scalar(name: str, value: Any) -> Any:
     return None if isinstance(value, (dict, list)) else value
 
 
-def _sparsities_by_layer(plans: Sequence[Document | None]) -> dict[str, np.ndarray]:
+def _sparsities_by_layer(plans: Sequence[PlanRecord | None]) -> dict[str, np.ndarray]:
     columns: dict[str, np.ndarray] = {}
     for row, plan in enumerate(plans):
-        levels = (plan or {}).get("sparsity")
+        levels = getattr(plan, "sparsity", None)
         if isinstance(levels, dict):
             for layer, level in levels.items():
                 column = columns.setdefault(f"sparsity.{layer}", np.full(len(plans), np.nan))

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from analysis.reading.results import Results
 from analysis.spending.spending import AMOUNTS, round_costs, scan_train_samples
-from analysis.style import COLOURS, axes_or_new, counted, entitle, legend, say, tidy
+from analysis.style import COLOURS, axes_or_new, counted, entitle, legend, plain, say, tidy
 
 CUT_OFF = ("time_budget", "interrupted", "diverged")
 """Reasons of a stop that no rule saved: the study ended before the trial did, or its network was
@@ -139,13 +139,13 @@ def plot_cost(results: Results, ax: Axes | None = None) -> Axes:
     if table.empty or table.to_numpy().sum() == 0:
         return say(ax, "no round was finished: nothing is known of the cost")
     tidy(ax)
-    left = np.zeros(len(table))
+    left, studies = np.zeros(len(table)), [plain(str(study)) for study in table.index]
     for number, name in enumerate(table.columns):
         if not table[name].any():
             continue
         saved = name.startswith("saved")
         ax.barh(
-            table.index, table[name], left=left, height=0.55, label=name,
+            studies, table[name], left=left, height=0.55, label=name,
             color="white" if saved else COLOURS[number], edgecolor=COLOURS[number],
             hatch=("////", "....")[number % 2] if saved else None, linewidth=0.8,
         )  # fmt: skip

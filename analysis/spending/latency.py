@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.reading.candidates import has_figures
 from analysis.reading.results import Results
 from analysis.style import axes_or_new, dots, entitle, legend, say, tidy
+
+
+def clock_of(results: Results) -> dict[str, Any]:
+    """How the latencies of a study were measured: backend, batch_size and threads."""
+    return {"backend": "none", "batch_size": 1, "threads": 1, **results.config.get("latency", {})}
 
 
 def measured_latency(results: Results) -> pd.DataFrame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tomllib
 
 import click
 
@@ -36,18 +35,18 @@ def confirm(
     from analysis.tables import render_table, select_table
     from study.commands.confirming import confirm_next, run_again
     from study.commands.finishing import read_and_write
-    from study.configuration.loading import load_config
     from study.confirmation import seeds_needed
     from study.errors import UsageError
-    from study.records import STUDY_FILE
+    from study.exporting.networks import study_config
     from study.storage import Folder
     from study.tuning.afterwards.points import find_searched
+    from study.visible import visible
 
     folder = Folder(directory)
 
     def say(line: str) -> None:
         if not quiet:
-            click.echo(line, err=True)
+            click.echo(visible(line), err=True)
 
     if trial_id is not None:
         point = find_searched(folder, trial_id, round_)
@@ -62,5 +61,4 @@ def confirm(
         say("all that the report waits for is confirmed, or there is nothing to confirm")
     sys.stdout.buffer.write(render_table(select_table(load(directory), "confirmed"), format_))
     if not no_report:
-        config = load_config(tomllib.loads(folder.read(STUDY_FILE).decode()))
-        say(str(read_and_write(folder, config, say)))
+        say(str(read_and_write(folder, study_config(folder), say)))

@@ -54,6 +54,7 @@ def export(
     """
     from study.exporting.export import export_network
     from study.storage import Folder
+    from study.visible import visible
 
     done = export_network(
         Folder(directory),
@@ -71,7 +72,7 @@ def export(
         click.echo(json.dumps(asdict(done), indent=2))
         return
     for what, told in _rows(done):
-        click.echo(f"{what:<15} {told}")
+        click.echo(visible(f"{what:<15} {told}"))
 
 
 def _rows(done: Exported) -> list[tuple[str, str]]:

@@ -19,9 +19,10 @@ from study.commands.options import CRASH
 def list_(what: str, storage_path: str) -> None:
     """List the names that a study file or a command may use."""
     from study.commands.listing import names_of
+    from study.visible import visible
 
     for line in names_of(what, storage_path):
-        click.echo(line)
+        click.echo(visible(line))
 
 
 @click.command()

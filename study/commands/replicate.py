@@ -48,13 +48,14 @@ def replicate(
     from study.storage import Folder
     from study.tuning.afterwards.points import find_searched, new_seeds
     from study.tuning.afterwards.replicating import replicate as run_again
+    from study.visible import visible
 
     folder = Folder(directory)
     point = find_searched(folder, trial_id, round_)
 
     def say(name: str) -> None:
         if not quiet:
-            click.echo(f"finished {name}", err=True)
+            click.echo(visible(f"finished {name}"), err=True)
 
     failed = run_again(folder, point, new_seeds(point.config, seeds), say).failed
     results = load(directory)
@@ -64,7 +65,7 @@ def replicate(
     without = results.left_out
     without = without[(without["of"] == point.trial_id) & (without["round"] == point.round)]
     for role, why in without[["role", "left_out"]].drop_duplicates().itertuples(index=False):
-        click.echo(f"prune-study: {role} was left out: {why}", err=True)
+        click.echo(visible(f"prune-study: {role} was left out: {why}"), err=True)
     untimed = [] if point.config.latency.backend == "none" else _untimed(results, point)
     if untimed:
         click.echo(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from study.configuration.loading import StudyConfig, load_config
+from study.documents import Problems, needed, read_lines, read_tables, read_tensors, refuse, refused
 from study.errors import UsageError, unknown_name
 from study.pruning.channels import channels_of
 from study.pruning.masking.masks import MaskedLayers, mask_layers
@@ -74,25 +74,31 @@ def find_round(
         raise UsageError(f"{study.location}: this folder holds no study; it has no {STUDY_FILE}")
     if not study.exists(TRIALS_DIR, trial_id, PLAN_FILE):
         raise unknown_name("trial", trial_id, study.folders(TRIALS_DIR))
-    trial = study.child(TRIALS_DIR, trial_id)
+    problems = Problems()
+    place = (TRIALS_DIR, trial_id)
     finished = {
         record.round: record
-        for record in _records(trial)
-        if (record.round > 0 and trial.exists(round_state_file(record.round)))
+        for record in read_lines(study, RoundRecord, problems, *place, ROUNDS_FILE)
+        if (record.round > 0 and study.exists(*place, round_state_file(record.round)))
         or (record.round == 0 and or_dense)
     }
     chosen = max(finished, default=1) if round_ is None else round_
     if chosen not in finished:
+        refuse(study, problems)
         raise UsageError(f"round: trial {trial_id} has no round {chosen}; it has {list(finished)}")
-    plan = PruningPlan.model_validate_json(trial.read(PLAN_FILE))
-    return StoredRound(trial_id, plan, finished[chosen])
+    problems.warn(study.name, stacklevel=4)
+    return StoredRound(trial_id, read_plan(study, trial_id), finished[chosen])
 
 
-def _records(trial: Folder) -> list[RoundRecord]:
-    if not trial.exists(ROUNDS_FILE):
-        return []
-    lines = trial.read(ROUNDS_FILE).decode().splitlines()
-    return [RoundRecord.model_validate_json(line) for line in lines]
+def read_plan(study: Folder, trial_id: str) -> PruningPlan:
+    """The plan of a trial.
+
+    Raises
+    ------
+    UsageError
+        If it is missing or damaged; it names the file, and the field.
+    """
+    return needed(study, PruningPlan, TRIALS_DIR, trial_id, PLAN_FILE, strict=False)
 
 
 def stored_network(
@@ -148,13 +154,15 @@ def _masked_network(
     if round_ == 0:
         load_model(model, _dense_state(study, plan))
         return masked
-    load_weights(masked, study.read(TRIALS_DIR, trial_id, round_state_file(round_)))
+    place = (TRIALS_DIR, trial_id, round_state_file(round_))
+    with refused(study, *place):
+        load_weights(masked, read_tensors(study, *place))
     return masked
 
 
 def _dense_state(study: Folder, plan: PruningPlan) -> TrainState:
     """Where the dense run of a plan's seeds ended."""
-    key = TaskRecord.model_validate_json(study.read(TASK_FILE)).key
+    key = needed(study, TaskRecord, TASK_FILE).key
     run = stored_trajectory(study, trajectory_name(key, plan.seeds))
     if run is None:
         raise UsageError(
@@ -165,8 +173,16 @@ def _dense_state(study: Folder, plan: PruningPlan) -> TrainState:
 
 
 def study_config(study: Folder) -> StudyConfig:
-    """The resolved study file of a folder."""
-    return load_config(tomllib.loads(study.read(STUDY_FILE).decode()))
+    """The resolved study file of a folder.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be read, or a key or value is wrong.
+    """
+    tables = read_tables(study, STUDY_FILE)
+    with refused(study, STUDY_FILE):
+        return load_config(tables)
 
 
 def task_on_cpu(config: StudyConfig) -> Task:

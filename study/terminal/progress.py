@@ -16,6 +16,7 @@ from study.configuration.loading import StudyConfig
 from study.records import MetricRecord
 from study.terminal.front_plot import compact, front_plot
 from study.terminal.standing import PHASES, Standing
+from study.visible import visible
 
 LINE_INTERVAL_S = 10.0
 """Least time between two lines where there is no terminal."""
@@ -86,7 +87,8 @@ class Progress:
 
     def say(self, line: str) -> None:
         """Print a line, above the live view if there is one."""
-        self._console.print(f"{self._name}: {line}", style="dim")
+        # A Text: in a plain string rich would take brackets for its own marks.
+        self._console.print(Text(visible(f"{self._name}: {line}"), style="dim"))
 
     def listen(self, event: str, trial_id: str, result: dict[str, Any]) -> None:
         """Take note of an event, of a trial or of the study itself."""
@@ -119,14 +121,14 @@ class Progress:
         plain = not (self._console.encoding or "").lower().startswith("utf")
         plot = front_plot(networks, front, quality, size, width, height, plain)
         return Group(
-            *(Text(line) for line in lines),
+            *(Text(visible(line)) for line in lines),
             *(Text(line, style="cyan", no_wrap=True) for line in plot),
             *([rows] if running else []),
         )
 
     def _print_line(self) -> None:
         line = " · ".join(self._standing.lines(time.monotonic()))
-        self._console.print(Text(line), soft_wrap=True)
+        self._console.print(Text(visible(line)), soft_wrap=True)
 
 
 def _rows(running: list[tuple[str, Any]], quality: MetricRecord) -> Table:
@@ -134,15 +136,16 @@ def _rows(running: list[tuple[str, Any]], quality: MetricRecord) -> Table:
     for name in ("trial", "round", "density", quality.name):
         table.add_column(name, justify="left" if name == "trial" else "right")
     for trial_id, result in running[:MOST_ROWS]:
+        shown = Text(visible(trial_id))
         if result:
             table.add_row(
-                trial_id,
+                shown,
                 f"{result['round']}/{result['rounds_planned']}",
                 f"{result['density']:.3g}",
                 compact(quality, result[quality.column]),
             )
         else:
-            table.add_row(trial_id, "-", "-", "-")
+            table.add_row(shown, "-", "-", "-")
     more = len(running) - MOST_ROWS
     if more > 0:
         table.add_row(f"and {more} more", "", "", "")

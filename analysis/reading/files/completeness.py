@@ -6,17 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analysis.reading.files.documents import Document
-from study.records import PLAN_FILE, ROUNDS_FILE, TRIALS_DIR
+from study.documents import Problems, noted
+from study.records import PLAN_FILE, ROUNDS_FILE, TRIALS_DIR, PlanRecord, TrialOutcome
 from study.storage import Folder
+from study.visible import visible
 
 
 def is_trial(
     folder: Folder,
     name: str,
-    plan: Document | None,
-    outcome: Document | None,
-    problems: dict[str, str],
+    plan: PlanRecord | None,
+    outcome: TrialOutcome | None,
+    problems: Problems,
 ) -> bool:
     """Whether a folder is a trial: one without any of a trial's files is not."""
     place = f"{TRIALS_DIR}/{name}"
@@ -29,10 +30,10 @@ def is_trial(
 
 def compare_with_outcomes(
     ids: Sequence[str],
-    plans: Sequence[Document | None],
-    outcomes: Sequence[Document | None],
+    plans: Sequence[PlanRecord | None],
+    outcomes: Sequence[TrialOutcome | None],
     last_rounds: np.ndarray,
-    problems: dict[str, str],
+    problems: Problems,
 ) -> None:
     """Tell of ended trials whose plan or rounds are missing.
 
@@ -51,10 +52,32 @@ def compare_with_outcomes(
         if plan is None:
             name = f"{TRIALS_DIR}/{trial_id}/{PLAN_FILE}"
             problems.setdefault(name, "is missing or empty")
-        finished = outcome.get("rounds_finished")
-        least = 0 if outcome.get("status") == "completed" else -1
-        expected = max(finished, least) if isinstance(finished, int) and finished else least
+        least = 0 if outcome.status == "completed" else -1
+        expected = max(outcome.rounds_finished, least) if outcome.rounds_finished else least
         if last < expected:
             read = "no round" if last < 0 else f"rounds up to {last}"
             name = f"{TRIALS_DIR}/{trial_id}/{ROUNDS_FILE}"
             problems.setdefault(name, f"has {read}, and the trial finished round {expected}")
+
+
+def trial_names(folder: Folder, problems: Problems) -> list[str]:
+    """Folders in which trials may be; whatever else lies beside them is told of."""
+    with noted(problems, TRIALS_DIR):
+        for name in folder.files(TRIALS_DIR):
+            problems[visible(f"{TRIALS_DIR}/{name}")] = "is no folder of a trial"
+        found = []
+        for name in folder.folders(TRIALS_DIR):
+            if _is_text(name):
+                found.append(name)
+            else:
+                problems[visible(f"{TRIALS_DIR}/{name}")] = "has a name that is no UTF-8"
+        return found
+    return []
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

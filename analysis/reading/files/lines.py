@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.json as pj
 
-from analysis.reading.files.problems import refuse_newer
+from analysis.reading.files.rules import Rules
+from study.documents import NewerVersionError, Problem, Problems, problem_of, whole_lines
 
 _BLOCK_BYTES = 1 << 20
 """Text parsed at a time; more where a file is longer, as no line may straddle."""
@@ -20,8 +18,9 @@ _BLOCK_BYTES = 1 << 20
 def parse_batches(
     batches: Iterable[list[tuple[str, bytes]]],
     schema: pa.Schema,
+    rules: Rules,
     file: str,
-    problems: dict[str, str],
+    problems: Problems,
 ) -> Iterator[pa.Table]:
     """Parse the lines of many trials.
 
@@ -35,6 +34,8 @@ def parse_batches(
         Trial and content of its file.
     schema
         Fields to read; others are skipped, and missing ones are null. One of them is ``round``.
+    rules
+        What they may be.
     file
         Name of the file in the trial's folder, for the messages.
     problems
@@ -49,27 +50,24 @@ def parse_batches(
         texts = [(trial_id, whole_lines(data)) for trial_id, data in batch]
         counts = [text.count(b"\n") for _, text in texts]
         longest = max((len(text) for _, text in texts), default=0)
-        table = _parse(b"".join([text for _, text in texts]), schema, longest)
-        if table is not None and table.num_rows == sum(counts):
+        text = b"".join([text for _, text in texts])
+        table = _parse(text, schema, longest)
+        if table is not None and table.num_rows == sum(counts) and _hold(rules, table, text):
             yield _name_trials(table, [trial_id for trial_id, _ in texts], counts)
             continue
         for trial_id, text in texts:
             table = _parse(text, schema, len(text))
-            if table is None:
-                table = _line_by_line(text, schema, f"trials/{trial_id}/{file}", problems)
+            if table is None or not _hold(rules, table, text):
+                name = f"trials/{trial_id}/{file}"
+                table = _line_by_line(text, schema, rules, name, problems)
             yield _name_trials(table, [trial_id], [table.num_rows])
 
 
-def whole_lines(data: bytes) -> bytes:
-    """The lines that are completely written, each with its line break."""
-    if not data or data.endswith(b"\n"):
-        return data
-    end = data.rfind(b"\n") + 1
+def _hold(rules: Rules, table: pa.Table, text: bytes) -> bool:
     try:
-        json.loads(data[end:])
-    except ValueError:
-        return data[:end]
-    return data + b"\n"
+        return rules.hold(table, text)
+    except NewerVersionError:
+        return False  # by line it is told in which file
 
 
 def _parse(text: bytes, schema: pa.Schema, longest: int) -> pa.Table | None:
@@ -79,6 +77,8 @@ def _parse(text: bytes, schema: pa.Schema, longest: int) -> pa.Table | None:
     if not _each_line_is_an_object(text):
         return None
     try:
+        if not text.isascii():
+            text.decode()  # Arrow takes any bytes for text
         table = pj.read_json(
             pa.BufferReader(text),
             read_options=pj.ReadOptions(
@@ -93,7 +93,6 @@ def _parse(text: bytes, schema: pa.Schema, longest: int) -> pa.Table | None:
             return None
     except (pa.ArrowException, ValueError, KeyError):
         return None
-    refuse_newer(pc.max(table["schema_version"]).as_py())
     return table
 
 
@@ -106,31 +105,29 @@ def _each_line_is_an_object(text: bytes) -> bool:
     return ends and text.count(b"}\n{") + 1 == text.count(b"\n")
 
 
-def _line_by_line(text: bytes, schema: pa.Schema, name: str, problems: dict[str, str]) -> pa.Table:
-    good: list[pa.Table] = []
-    bad: list[str] = []
-    for number, line in enumerate(text.splitlines(), 1):
+def _line_by_line(
+    text: bytes, schema: pa.Schema, rules: Rules, name: str, problems: Problems
+) -> pa.Table:
+    good: list[bytes] = []
+    bad: list[Problem] = []
+    for number, line in enumerate(text.split(b"\n"), 1):
         if not line.strip():
             continue
-        refuse_newer(_version_of(line))
-        table = _parse(line.strip() + b"\n", schema, len(line) + 1)
-        if table is not None and table.num_rows == 1:
-            good.append(table)
-        else:
-            bad.append(str(number))
-    if bad:
-        problems[name] = f"cannot be read in line {', '.join(bad[:5])}" + (
-            f" and {len(bad) - 5} more" if len(bad) > 5 else ""
-        )
-    return pa.concat_tables(good) if good else schema.empty_table()
-
-
-def _version_of(line: bytes) -> Any:
-    try:
-        record = json.loads(line)
-    except ValueError:
-        return None
-    return record.get("schema_version") if isinstance(record, dict) else None
+        try:
+            rules.check(line)
+            if _parse(line.strip() + b"\n", schema, len(line) + 1) is None:
+                raise ValueError("a field is there twice, or too large")
+            good.append(line.strip() + b"\n")
+        except NewerVersionError as error:
+            raise NewerVersionError(f"{name}: {error}") from error
+        except Exception as error:
+            found = problem_of(error)
+            bad.append(Problem(found.reason, found.field, number))
+    problems.add(name, bad)
+    whole = b"".join(good)
+    table = _parse(whole, schema, len(whole))
+    assert table is not None  # each line was read by itself
+    return table
 
 
 def _name_trials(table: pa.Table, ids: list[str], counts: list[int]) -> pa.Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import pyarrow as pa
 from pydantic import BaseModel
@@ -19,6 +19,8 @@ def arrow_type(annotation: Any) -> pa.DataType:
     if annotation in _SCALARS:
         return _SCALARS[annotation]
     origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return arrow_type(arguments[0])
     if origin in (Union, UnionType):
         return arrow_type(next(each for each in arguments if each is not type(None)))
     if origin is tuple:

@@ -10,9 +10,11 @@ import pyarrow as pa
 
 from analysis.reading.files.cache import read_cache, write_cache
 from analysis.reading.files.lines import parse_batches
+from analysis.reading.files.rules import Rules
 from analysis.reading.files.schema import round_schema
 from analysis.reading.files.trial_files import read_batches, stamps
-from study.records import ROUNDS_FILE, MetricRecord
+from study.documents import Problem, Problems
+from study.records import ROUNDS_FILE, TRIALS_DIR, MetricRecord, RoundRecord
 from study.storage import Folder
 
 WORTH_CACHING_BYTES = 1 << 23
@@ -27,8 +29,10 @@ def read_rounds(
     folder: Folder,
     ids: Sequence[str],
     metrics: Sequence[MetricRecord],
-    problems: dict[str, str],
+    problems: Problems,
     cache: bool | None,
+    *,
+    need_metrics: bool,
 ) -> pa.Table:
     """Every round of every trial without its layers, ordered by trial and round.
 
@@ -44,12 +48,19 @@ def read_rounds(
         Files that could not be read are added here.
     cache
         Whether to keep a copy beside the study; None: where it pays.
+    need_metrics
+        Whether each round must have them all.
     """
-    table = read_trials(folder, ids, "rounds", round_schema(metrics), problems, cache)
+    rules = Rules(RoundRecord, tuple(metrics), need_metrics)
+    table = read_trials(folder, ids, "rounds", round_schema(metrics), rules, problems, cache)
     key = _order(table)
     # A round that is there twice counts as it was written last.
     again = np.flatnonzero(np.diff(key) == 0)
     if len(again):
+        for place in dict.fromkeys(key[again].tolist()):
+            file = f"{TRIALS_DIR}/{ids[place >> 32]}/{ROUNDS_FILE}"
+            said = f"round: {place & 0xFFFFFFFF} is there more than once, and counts as the last"
+            problems.add(file, [Problem(said)])
         table = table.filter(pa.array(~np.isin(np.arange(len(key)), again)))
     return table
 
@@ -59,7 +70,8 @@ def read_trials(
     ids: Sequence[str],
     kind: str,
     schema: pa.Schema,
-    problems: dict[str, str],
+    rules: Rules,
+    problems: Problems,
     cache: bool | None,
     then: Callable[[pa.Table], pa.Table] = lambda table: table,
     result: pa.Schema | None = None,
@@ -72,8 +84,8 @@ def read_trials(
         As in :func:`read_rounds`.
     kind
         Name of the cache.
-    schema
-        What to read of each line.
+    schema, rules
+        What to read of each line, and what it may be.
     then
         What to make of each table that was parsed.
     result
@@ -81,16 +93,20 @@ def read_trials(
     """
     result = schema if result is None else result
     known = stamps(folder, ids, ROUNDS_FILE) if cache is not False else {}
-    cached, same = (None, set()) if cache is False else read_cache(folder, kind, result, known)
+    cached: pa.Table | None = None
+    same: set[str] = set()
+    if cache is not False:
+        cached, same = read_cache(folder, kind, result, rules, known, problems)
     changed = [trial_id for trial_id in ids if trial_id not in same]
-    new_problems: dict[str, str] = {}
-    parsed, size = parse_trials(folder, changed, schema, new_problems, then)
-    problems.update(new_problems)
+    new_problems = Problems()
+    parsed, size = parse_trials(folder, changed, schema, rules, new_problems, then)
+    problems.join(new_problems)
     tables = parsed if cached is None else [cached, *parsed]
     table = _in_order(pa.concat_tables(tables), ids) if tables else _empty(result)
     if cache or (cache is None and size >= WORTH_CACHING_BYTES):
         damaged = {name.split("/")[1] for name in new_problems}
-        write_cache(folder, kind, table, {k: v for k, v in known.items() if k not in damaged})
+        sound = {k: v for k, v in known.items() if k not in damaged}
+        write_cache(folder, kind, table, sound, problems)
     return table
 
 
@@ -98,7 +114,8 @@ def parse_trials(
     folder: Folder,
     ids: Sequence[str],
     schema: pa.Schema,
-    problems: dict[str, str],
+    rules: Rules,
+    problems: Problems,
     then: Callable[[pa.Table], pa.Table] = lambda table: table,
 ) -> tuple[list[pa.Table], int]:
     """Parse the rounds of many trials, on all cores.
@@ -107,8 +124,8 @@ def parse_trials(
     ----------
     folder, ids
         The study and its trials.
-    schema
-        What to read of each line.
+    schema, rules
+        What to read of each line, and what it may be.
     problems
         Files that could not be read are added here.
     then
@@ -123,9 +140,10 @@ def parse_trials(
     def read(some: Sequence[str]) -> tuple[list[pa.Table], int]:
         size = 0
         tables = []
-        for batch in read_batches(folder, some, ROUNDS_FILE):
+        for batch in read_batches(folder, some, ROUNDS_FILE, problems):
             size += sum(len(text) for _, text in batch)
-            tables += [then(each) for each in parse_batches([batch], schema, ROUNDS_FILE, problems)]
+            found = parse_batches([batch], schema, rules, ROUNDS_FILE, problems)
+            tables += [then(each) for each in found]
         return tables, size
 
     groups = [ids[start : start + _GROUP] for start in range(0, len(ids), _GROUP)]

@@ -8,8 +8,8 @@ import re
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from analysis.reading.visible import visible
 from analysis.reporting.page.document import Figure, Report, Table
+from study.visible import visible
 
 _IDS = re.compile(r'(\bid="|url\(#|href="#)')
 

@@ -17,6 +17,7 @@ from analysis.reporting.page.document import Card, Figure, Section, Table, as_ta
 from analysis.reporting.page.drawing import figure
 from analysis.reporting.sections.bounds import bound_label, rounded_up
 from analysis.reporting.sections.target import at_target, export_command
+from analysis.spending.latency import clock_of
 from analysis.statistics.replicates import searched
 from study.confirmation import LEAST_GROUPS
 from study.records import TRIALS_DIR, round_state_file
@@ -208,7 +209,7 @@ def _measured(results: Results, replicates: pd.Series, round_: int) -> list[str]
     own = own.dropna(subset=["latency_ms"])
     if own.empty:
         return []
-    how = results.config["latency"]
+    how = clock_of(results)
     return [
         f"{own['speedup_measured'].median():.2f} x faster, measured: "
         f"{own['latency_ms'].median():.3g} ms against {own['dense_latency_ms'].median():.3g} ms "

@@ -24,6 +24,7 @@ from analysis.layers.sensitivity import (
 from analysis.reading.results import Results
 from analysis.reporting.page.document import Figure, Section, Table, as_table
 from analysis.reporting.page.drawing import figure
+from analysis.spending.latency import clock_of
 from analysis.statistics.replicates import searched
 from study.telling import Telling, percent
 
@@ -113,7 +114,7 @@ def _worth_narrowing(results: Results) -> tuple[list[Table], list[Figure]]:
     ]
     figures.append(figure(_most_macs(results), plot_narrowing(results, "macs", DROP), shown))
     if timed:
-        how = results.config["latency"]
+        how = clock_of(results)
         said = (
             f"The time that each layer alone saves, predicted by the times of layers of just "
             f"these sizes ({how['backend']}, batches of {how['batch_size']}): no clock was held to "

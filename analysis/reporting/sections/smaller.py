@@ -8,7 +8,7 @@ from analysis.layers.widths import layer_widths, plot_widths
 from analysis.reading.results import Results
 from analysis.reporting.page.document import Figure, Section, Table, as_table, count
 from analysis.reporting.page.drawing import figure
-from analysis.spending.latency import measured_latency, plot_latency
+from analysis.spending.latency import clock_of, measured_latency, plot_latency
 from analysis.spending.predicted_latency import plot_predicted_latency, predicted_latency
 from analysis.statistics.replicates import searched
 from study.telling import percent
@@ -41,7 +41,7 @@ def smaller(results: Results) -> Section:
     if timed.empty:
         missing.append('No latency was measured: backend = "onnxruntime" under [latency].')
     else:
-        how = results.config["latency"]
+        how = clock_of(results)
         slower = int((timed["speedup_measured"] < 1).sum())
         finding = (
             f"Measured in {how['backend']}, batches of {how['batch_size']}, "

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from study.documents import read_tensors, refused
 from study.pruning.seeds import Seeds
 from study.pruning.states.state_files import trajectory_from_bytes
 from study.pruning.training.trajectory import Trajectory
@@ -29,10 +30,18 @@ def trajectory_name(key: str, seeds: Seeds) -> str:
 
 
 def stored_trajectory(study: Folder, name: str) -> Trajectory | None:
-    """Read a dense run from a study folder; None where it was not trained yet."""
-    if not study.exists(TRAJECTORIES_DIR, name, TRAJECTORY_FILE):
+    """Read a dense run from a study folder; None where it was not trained yet.
+
+    Raises
+    ------
+    UsageError
+        If its file is damaged; it names the file.
+    """
+    place = (TRAJECTORIES_DIR, name, TRAJECTORY_FILE)
+    if not study.exists(*place):
         return None
-    return trajectory_from_bytes(study.read(TRAJECTORIES_DIR, name, TRAJECTORY_FILE))
+    with refused(study, *place):
+        return trajectory_from_bytes(read_tensors(study, *place))
 
 
 def hash_of(settings: Mapping[str, Any]) -> str:

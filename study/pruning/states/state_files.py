@@ -113,7 +113,7 @@ def load_weights(masked: MaskedLayers, data: bytes) -> None:
         make_room(masked.model, state, facts.get("buffers", ()))
         found = masked.model.load_state_dict(state, strict=False)
         masked.cut(masks, optimizer=None)
-    except (RuntimeError, ValueError) as error:
+    except Exception as error:  # of any kind: the file may say anything
         raise UsageError(f"this state file is not of this network: {error}") from error
     missing = set(found.missing_keys) - _mask_names(masked)
     if missing or found.unexpected_keys:

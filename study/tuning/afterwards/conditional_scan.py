@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from search_spaces.structures import structure_text
-from study.configuration.loading import StudyConfig
+from study.documents import read_tensors, refused
 from study.errors import UsageError
 from study.objectives import quality_of
 from study.pruning.masking.masks import mask_layers
-from study.pruning.plan import PruningPlan
 from study.pruning.sensitivity.channels import scan_channels
 from study.pruning.sensitivity.weights import scan
 from study.pruning.states.state_files import load_weights
@@ -22,7 +21,7 @@ from study.records import (
 from study.storage import Folder
 from study.tasks.loading import load_task
 from study.tasks.training.optimizers import build_optimizer
-from study.tuning.afterwards.points import find_point
+from study.tuning.afterwards.points import Point, find_point
 from study.tuning.dense_runs.scanning import clock_of, to_parquet
 
 
@@ -47,26 +46,25 @@ def scan_round(study: Folder, trial_id: str, round_: int | None = None) -> list[
         If there is no such study, trial or round.
     """
     point = find_point(study, trial_id, round_)
-    trial = study.child(TRIALS_DIR, trial_id)
-    state = trial.read(round_state_file(point.round))
     found = [
         record.model_copy(update={"trial_id": trial_id, "round": point.round})
-        for record in _scan(point.config, point.plan, point.round, state)
+        for record in _scan(study, point)
     ]
     if not found:
         raise UsageError(f"trial {trial_id}, round {point.round}: its figures are not finite.")
-    trial.write(to_parquet(found), round_sensitivity_file(point.round))
+    study.write(to_parquet(found), TRIALS_DIR, trial_id, round_sensitivity_file(point.round))
     return found
 
 
-def _scan(
-    config: StudyConfig, plan: PruningPlan, round_: int, state: bytes
-) -> tuple[SensitivityRecord, ...]:
+def _scan(study: Folder, point: Point) -> tuple[SensitivityRecord, ...]:
+    config, plan, round_ = point.config, point.plan, point.round
     task = load_task(**config.task_arguments())
     masked = mask_layers(
         build_model(task, plan.seeds.init), plan.include or None, plan.exclude or None
     )
-    load_weights(masked, state)
+    place = (TRIALS_DIR, point.trial_id, round_state_file(round_))
+    with refused(study, *place):
+        load_weights(masked, read_tensors(study, *place))
     found = capture(masked.model, build_optimizer(task.recipe, masked.model))
     removal = plan.removal
     if (removal.units is None and removal.entries != "weights") or removal.is_mixed:

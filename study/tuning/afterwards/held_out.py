@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from study.configuration.loading import StudyConfig
+from study.documents import Problems, read_lines
 from study.errors import UsageError
-from study.exporting.networks import stored_network
+from study.exporting.networks import read_plan, stored_network
 from study.objectives import quality_of
-from study.pruning.plan import PruningPlan
 from study.pruning.states.dense_runs import stored_trajectory, trajectory_name
 from study.pruning.training.fingerprint import fingerprint
 from study.pruning.training.steps import load_model
 from study.pruning.training.trajectory import build_model, dense_steps, refuse_another
-from study.records import (
-    PLAN_FILE,
-    TEST_FILE,
-    TRIALS_DIR,
-    HeldOutRecord,
-)
+from study.records import TEST_FILE, HeldOutRecord
 from study.storage import Folder
 from study.tasks.judging.confirming import resample
 from study.tasks.loading import load_task
@@ -59,7 +54,7 @@ def read_test(
     for trial_id, round_ in networks:
         record = known.get((trial_id, round_))
         if record is None:
-            plan = PruningPlan.model_validate_json(study.read(TRIALS_DIR, trial_id, PLAN_FILE))
+            plan = read_plan(study, trial_id)
             if round_ == 0:
                 dense = stored_trajectory(study, trajectory_name(key, plan.seeds))
                 if dense is None:
@@ -90,7 +85,7 @@ def read_test(
 
 
 def _on_record(study: Folder) -> list[HeldOutRecord]:
-    if not study.exists(TEST_FILE):
-        return []
-    lines = study.read(TEST_FILE).decode().splitlines()
-    return [HeldOutRecord.model_validate_json(line) for line in lines]
+    problems = Problems()
+    found = read_lines(study, HeldOutRecord, problems, TEST_FILE)
+    problems.warn(study.name, stacklevel=4)
+    return found

@@ -6,10 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from study.configuration.loading import StudyConfig
+from study.documents import needed
 from study.errors import UsageError, unknown_name
 from study.exporting.networks import find_round, study_config
 from study.pruning.plan import PruningPlan
-from study.records import ORIGIN_FILE, PLAN_FILE, TASK_FILE, TRIALS_DIR, Origin, TaskRecord
+from study.records import (
+    ORIGIN_FILE,
+    PLAN_FILE,
+    REPLICATE,
+    TASK_FILE,
+    TRIALS_DIR,
+    Origin,
+    TaskRecord,
+)
 from study.storage import Folder
 
 
@@ -38,7 +47,7 @@ def task_record(study: Folder) -> TaskRecord:
             f"{study.location}: has no {TASK_FILE}, so its dense runs cannot be told; it was made "
             "by an older version. Run the study again."
         )
-    return TaskRecord.model_validate_json(study.read(TASK_FILE))
+    return needed(study, TaskRecord, TASK_FILE)
 
 
 def find_point(study: Folder, trial_id: str, round_: int | None = None) -> Point:
@@ -73,7 +82,7 @@ def find_searched(study: Folder, trial_id: str, round_: int | None = None) -> Po
         Also if the trial is itself a replicate: of those nothing is confirmed.
     """
     if study.exists(TRIALS_DIR) and not study.exists(TRIALS_DIR, trial_id, PLAN_FILE):
-        searched = (each for each in study.folders(TRIALS_DIR) if _origin(study, each) is None)
+        searched = (each for each in study.folders(TRIALS_DIR) if REPLICATE not in each)
         raise unknown_name("trial", trial_id, searched)
     origin = _origin(study, trial_id)
     if origin is not None:
@@ -88,7 +97,7 @@ def _origin(study: Folder, trial_id: str) -> Origin | None:
     """Of what a trial is a replicate; None of those that the search asked for."""
     if not study.exists(TRIALS_DIR, trial_id, ORIGIN_FILE):
         return None
-    return Origin.model_validate_json(study.read(TRIALS_DIR, trial_id, ORIGIN_FILE))
+    return needed(study, Origin, TRIALS_DIR, trial_id, ORIGIN_FILE)
 
 
 def new_seeds(config: StudyConfig, count: int) -> list[int]:

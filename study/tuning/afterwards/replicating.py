@@ -9,6 +9,7 @@ from traceback import format_exc
 
 import ray
 
+from study.documents import Problems, needed, read_lines, read_tensors, refuse, refused
 from study.objectives import quality_of
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
@@ -144,7 +145,7 @@ class _Run:
         """Whether it ended well, or cannot be run; one that failed is run again."""
         if not self.folder.exists(ORIGIN_FILE):
             return False
-        origin = Origin.model_validate_json(self.folder.read(ORIGIN_FILE))
+        origin = needed(self.study, Origin, self.directory, self.name, ORIGIN_FILE)
         return origin.left_out is not None or _is_judged(self.study, self.directory, self.name)
 
     def begin(self, left_out: str | None = None) -> None:
@@ -165,7 +166,7 @@ def _is_judged(study: Folder, *place: str) -> bool:
     """Whether a run ended well, and is judged: those of older versions are not."""
     if not all(study.exists(*place, file) for file in (OUTCOME_FILE, CONFIRMATION_FILE)):
         return False
-    outcome = TrialOutcome.model_validate_json(study.read(*place, OUTCOME_FILE))
+    outcome = needed(study, TrialOutcome, *place, OUTCOME_FILE)
     return outcome.status != "errored"
 
 
@@ -225,13 +226,17 @@ class _Seed:
 
     def _network(self) -> RoundRecord | None:
         """What the replicate came to; None where it diverged."""
-        lines = self.of("replicate").folder.read(ROUNDS_FILE).decode().splitlines()
-        records = (RoundRecord.model_validate_json(line) for line in lines)
+        problems = Problems()
+        place = (TRIALS_DIR, self.of("replicate").name)
+        records = read_lines(self.study, RoundRecord, problems, *place, ROUNDS_FILE)
+        refuse(self.study, problems)
         found = next((each for each in records if each.round == self.point.round), None)
         return found if found is not None and is_finite(found.metrics) else None
 
     def _start_of(self, role: str, plan: PruningPlan) -> Progress:
-        state = self.of("replicate").folder.read(round_state_file(self.point.round))
+        place = (TRIALS_DIR, self.of("replicate").name, round_state_file(self.point.round))
+        with refused(self.study, *place):
+            state = read_tensors(self.study, *place)
         return start_of(role, plan, self._task, self._dense_run(plan), state)
 
     def _writer(self, run: _Run) -> JudgingWriter:

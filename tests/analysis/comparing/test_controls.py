@@ -92,7 +92,8 @@ def test_a_control_that_is_not_whole_is_not_read(tmp_path: Path) -> None:
     place = ("controls", "0000-round-3-seed-4-dense")
     study.folder.child(*place).remove("outcome.json")  # still being made
     place = ("controls", "0000-round-3-seed-5-dense")
-    study.folder.write(json.dumps({"rounds_planned": 4}), *place, "outcome.json")
+    outcome = json.loads(study.folder.read(*place, "outcome.json"))
+    study.folder.write(json.dumps({**outcome, "rounds_planned": 4}), *place, "outcome.json")
     results = analysis.load(study.path)
     with pytest.warns(analysis.ProblemWarning, match="seed-5-dense ended before round 4"):
         controls = results.controls

@@ -70,7 +70,10 @@ def test_networks_without_a_readable_file_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "trials/b/round_01.safetensors").write_bytes(b"\x00" * 4)
     (tmp_path / "trials/c/round_01.safetensors").write_bytes(b"")
     networks = [(trial_id, 1) for trial_id in "abcd"]
-    assert analysis.mask_overlap(analysis.load(tmp_path), networks).empty
+    results = analysis.load(tmp_path)
+    with pytest.warns(analysis.ProblemWarning, match=r"[bc]/round_01\.safetensors is damaged"):
+        assert analysis.mask_overlap(results, networks).empty
+    assert set(results.problems) == {f"trials/{each}/round_01.safetensors" for each in "bc"}
 
 
 def test_masks_are_read_beside_weights_that_numpy_does_not_know(tmp_path: Path) -> None:

@@ -180,7 +180,8 @@ def test_a_round_written_twice_counts_as_it_was_written_last(tmp_path: Path) -> 
     lines = file.read_text().splitlines(keepends=True)
     again = json.loads(lines[1]) | {"val_accuracy": 0.5}
     file.write_text("".join(lines) + json.dumps(again) + "\n")
-    results = analysis.load(study.path)
+    with pytest.warns(analysis.ProblemWarning, match="round: 1 is there more than once"):
+        results = analysis.load(study.path)
     assert results.rounds["round"].tolist() == [0, 1, 2]
     assert results.rounds["val_accuracy"][1] == 0.5
     assert not results.layers.duplicated(["trial_id", "round", "layer"]).any()
