@@ -194,7 +194,7 @@ def test_a_damaged_record_is_named_and_nothing_is_run(whole: Path, tmp_path: Pat
     folder = tmp_path / "s"
     shutil.copytree(whole, folder)
     (folder / "trials" / "0002" / "rounds.jsonl").write_text("{]\n")
-    with pytest.raises(UsageError, match=r"0002/rounds.jsonl, line 1 is damaged"):
+    with pytest.raises(UsageError, match=r"0002/rounds.jsonl cannot be read in line 1"):
         prepare_resume(Folder(folder))
 
 

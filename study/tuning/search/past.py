@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
-from pydantic import BaseModel, ValidationError
-
-from study.errors import UsageError
+from study.documents import Problems, needed, read_lines, refuse
 from study.pruning.plan import PruningPlan
 from study.records import (
     OUTCOME_FILE,
@@ -95,31 +93,11 @@ def _begun(study: Folder, name: str) -> bool:
 
 
 def _read(trial: Folder, name: str) -> PastTrial:
-    plan = _parsed(trial, PLAN_FILE, PruningPlan, trial.read(PLAN_FILE))
-    lines = trial.read(ROUNDS_FILE).splitlines() if trial.exists(ROUNDS_FILE) else []
-    records = [
-        _parsed(trial, f"{ROUNDS_FILE}, line {number}", RoundRecord, line)
-        for number, line in enumerate(lines, 1)
-    ]
-    has_ended = trial.exists(OUTCOME_FILE)
-    outcome = (
-        _parsed(trial, OUTCOME_FILE, TrialOutcome, trial.read(OUTCOME_FILE)) if has_ended else None
-    )
+    plan, problems = needed(trial, PruningPlan, PLAN_FILE), Problems()
+    records = read_lines(trial, RoundRecord, problems, ROUNDS_FILE)
+    refuse(trial, problems)
+    outcome = needed(trial, TrialOutcome, OUTCOME_FILE) if trial.exists(OUTCOME_FILE) else None
     return PastTrial(name, plan, tuple(result_of(each, plan) for each in records), outcome)
-
-
-_M = TypeVar("_M", bound=BaseModel)
-
-
-def _parsed(trial: Folder, place: str, kind: type[_M], data: bytes) -> _M:
-    try:
-        return kind.model_validate_json(data)
-    except (ValidationError, UsageError) as error:
-        said = " ".join(str(error).split())[:300]
-        raise UsageError(
-            f"{trial.location}/{place} is damaged, so the study cannot go on: {said}. Remove "
-            f"{trial.location}, and the trial is drawn again."
-        ) from error
 
 
 class _Learner(Protocol):
