@@ -61,7 +61,7 @@ class OnWorkers:
         """
         remote = ray.remote(num_cpus=self.needs["cpu"], num_gpus=self.needs["gpu"])(work)
         task = remote.remote(self.location, self.stop_file)
-        watch, done = ClusterWatch(), []
+        watch, done = ClusterWatch(), list[Any]()
         while not done:
             watch.look()
             left = self.seconds_left()

@@ -82,7 +82,7 @@ def _survive_lost_workers() -> None:
         failed(self, tracked_actor_task, exception)
 
     actor_task_failed.knows_all = True  # type: ignore[attr-defined]
-    RayActorManager._actor_task_failed = actor_task_failed  # type: ignore[assignment,method-assign]
+    RayActorManager._actor_task_failed = actor_task_failed  # type: ignore[method-assign]
 
 
 def _lost(exception: Exception) -> RayActorError:
