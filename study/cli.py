@@ -19,6 +19,7 @@ from study.commands.replicate import replicate
 from study.commands.run import run
 from study.commands.sensitivity import sensitivity
 from study.errors import NothingToReportError, UsageError
+from study.locations import hide_secrets
 
 
 class _Group(click.Group):
@@ -30,10 +31,10 @@ class _Group(click.Group):
                 warnings.showwarning = _say_warning  # type: ignore[assignment]
                 return super().invoke(ctx)
         except UsageError as error:
-            click.echo(f"prune-study: {error}", err=True)
+            click.echo(f"prune-study: {hide_secrets(str(error))}", err=True)
             ctx.exit(USAGE)
         except NothingToReportError as error:
-            click.echo(f"prune-study: {error}", err=True)
+            click.echo(f"prune-study: {hide_secrets(str(error))}", err=True)
             ctx.exit(NOTHING)
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 
 from study.errors import UsageError, unknown_name
@@ -36,7 +37,10 @@ def resolve(field: str, name: str, built_in: Mapping[str, Callable[..., Any]]) -
         return import_string(field, name)
     group = entry_points(group=_group(field))
     if name in group.names:
-        return group[name].load()
+        try:
+            return group[name].load()
+        except (ImportError, AttributeError) as error:
+            raise _cannot_be_imported(field, group[name].value, error) from error
     raise unknown_name(field, name, [*built_in, *group.names])
 
 
@@ -62,18 +66,38 @@ def import_string(field: str, reference: str) -> Any:
         module = import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise
+            raise _cannot_be_imported(field, reference, error) from error
         raise UsageError(
             f"{field}: no module named {error.name!r} (from {reference!r}). "
             "Is it in the folder of the study file, or in this one, or on PYTHONPATH?"
         ) from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # also of a module that calls sys.exit
+        raise _cannot_be_imported(field, reference, error) from error
     target: Any = module
     for part in attribute.split("."):
         if not hasattr(target, part):
-            public = [name for name in vars(target) if not name.startswith("_")]
+            public = [name for name in dir(target) if not name.startswith("_")]
             raise unknown_name(f"{field} ({module_name})", part, public)
         target = getattr(target, part)
     return target
+
+
+def _cannot_be_imported(field: str, reference: str, error: BaseException) -> UsageError:
+    """What happened, and in which line of the module's own file."""
+    line = ""
+    if isinstance(error, SyntaxError):
+        line = f", in line {error.lineno} of {error.filename}"
+    else:
+        for frame, number in walk_tb(error.__traceback__):
+            name = frame.f_code.co_filename
+            if "importlib" not in name and name != __file__:
+                line = f", in line {number} of {name}"
+    what = error.msg if isinstance(error, SyntaxError) else error
+    return UsageError(
+        f"{field}: {reference!r} cannot be imported{line}: {type(error).__name__}: {what}"
+    )
 
 
 def search_in(folder: str | Path) -> None:

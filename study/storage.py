@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import uuid
+from copy import copy
 from pathlib import Path
 
 import pyarrow.fs as pafs
 
 from study.errors import UsageError
+from study.locations import read_location
 
 
 class Folder:
@@ -21,19 +23,24 @@ class Folder:
     ----------
     location
         A local path, or a URI such as ``s3://bucket/studies/one``.
+
+    Raises
+    ------
+    UsageError
+        If it is no such location, holds a secret, or cannot be opened.
     """
 
     def __init__(self, location: str | os.PathLike[str]) -> None:
-        text = os.fspath(location)
-        if "://" in text:
+        self._place = read_location(location)
+        self.location = str(self._place)
+        self._filesystem, base = pafs.LocalFileSystem(), self._place.path
+        if self._place.scheme is not None:
             try:
-                self._filesystem, base = pafs.FileSystem.from_uri(text)
-            except (ValueError, OSError) as error:
-                raise UsageError(f"storage location {text!r} cannot be used: {error}") from error
-            self.location = text.rstrip("/")
-        else:
-            self._filesystem, base = pafs.LocalFileSystem(), str(Path(text).absolute())
-            self.location = base
+                self._filesystem, base = pafs.FileSystem.from_uri(self.location)
+            except (ValueError, OSError, NotImplementedError) as error:
+                raise UsageError(
+                    f"storage location {self.location!r} cannot be used: {error}"
+                ) from error
         self._base = base.rstrip("/")
         self._is_local = isinstance(self._filesystem, pafs.LocalFileSystem)
 
@@ -52,19 +59,25 @@ class Folder:
 
     def child(self, *parts: str) -> Folder:
         """The folder below this one."""
-        return Folder("/".join((self.location, *parts)))
+        below = copy(self)  # a URI is not opened again: that may ask the network
+        below._place = self._place.child(*parts)
+        below.location = str(below._place)
+        below._base = self._path(*parts)
+        return below
+
+    def at(self, *parts: str) -> str:
+        """Location of a file in it."""
+        return str(self._place.child(*parts))
+
+    @property
+    def pyarrow(self) -> tuple[pafs.FileSystem, str]:
+        """As pyarrow has it: the file system, and the path in it."""
+        return self._filesystem, self._base
 
     def exists(self, *parts: str) -> bool:
         """Whether a file or folder is there."""
         info = self._filesystem.get_file_info(self._path(*parts))
         return bool(info.type != pafs.FileType.NotFound)
-
-    def can_be_made(self) -> bool:
-        """Whether nothing on the way to this local folder is a file; True behind other URIs."""
-        path = self.local_path
-        if path is None:
-            return True
-        return next(place for place in (path, *path.parents) if place.exists()).is_dir()
 
     def is_empty(self) -> bool:
         """Whether the folder is missing or has nothing in it."""
