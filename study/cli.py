@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from pathlib import Path
 from typing import Any
 
 import click
@@ -54,10 +53,6 @@ def main() -> None:
     prune-study run my-study.toml      your own
     prune-study table DIR pareto       what it found
     """
-    # Worker processes get the same path: a user's own task is found beside where he stands.
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
 
 
 for command in (

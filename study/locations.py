@@ -15,7 +15,9 @@ SCHEMES = ("abfs", "abfss", "file", "gcs", "gs", "hdfs", "s3", "viewfs")
 """Kinds of URIs that pyarrow opens."""
 
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//?)(.*)", re.DOTALL)
-_SECRET = r"[\w.-]*(?:secret|token|passw|credential|signature|sas|(?:access|account|api)_?key)[\w.-]*"
+_SECRET = (
+    r"[\w.-]*(?:secret|token|passw|credential|signature|sas|(?:access|account|api)_?key)[\w.-]*"
+)
 _USER = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)[^\s'\"?]*@")
 _VALUE = re.compile(rf"([?&]{_SECRET}=)[^&\s'\"]*", re.IGNORECASE)
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from traceback import walk_tb
 from typing import Any
@@ -100,11 +101,20 @@ def _cannot_be_imported(field: str, reference: str, error: BaseException) -> Usa
     )
 
 
-def search_in(folder: str | Path) -> None:
-    """Have modules of import strings found in a folder first, in this process from here on."""
-    path = str(Path(folder).absolute())
-    if sys.path[:1] != [path]:
-        sys.path[:] = [path, *(place for place in sys.path if place != path)]
+_searched: list[str] = []
+"""Folders of modules of import strings, the one that counts first in front."""
+
+
+def search_in(*folders: str | Path) -> None:
+    """Have modules of import strings found in folders too, in this process from here on.
+
+    They come after all that is installed: a user's ``pandas.py`` is not taken for pandas.
+    """
+    paths = [str(Path(folder).absolute()) for folder in folders]
+    _searched[:] = dict.fromkeys([*paths, *_searched])
+    installed = [place for place in sys.path if place not in _searched]
+    if sys.path != [*installed, *_searched]:
+        sys.path[:] = [*installed, *_searched]
 
 
 def refuse_namesake(field: str, reference: str, folder: str | Path) -> None:
@@ -113,16 +123,21 @@ def refuse_namesake(field: str, reference: str, folder: str | Path) -> None:
     Raises
     ------
     UsageError
-        If this process has imported another of the same name before.
+        If this process has imported another of the same name before, or one is installed.
     """
     name = reference.partition(":")[0].partition(".")[0]
     here = Path(folder).absolute()
-    loaded = getattr(sys.modules.get(name), "__file__", None)
     is_here = (here / f"{name}.py").is_file() or (here / name / "__init__.py").is_file()
-    if is_here and loaded is not None and not Path(loaded).resolve().is_relative_to(here.resolve()):
+    if not is_here:
+        return
+    loaded = getattr(sys.modules.get(name), "__file__", None)
+    if loaded is None:
+        found = find_spec(name)
+        loaded = None if found is None else found.origin
+    if loaded is not None and not Path(loaded).resolve().is_relative_to(here.resolve()):
         raise UsageError(
             f"{field}: {reference!r} is in {here}, but this process has imported {loaded} under "
-            "its name. Begin a new process, or rename one of the two."
+            "its name, or would. Begin a new process, or rename one of the two."
         )
 
 

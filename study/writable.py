@@ -88,7 +88,9 @@ def _try_objects(folder: Folder, field: str) -> None:
         raise UsageError(f"{field}: {folder.location!r}: there is no bucket {bucket!r}.")
     made = []
     place = base
-    while "/" in place.lstrip("/") and filesystem.get_file_info(place).type == pafs.FileType.NotFound:
+    while (
+        "/" in place.lstrip("/") and filesystem.get_file_info(place).type == pafs.FileType.NotFound
+    ):
         made.append(place)
         place = place.rpartition("/")[0]
     probe = f"{base}/.prune-study-{uuid4().hex}"

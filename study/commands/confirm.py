@@ -17,6 +17,7 @@ from study.commands.options import FORMATS
 @click.option("--seeds", type=int, metavar="N", help="Of --trial: new seeds; default: enough.")
 @click.option("--format", "format_", type=click.Choice(FORMATS[:3]), default="table")
 @click.option("--no-report", is_flag=True, help="Do not read test data, nor write the report.")
+@click.option("--trust-code", is_flag=True, help="Import the modules that the folder names.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 def confirm(
     directory: str,
@@ -25,6 +26,7 @@ def confirm(
     seeds: int | None,
     format_: str,
     no_report: bool,
+    trust_code: bool,
     quiet: bool,
 ) -> None:
     """Run a descent again on new seeds, and say which of its networks hold.
@@ -39,11 +41,13 @@ def confirm(
     from study.configuration.loading import load_config
     from study.confirmation import seeds_needed
     from study.errors import UsageError
+    from study.exporting.trusting import refuse_untrusted
     from study.records import STUDY_FILE
     from study.storage import Folder
     from study.tuning.afterwards.points import find_searched
 
     folder = Folder(directory)
+    refuse_untrusted(folder, trial_id, trust_code)
 
     def say(line: str) -> None:
         if not quiet:

@@ -180,7 +180,7 @@ def _apply(tables: dict[str, Any], change: str | tuple[str, Any]) -> None:
 
 
 def _read_change(change: str) -> tuple[str, Any]:
-    """Key and value; a value that is no TOML is the text that it is, if it does not begin as one."""
+    """Key and value; what is no TOML is the text that it is, unless it begins as TOML does."""
     path, equals, value = change.partition("=")
     if not equals:
         raise UsageError(f"--set: write table.key=value, or table={{...}}, not {change!r}.")

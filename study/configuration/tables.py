@@ -28,7 +28,7 @@ def check_values(tables: Mapping[str, Any]) -> None:
         If a number is not finite or takes more than 64 bits, a text has control characters or
         bytes that are not UTF-8, a value is a date, or tables are within each other for ever.
     """
-    waiting = [("", tables, 0)]
+    waiting: list[tuple[str, Any, int]] = [("", tables, 0)]
     while waiting:
         where, value, depth = waiting.pop()
         if depth > DEEPEST:

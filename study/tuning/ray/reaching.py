@@ -153,7 +153,12 @@ def _is_home(error: BaseException) -> bool:
 
 
 def _wants_token(text: str) -> bool:
-    signs = ("Unauthenticated", "InvalidAuthToken", "AuthenticationError", "no authentication token")
+    signs = (
+        "Unauthenticated",
+        "InvalidAuthToken",
+        "AuthenticationError",
+        "no authentication token",
+    )
     return any(sign in text for sign in signs)
 
 

@@ -34,13 +34,13 @@ def test_what_is_no_address_is_refused_with_how_to_write_one(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", address)
-    with pytest.raises(UsageError, match="RAY_ADDRESS: .* is no address .*HOST:PORT"):
+    with pytest.raises(UsageError, match=r"RAY_ADDRESS: .* is no address .*HOST:PORT"):
         refuse_unreachable()
 
 
 @pytest.mark.parametrize(
     ("address", "expected"),
-    [("", None), ("local", None), ("auto", "auto"), ("[::1]:6379", "[::1]:6379"), ("h-1.x:1", "h-1.x:1")],
+    [("", None), ("local", None), ("auto", "auto"), ("[::1]:6379", "[::1]:6379"), ("h:1", "h:1")],
 )  # fmt: skip
 def test_an_address_is_read(
     address: str, expected: str | None, monkeypatch: pytest.MonkeyPatch
@@ -133,7 +133,11 @@ def test_with_its_token_a_cluster_says_what_it_has(
 def test_a_ray_that_cannot_start_here_is_said_in_a_line_with_what_to_do(
     variables: dict[str, str], remedy: str, tmp_path: Path
 ) -> None:
-    places = {"long": tmp_path / ("d" * 90), "file": tmp_path / "file", "missing": Path("/proc/none")}
+    places = {
+        "long": tmp_path / ("d" * 90),
+        "file": tmp_path / "file",
+        "missing": Path("/proc/none"),
+    }
     places["long"].mkdir()
     places["file"].write_text("")
     own = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
@@ -164,6 +168,7 @@ def two_nodes() -> Iterator[None]:
         pytest.skip("this process uses a Ray already")
     cluster = Cluster(head_node_args={"num_cpus": 1})
     cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("RAY_ADDRESS", raising=False)
         ray.init(cluster.address, log_to_driver=False)
