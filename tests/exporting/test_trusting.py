@@ -1,6 +1,7 @@
 """Code that a study folder names runs only where its user says so."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,12 @@ from study.storage import Folder
 from tests.conftest import call
 
 MARK = "raise SystemExit('it was run')\n"
+
+
+@pytest.fixture
+def copied(small_study: Path, tmp_path: Path) -> Path:
+    """The study that all tests share stays as it is."""
+    return shutil.copytree(small_study, tmp_path / "copied")
 
 
 def sent(small_study: Path, old: str, new: str) -> Path:
@@ -39,9 +46,9 @@ def test_a_study_of_names_needs_no_trust(small_study: Path) -> None:
     ],
 )
 def test_code_that_a_study_file_names_is_not_run(
-    small_study: Path, old: str, new: str, where: str
+    copied: Path, old: str, new: str, where: str
 ) -> None:
-    folder = sent(small_study, old, new)
+    folder = sent(copied, old, new)
     with pytest.raises(UsageError, match=rf"{where} names code, 'sent_module:f'.*--trust-code"):
         refuse_untrusted(Folder(folder), "0000", trust_code=False)
     refuse_untrusted(Folder(folder), "0000", trust_code=True)
@@ -49,13 +56,13 @@ def test_code_that_a_study_file_names_is_not_run(
         study.load_network(folder, "0000")
 
 
-def test_code_that_a_plan_names_is_not_run_either(small_study: Path) -> None:
-    file = small_study / "trials" / "0001" / "plan.json"
+def test_code_that_a_plan_names_is_not_run_either(copied: Path) -> None:
+    file = copied / "trials" / "0001" / "plan.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "schedule": "sent_module:f"}))
-    refuse_untrusted(Folder(small_study), "0000", trust_code=False)
+    refuse_untrusted(Folder(copied), "0000", trust_code=False)
     for trial in ("0001", None):
         with pytest.raises(UsageError, match="the plan of trial 0001: schedule"):
-            refuse_untrusted(Folder(small_study), trial, trust_code=False)
+            refuse_untrusted(Folder(copied), trial, trust_code=False)
 
 
 @pytest.mark.parametrize(
@@ -68,9 +75,9 @@ def test_code_that_a_plan_names_is_not_run_either(small_study: Path) -> None:
     ],
 )
 def test_every_command_that_builds_a_network_asks(
-    small_study: Path, command: tuple[str, ...], tmp_path: Path
+    copied: Path, command: tuple[str, ...], tmp_path: Path
 ) -> None:
-    folder = sent(small_study, 'dataset = "digits"', 'dataset = "sent_module:f"')
+    folder = sent(copied, 'dataset = "digits"', 'dataset = "sent_module:f"')
     refused = call(command[0], str(folder), *command[1:], cwd=tmp_path)
     assert refused.exit_code == 2
     assert "sent_module:f" in refused.stderr
@@ -78,7 +85,7 @@ def test_every_command_that_builds_a_network_asks(
 
 
 def test_a_module_beside_where_the_user_stands_is_run_by_no_command_that_only_looks(
-    small_study: Path, tmp_path: Path
+    copied: Path, tmp_path: Path
 ) -> None:
     import subprocess
     import sys
@@ -88,7 +95,7 @@ def test_a_module_beside_where_the_user_stands_is_run_by_no_command_that_only_lo
     root = str(Path(__file__).parents[2])
     code = f"import sys; sys.path[:1] = [{root!r}]; from study.cli import main; main()"
     done = subprocess.run(
-        [sys.executable, "-c", code, "status", str(small_study)], cwd=tmp_path,
+        [sys.executable, "-c", code, "status", str(copied)], cwd=tmp_path,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from search_spaces import SearchSpace
 from search_spaces.strict import Strict
@@ -15,13 +15,14 @@ class Example(Strict):
     levels: tuple[float, ...] = ()
     on: bool = False
     weights: str | tuple[float, ...] | None = None
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("count", True), ("count", "5"), ("share", False), ("share", "0.5"), ("levels", [0.1, True]),
+        ("count", True), ("count", "5"), ("share", False), ("share", "0.5"),
+        ("levels", [0.1, True]),
         ("levels", ["0.1"]), ("on", 1), ("on", "yes"), ("share", float("nan")),
         ("share", float("inf")),
     ],
