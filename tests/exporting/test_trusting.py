@@ -1,7 +1,10 @@
 """Code that a study folder names runs only where its user says so."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -87,15 +90,13 @@ def test_every_command_that_builds_a_network_asks(
 def test_a_module_beside_where_the_user_stands_is_run_by_no_command_that_only_looks(
     copied: Path, tmp_path: Path
 ) -> None:
-    import subprocess
-    import sys
-
     for name in ("analysis", "pandas", "study"):
         (tmp_path / f"{name}.py").write_text(MARK)
     root = str(Path(__file__).parents[2])
     code = f"import sys; sys.path[:1] = [{root!r}]; from study.cli import main; main()"
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
-        [sys.executable, "-c", code, "status", str(copied)], cwd=tmp_path,
+        [sys.executable, "-c", code, "status", str(copied)], cwd=tmp_path, env=own,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
