@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from optuna.distributions import FloatDistribution
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from search_spaces.layers import Grouping, Layer, check_patterns, group_layers, look_up
+from search_spaces.strict import Strict
 from search_spaces.values import Choose, one_of
 
 Interval = tuple[float, float]
@@ -59,15 +60,13 @@ def _read_bounds(value: Any) -> Any:
     return _read_interval("", value)
 
 
-class PerLayer(BaseModel):
+class PerLayer(Strict):
     """How sparse each layer may become.
 
     With lower bounds of 0, what the first rounds of a plan in the space make of each layer lies
     within the bounds as well, so that a round that is over can teach the search as a plan of its
     own. A lower bound above 0 shuts such plans out.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     bounds: Annotated[
         Interval | dict[str, Interval] | Literal["sensitivity"], BeforeValidator(_read_bounds)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from search_spaces.cuts import check_cuts, fill_in
 from search_spaces.per_layer import PerLayer
+from search_spaces.strict import Strict
 from search_spaces.structures import (
     Structures,
     allocations_for,
@@ -39,6 +40,9 @@ Patterns = Annotated[
 ]
 
 DEFAULT_DENSITY = Range(0.02, 1.0, log=True)
+MOST_ROUNDS, MOST_EPOCHS = 1000, 100_000
+"""Beyond any descent that was ever run; a slip of the pen is found before it fills the memory."""
+
 COST_AWARE = ("global", "global_raw", "lamp")
 """Allocations whose scores a cost may divide."""
 
@@ -48,10 +52,8 @@ ALLOCATIONS = tuple(dict.fromkeys((*allocations_for("weights"), *allocations_for
 """How a sparsity is divided over layers, whatever is removed of them."""
 
 
-class SpaceTable(BaseModel):
+class SpaceTable(Strict):
     """What a study file says of its space: checked, complete, and unchangeable."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     form: Annotated[Form, one_of("per_layer", "density_projected", "global")] = Field(
         default="per_layer",
@@ -125,7 +127,7 @@ class SpaceTable(BaseModel):
     schedule: Annotated[Names, names()] = Field(
         default="geometric", description="course of the sparsity over the rounds"
     )
-    rounds: Annotated[Integers | None, numbers(least=1, whole=True)] = Field(
+    rounds: Annotated[Integers | None, numbers(least=1, most=MOST_ROUNDS, whole=True)] = Field(
         default=Range(1, 5),
         description="how many times to prune and retrain; under one_shot it is 1",
     )
@@ -146,17 +148,17 @@ class SpaceTable(BaseModel):
         default=("finetune", "lr_rewind", "weight_rewind"),
         description="how to retrain after each cut",
     )
-    rewind_epoch: Annotated[Numbers, numbers(step=0.5)] = Field(
+    rewind_epoch: Annotated[Numbers, numbers(most=MOST_EPOCHS, step=0.5)] = Field(
         default=Range(0.0, 2.0, step=0.5),
         description="epoch of the dense run that weight_rewind goes back to; ranges have steps of "
         "0.5 unless they set their own",
     )
-    lr_rewind_epoch: Annotated[Numbers | None, numbers(step=0.5)] = Field(
+    lr_rewind_epoch: Annotated[Numbers | None, numbers(most=MOST_EPOCHS, step=0.5)] = Field(
         default=None,
         description="epoch of the dense run's learning-rate schedule that lr_rewind goes back to; "
         "unset: the one from which retrain_epochs reach its end",
     )
-    retrain_epochs: Annotated[Numbers | None, numbers(step=0.5)] = Field(
+    retrain_epochs: Annotated[Numbers | None, numbers(most=MOST_EPOCHS, step=0.5)] = Field(
         default=None,
         description="epochs after each cut, ranges in steps of 0.5; unset: from the rewind epoch "
         "to the end of the dense run, and without a rewind epoch as many as the dense run took",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from decimal import Decimal
 from typing import Any
 
 from optuna.distributions import (
@@ -52,6 +53,9 @@ class Range:
             return IntDistribution(self.low, self.high, self.log, int(self.step or 1))
         return FloatDistribution(self.low, self.high, self.log, self.step)
 
+
+MOST_POINTS = 10_000
+"""Of a range with steps: all of them are held in memory."""
 
 Names = str | tuple[str, ...]
 Numbers = float | tuple[float, ...] | Range
@@ -103,6 +107,8 @@ def numbers(
     def number(value: Any) -> int | float:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError(f"{value!r} is not a number, [low, high], or a list of numbers")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{value} must be a finite number")
         if not (least <= value <= most and above < value < below):
             limits = [f"at least {least:g}"] if above < least else [f"above {above:g}"]
             limits += [f"at most {most:g}"] if math.isfinite(most) else []
@@ -153,20 +159,33 @@ def options(values: Any) -> tuple[Any, ...]:
     """All that a field may be; the ends of a range that has no step."""
     if not isinstance(values, Range):
         return values if isinstance(values, tuple) else (values,)
-    step = 1 if isinstance(values.distribution, IntDistribution) else values.step
+    whole = isinstance(values.distribution, IntDistribution)
+    step = (values.step or 1) if whole else values.step
     if step is None:
         return values.low, values.high
     count = round((values.high - values.low) / step)
-    return tuple(values.low + index * step for index in range(count + 1))
+    return tuple(_grid_point(values.low, values.high, step, index) for index in range(count + 1))
 
 
 def draw(choose: Choose, name: str, values: Any) -> Any:
     """Take the fixed value, or have one chosen."""
     if isinstance(values, Range):
-        return choose(name, values.distribution)
+        distribution = values.distribution
+        chosen = choose(name, distribution)
+        stepped = isinstance(distribution, FloatDistribution) and distribution.step is not None
+        # Samplers add steps up, and 0.1 + 2 * 0.1 is not the 0.3 that was written.
+        return nearest(distribution, chosen) if stepped else chosen
     if isinstance(values, tuple):
         return choose(name, CategoricalDistribution(values))
     return values
+
+
+def _grid_point(low: float, high: float, step: float, index: int) -> int | float:
+    """The number that a person would write for ``low + index * step``, and none above ``high``."""
+    if isinstance(low, int) and isinstance(step, int):
+        return low + index * step
+    exact = Decimal(repr(low)) + index * Decimal(repr(step))
+    return min(float(exact), high)
 
 
 def nearest(distribution: BaseDistribution, value: Any) -> Any:
@@ -184,7 +203,7 @@ def nearest(distribution: BaseDistribution, value: Any) -> Any:
     inside = min(max(value, distribution.low), distribution.high) if numeric else distribution.low
     if distribution.step is not None:
         steps = round((inside - distribution.low) / distribution.step)
-        inside = distribution.low + steps * distribution.step
+        inside = _grid_point(distribution.low, distribution.high, distribution.step, steps)
     return int(inside) if isinstance(distribution, IntDistribution) else float(inside)
 
 
@@ -208,6 +227,11 @@ def _step(low: float, high: float, step: Any, whole: bool) -> int | float:
     if whole and step != int(step):
         raise ValueError(f"step is {step}; it must be a whole number")
     count = (high - low) / step
+    if count > MOST_POINTS:
+        raise ValueError(
+            f"from {low:g} to {high:g} in steps of {step:g} are more than {MOST_POINTS:,} numbers; "
+            "take a larger step, or none"
+        )
     if abs(count - round(count)) > 1e-9:
         end = low + math.floor(count) * step
         raise ValueError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from pathlib import Path
 from typing import Any
 
 import click
@@ -23,6 +22,7 @@ from study.commands.run import run
 from study.commands.sensitivity import sensitivity
 from study.errors import NothingToReportError, StudyFailedError, UsageError
 from study.interrupts import Interrupts, exit_code
+from study.locations import hide_secrets
 from study.visible import visible
 
 
@@ -35,10 +35,10 @@ class _Group(click.Group):
                 warnings.showwarning = _say_warning  # type: ignore[assignment]
                 return super().invoke(ctx)
         except UsageError as error:
-            click.echo(visible(f"prune-study: {error}"), err=True)
+            click.echo(visible(f"prune-study: {hide_secrets(str(error))}"), err=True)
             ctx.exit(USAGE)
         except NothingToReportError as error:
-            click.echo(visible(f"prune-study: {error}"), err=True)
+            click.echo(visible(f"prune-study: {hide_secrets(str(error))}"), err=True)
             ctx.exit(NOTHING)
         except StudyFailedError as error:
             click.echo(f"prune-study: the study failed: {error}", err=True)
@@ -61,10 +61,6 @@ def main() -> None:
     prune-study run my-study.toml      your own
     prune-study table DIR pareto       what it found
     """
-    # Worker processes get the same path: a user's own task is found beside where he stands.
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
 
 
 for command in (

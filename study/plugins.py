@@ -6,7 +6,9 @@ import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 
 from study.errors import UsageError, unknown_name
@@ -36,7 +38,10 @@ def resolve(field: str, name: str, built_in: Mapping[str, Callable[..., Any]]) -
         return import_string(field, name)
     group = entry_points(group=_group(field))
     if name in group.names:
-        return group[name].load()
+        try:
+            return group[name].load()
+        except (ImportError, AttributeError) as error:
+            raise _cannot_be_imported(field, group[name].value, error) from error
     raise unknown_name(field, name, [*built_in, *group.names])
 
 
@@ -62,25 +67,54 @@ def import_string(field: str, reference: str) -> Any:
         module = import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise
+            raise _cannot_be_imported(field, reference, error) from error
         raise UsageError(
             f"{field}: no module named {error.name!r} (from {reference!r}). "
             "Is it in the folder of the study file, or in this one, or on PYTHONPATH?"
         ) from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # also of a module that calls sys.exit
+        raise _cannot_be_imported(field, reference, error) from error
     target: Any = module
     for part in attribute.split("."):
         if not hasattr(target, part):
-            public = [name for name in vars(target) if not name.startswith("_")]
+            public = [name for name in dir(target) if not name.startswith("_")]
             raise unknown_name(f"{field} ({module_name})", part, public)
         target = getattr(target, part)
     return target
 
 
-def search_in(folder: str | Path) -> None:
-    """Have modules of import strings found in a folder first, in this process from here on."""
-    path = str(Path(folder).absolute())
-    if sys.path[:1] != [path]:
-        sys.path[:] = [path, *(place for place in sys.path if place != path)]
+def _cannot_be_imported(field: str, reference: str, error: BaseException) -> UsageError:
+    """What happened, and in which line of the module's own file."""
+    line = ""
+    if isinstance(error, SyntaxError):
+        line = f", in line {error.lineno} of {error.filename}"
+    else:
+        for frame, number in walk_tb(error.__traceback__):
+            name = frame.f_code.co_filename
+            if "importlib" not in name and name != __file__:
+                line = f", in line {number} of {name}"
+    what = error.msg if isinstance(error, SyntaxError) else error
+    return UsageError(
+        f"{field}: {reference!r} cannot be imported{line}: {type(error).__name__}: {what}"
+    )
+
+
+_searched: list[str] = []
+"""Folders of modules of import strings, the one that counts first in front."""
+
+
+def search_in(*folders: str | Path) -> None:
+    """Have modules of import strings found in folders too, in this process from here on.
+
+    They come after all that is installed: a user's ``pandas.py`` is not taken for pandas.
+    """
+    paths = [str(Path(folder).absolute()) for folder in folders]
+    _searched[:] = dict.fromkeys([*paths, *_searched])
+    installed = [place for place in sys.path if place not in _searched]
+    if sys.path != [*installed, *_searched]:
+        sys.path[:] = [*installed, *_searched]
 
 
 def refuse_namesake(field: str, reference: str, folder: str | Path) -> None:
@@ -89,16 +123,21 @@ def refuse_namesake(field: str, reference: str, folder: str | Path) -> None:
     Raises
     ------
     UsageError
-        If this process has imported another of the same name before.
+        If this process has imported another of the same name before, or one is installed.
     """
     name = reference.partition(":")[0].partition(".")[0]
     here = Path(folder).absolute()
-    loaded = getattr(sys.modules.get(name), "__file__", None)
     is_here = (here / f"{name}.py").is_file() or (here / name / "__init__.py").is_file()
-    if is_here and loaded is not None and not Path(loaded).resolve().is_relative_to(here.resolve()):
+    if not is_here:
+        return
+    loaded = getattr(sys.modules.get(name), "__file__", None)
+    if loaded is None:
+        found = find_spec(name)
+        loaded = None if found is None else found.origin
+    if loaded is not None and not Path(loaded).resolve().is_relative_to(here.resolve()):
         raise UsageError(
             f"{field}: {reference!r} is in {here}, but this process has imported {loaded} under "
-            "its name. Begin a new process, or rename one of the two."
+            "its name, or would. Begin a new process, or rename one of the two."
         )
 
 

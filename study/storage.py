@@ -6,12 +6,14 @@ import os
 import re
 import time
 import uuid
+from copy import copy
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow.fs as pafs
 
 from study.errors import UsageError
+from study.locations import read_location
 from study.regular_files import RefusedFileError, open_regular, refuse_size, safe_path
 
 SEGMENT_LINES = 64
@@ -35,19 +37,24 @@ class Folder:
     ----------
     location
         A local path, or a URI such as ``s3://bucket/studies/one``.
+
+    Raises
+    ------
+    UsageError
+        If it is no such location, holds a secret, or cannot be opened.
     """
 
     def __init__(self, location: str | os.PathLike[str]) -> None:
-        text = os.fspath(location)
-        if "://" in text:
+        self._place = read_location(location)
+        self.location = str(self._place)
+        self._filesystem, base = pafs.LocalFileSystem(), self._place.path
+        if self._place.scheme is not None:
             try:
-                self._filesystem, base = pafs.FileSystem.from_uri(text)
-            except (ValueError, OSError) as error:
-                raise UsageError(f"storage location {text!r} cannot be used: {error}") from error
-            self.location = text.rstrip("/")
-        else:
-            self._filesystem, base = pafs.LocalFileSystem(), str(Path(text).absolute())
-            self.location = base
+                self._filesystem, base = pafs.FileSystem.from_uri(self.location)
+            except (ValueError, OSError, NotImplementedError) as error:
+                raise UsageError(
+                    f"storage location {self.location!r} cannot be used: {error}"
+                ) from error
         self._base = base.rstrip("/")
         self._is_local = isinstance(self._filesystem, pafs.LocalFileSystem)
         self._growing: dict[str, tuple[int, list[str]]] = {}
@@ -55,11 +62,8 @@ class Folder:
         self._root = self._base
         self._below: tuple[str, ...] = ()
 
-    def __getstate__(self) -> dict[str, str]:
-        return {"location": self.location}
-
-    def __setstate__(self, state: dict[str, str]) -> None:
-        self.__init__(state["location"])  # type: ignore[misc]
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_growing": {}}  # each copy is a writer of its own
 
     def __repr__(self) -> str:
         return f"Folder({self.location!r})"
@@ -70,15 +74,32 @@ class Folder:
         return str(self._base).rsplit("/", 1)[-1]
 
     @property
+    def parent(self) -> str:
+        """Location of the folder above."""
+        return str(self._place.parent)
+
+    @property
     def local_path(self) -> Path | None:
         """The path on this machine, or None behind a URI of another kind."""
         return Path(self._base) if self._is_local else None
 
     def child(self, *parts: str) -> Folder:
         """The folder below this one."""
-        below = Folder("/".join((self.location, *parts)))
-        below._root, below._below = self._root, (*self._below, *parts)
+        below = copy(self)  # a URI is not opened again: that may ask the network
+        below._place = self._place.child(*parts)
+        below.location = str(below._place)
+        below._base = "/".join((self._base, *parts))
+        below._below = (*self._below, *parts)
         return below
+
+    def at(self, *parts: str) -> str:
+        """Location of a file in it."""
+        return str(self._place.child(*parts))
+
+    @property
+    def pyarrow(self) -> tuple[pafs.FileSystem, str]:
+        """As pyarrow has it: the file system, and the path in it."""
+        return self._filesystem, self._base
 
     def exists(self, *parts: str) -> bool:
         """Whether something is there: a file, a folder, or what would be refused as one."""
@@ -91,13 +112,6 @@ class Folder:
                 return isinstance(error, PermissionError)
         info = self._filesystem.get_file_info(self._path(*parts))
         return bool(info.type != pafs.FileType.NotFound) or bool(self._segments(*parts))
-
-    def can_be_made(self) -> bool:
-        """Whether nothing on the way to this local folder is a file; True behind other URIs."""
-        path = self.local_path
-        if path is None:
-            return True
-        return next(place for place in (path, *path.parents) if place.exists()).is_dir()
 
     def is_empty(self) -> bool:
         """Whether the folder is missing or has nothing in it."""

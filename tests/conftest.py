@@ -14,6 +14,8 @@ import torch
 from click.testing import CliRunner, Result
 from hypothesis import settings
 
+from tests.s3_server import S3Server, s3_server
+
 torch.set_num_threads(1)
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # workers find compiled what another has compiled
 settings.register_profile("no deadline", deadline=None)  # other work on the machine is no failure
@@ -71,6 +73,13 @@ def ray_cluster(own_cache: None) -> Iterator[None]:
     ray.init(num_cpus=2, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """An S3-compatible server, started once for all tests of a process."""
+    with s3_server() as server:
+        yield server
 
 
 def environment() -> dict[str, str]:

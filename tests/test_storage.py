@@ -66,7 +66,7 @@ def test_files_and_folders_are_removed_and_what_is_missing_is_no_error(folder: F
 
 
 def test_a_location_that_cannot_be_used_is_refused() -> None:
-    with pytest.raises(UsageError, match="cannot be used"):
+    with pytest.raises(UsageError, match="unknown name 'nonsense'"):
         Folder("nonsense://x/y")
 
 

@@ -19,6 +19,7 @@ from analysis.spending.cost import cost_summary
 from analysis.statistics.replicates import searched
 from analysis.statistics.scoring import DENSITIES
 from study.errors import NothingToReportError, UsageError
+from study.locations import read_location
 from study.storage import Folder
 from study.telling import Telling, percent
 
@@ -59,9 +60,9 @@ def write_comparison(
         [_quality(results, by, baseline), _volume(results, by), _choices(results), _cost(results)],
     )
     text = os.fspath(path)
-    parent, _, name = text.rpartition("/")
-    document = to_markdown(report) if text.endswith(".md") else to_html(report)
-    Folder(parent or ".").write(document, name)
+    place = read_location(text)
+    document = to_markdown(report) if place.name.endswith(".md") else to_html(report)
+    Folder(str(place.parent)).write(document, place.name)
     return text
 
 

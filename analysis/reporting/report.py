@@ -22,6 +22,7 @@ from analysis.reporting.sections.trade_off import budget, points_to_choose, trad
 from analysis.reporting.summary import to_json
 from analysis.statistics.replicates import searched
 from study.errors import NothingToReportError, UsageError, unknown_name
+from study.locations import read_location
 from study.storage import Folder
 
 Format = Literal["html", "md", "json"]
@@ -77,10 +78,9 @@ def write_report(
         several studies.
     """
     text = os.fspath(path)
-    parent, _, name = text.rpartition("/")
-    document = render_report(results, format or _format_of(name))
-    folder = Folder(parent or ".")
-    folder.write(document, name)
+    place = read_location(text)
+    document = render_report(results, format or _format_of(place.name))
+    Folder(str(place.parent)).write(document, place.name)
     return text
 
 

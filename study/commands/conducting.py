@@ -8,8 +8,10 @@ import click
 
 from study.commands.finishing import finish
 from study.commands.options import CRASH, FAILED_TRIALS, OK
+from study.configuration.loading import StudyConfig
 from study.configuration.widths import note_on_widths
 from study.errors import NothingToReportError
+from study.exporting.trusting import names_code
 from study.interrupts import Interrupts
 from study.objectives import quality_of
 from study.terminal.progress import Progress
@@ -61,7 +63,7 @@ def conduct(
             is_whole = not (finished.interrupted or finished.failure)
             written = finish(finished.folder, config, progress.say, train=is_whole)
     click.echo(written or finished.folder.location)
-    code = _exit_code(finished, progress.dense_diverged, config.study.num_samples)
+    code = _exit_code(finished, config, progress.dense_diverged)
     if written is None and report and code == OK:
         raise NothingToReportError(
             "no trial finished a round, so there is nothing to report"
@@ -70,10 +72,11 @@ def conduct(
     return code
 
 
-def _exit_code(finished: Finished, dense_diverged: bool, num_samples: int) -> int:
+def _exit_code(finished: Finished, config: StudyConfig, dense_diverged: bool) -> int:
     """What the shell is told, and the terminal why."""
     place = finished.folder.location
-    go_on = f"go on with: prune-study resume {place}"
+    trusting = " --trust-code" if names_code(finished.folder) else ""
+    go_on = f"go on with: prune-study resume {place}{trusting}"
     if finished.failure:
         click.echo(f"prune-study: the study failed: {finished.failure}; {go_on}", err=True)
         return CRASH
@@ -82,7 +85,7 @@ def _exit_code(finished: Finished, dense_diverged: bool, num_samples: int) -> in
         return finished.exit_code
     if finished.failed_trials:
         click.echo(
-            f"prune-study: {finished.failed_trials} of {num_samples} trials failed; see "
+            f"prune-study: {finished.failed_trials} of {config.study.num_samples} trials failed; see "
             f"prune-study status {place}",
             err=True,
         )

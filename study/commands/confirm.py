@@ -16,6 +16,7 @@ from study.commands.options import FORMATS
 @click.option("--seeds", type=int, metavar="N", help="Of --trial: new seeds; default: enough.")
 @click.option("--format", "format_", type=click.Choice(FORMATS[:3]), default="table")
 @click.option("--no-report", is_flag=True, help="Do not read test data, nor write the report.")
+@click.option("--trust-code", is_flag=True, help="Import the modules that the folder names.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 def confirm(
     directory: str,
@@ -24,6 +25,7 @@ def confirm(
     seeds: int | None,
     format_: str,
     no_report: bool,
+    trust_code: bool,
     quiet: bool,
 ) -> None:
     """Run a descent again on new seeds, and say which of its networks hold.
@@ -38,11 +40,13 @@ def confirm(
     from study.confirmation import seeds_needed
     from study.errors import UsageError
     from study.exporting.networks import study_config
+    from study.exporting.trusting import refuse_untrusted
     from study.storage import Folder
     from study.tuning.afterwards.points import find_searched
     from study.visible import visible
 
     folder = Folder(directory)
+    refuse_untrusted(folder, trial_id, trust_code)
 
     def say(line: str) -> None:
         if not quiet:

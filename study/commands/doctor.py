@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import platform
 import shutil
@@ -12,7 +11,9 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from study.errors import UsageError
 from study.storage import Folder
+from study.writable import refuse_unwritable
 
 LEAST_FREE_GB = 1.0
 
@@ -35,7 +36,7 @@ def examine(storage_path: str) -> list[Finding]:
         _devices,
         _optional,
         _memory,
-        _ray_address,
+        _ray,
         lambda: _storage(storage_path),
     ]
     return [check() for check in checks]
@@ -82,34 +83,30 @@ def _memory() -> Finding:
     return Finding("shared memory", f"{free:.1f} GB free", good, remedy)
 
 
-def _ray_address() -> Finding:
-    address = os.environ.get("RAY_ADDRESS")
-    if not address:
-        return Finding("ray cluster", "none set (RAY_ADDRESS); a study starts Ray on this machine")
-    import ray
+def _ray() -> Finding:
+    """Whether a cluster at RAY_ADDRESS answers, or Ray starts on this machine."""
+    from study.tuning.ray.ray_session import ray_session
+    from study.tuning.ray.reaching import cluster_address, refuse_unreachable
 
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        return Finding("ray cluster", f"{address} with {ray.cluster_resources()}")
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        remedy = "Start it (ray start --head), correct RAY_ADDRESS, or unset it."
-        return Finding("ray cluster", f"{address} does not answer: {error}", False, remedy)
-    finally:
-        ray.shutdown()
+        resources = refuse_unreachable()
+        if resources is not None:
+            cpus, gpus = resources.get("CPU", 0), resources.get("GPU", 0)
+            return Finding("ray", f"{cluster_address()} answers: {cpus:g} CPUs, {gpus:g} GPUs")
+        with ray_session():
+            return Finding("ray", "starts on this machine (RAY_ADDRESS names no cluster)")
+    except UsageError as error:
+        what, _, remedy = str(error).partition(". ")
+        return Finding("ray", what, False, remedy)
 
 
 def _storage(storage_path: str) -> Finding:
-    probe = ".prune-study-doctor"
-    folder = Folder(storage_path)
-    existed = folder.exists()
     try:
-        folder.write(b"ok", probe)
-        folder.remove(probe)
-        if not existed:
-            folder.remove()
-    except OSError as error:
+        folder = Folder(storage_path)
+        refuse_unwritable(folder, "--storage-path")
+    except UsageError as error:
         remedy = "Choose another --storage-path, or make this one writable."
-        return Finding("storage", f"{folder.location} cannot be written: {error}", False, remedy)
+        return Finding("storage", str(error), False, remedy)
     path = folder.local_path
     if path is None:
         return Finding("storage", f"{folder.location} can be written")

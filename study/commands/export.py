@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--shrink", is_flag=True, help="Leave dead channels, neurons and heads out.")
 @click.option("--quantize", type=click.Choice(["int8"]), help="Of .onnx: int8 weights.")
 @click.option("--sparse", is_flag=True, help="Of .safetensors: a bit a weight, and the values.")
+@click.option("--trust-code", is_flag=True, help="Import the modules that the folder names.")
 @click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table")
 def export(
     directory: str,
@@ -39,6 +40,7 @@ def export(
     shrink: bool,
     quantize: Literal["int8"] | None,
     sparse: bool,
+    trust_code: bool,
     format_: str,
 ) -> None:
     """Write a network of a study into a file, and say what it takes.
@@ -53,9 +55,11 @@ def export(
     says inside which network it is.
     """
     from study.exporting.export import export_network
+    from study.exporting.trusting import refuse_untrusted
     from study.storage import Folder
     from study.visible import visible
 
+    refuse_untrusted(Folder(directory), trial_id, trust_code)
     done = export_network(
         Folder(directory),
         trial_id,

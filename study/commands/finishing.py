@@ -63,7 +63,7 @@ def read_and_write(folder: Folder, config: StudyConfig, say: Say) -> str | None:
         except UsageError as error:
             say(str(error))
     try:
-        return write_report(load(folder.location), f"{folder.location}/{REPORT_FILE}")
+        return write_report(load(folder.location), folder.at(REPORT_FILE))
     except NothingToReportError:
         return None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 import click
@@ -19,9 +18,9 @@ changes_option = click.option(
 )
 
 
-def settings(values: Mapping[str, object]) -> list[str]:
-    """Keys of a study file that are given, as ``--set`` writes them."""
-    return [f"{key}={json.dumps(value)}" for key, value in values.items() if value is not None]
+def settings(values: Mapping[str, object]) -> list[tuple[str, object]]:
+    """Keys of a study file that are given, and their values."""
+    return [(key, value) for key, value in values.items() if value is not None]
 
 
 def as_seconds(text: str | None) -> float | None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("--round", "round_", type=int, metavar="K", help="Up to it; default: its last.")
 @click.option("--seeds", type=int, default=3, show_default=True, metavar="N", help="New seeds.")
 @click.option("--format", "format_", type=click.Choice(FORMATS[:3]), default="table")
+@click.option("--trust-code", is_flag=True, help="Import the modules that the folder names.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 @click.pass_context
 def replicate(
@@ -31,6 +32,7 @@ def replicate(
     round_: int | None,
     seeds: int,
     format_: str,
+    trust_code: bool,
     quiet: bool,
 ) -> None:
     """Run a network again on new seeds, beside its controls, and compare them.
@@ -45,12 +47,14 @@ def replicate(
     """
     from analysis import load
     from analysis.tables import render_table, select_table
+    from study.exporting.trusting import refuse_untrusted
     from study.storage import Folder
     from study.tuning.afterwards.points import find_searched, new_seeds
     from study.tuning.afterwards.replicating import replicate as run_again
     from study.visible import visible
 
     folder = Folder(directory)
+    refuse_untrusted(folder, trial_id, trust_code)
     point = find_searched(folder, trial_id, round_)
 
     def say(name: str) -> None:

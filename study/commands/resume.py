@@ -14,6 +14,7 @@ from study.commands.options import as_seconds
 @click.option("--max-concurrent", type=int, metavar="K", help="Trials at a time.")
 @click.option("--retry-errored", is_flag=True, help="Failed trials go on from where they stood.")
 @click.option("--restart-errored", is_flag=True, help="Failed trials begin anew.")
+@click.option("--trust-code", is_flag=True, help="Import the modules that the folder names.")
 @click.option("--no-report", is_flag=True, help="Write no report, and run nothing for it.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 @click.pass_context
@@ -26,6 +27,7 @@ def resume(
     max_concurrent: int | None,
     retry_errored: bool,
     restart_errored: bool,
+    trust_code: bool,
     no_report: bool,
     quiet: bool,
 ) -> None:
@@ -47,5 +49,6 @@ def resume(
         time_budget_s=as_seconds(time_budget),
         max_concurrent=max_concurrent,
         errored="retry" if retry_errored else "restart" if restart_errored else "keep",
+        trust_code=trust_code,
     )
     ctx.exit(conduct(prepared, past, report=not no_report, quiet=quiet))

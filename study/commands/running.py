@@ -79,6 +79,7 @@ def resume(
     directory: str | os.PathLike[str],
     *,
     num_samples: int | None = None,
+    trust_code: bool = False,
     listener: Listener | None = None,
 ) -> str:
     """Go on with a study that ended before its time, or give it more trials.
@@ -89,6 +90,8 @@ def resume(
         Its folder, or its URI.
     num_samples
         Trials in all; None: as many as it was to have.
+    trust_code
+        Whether to import the modules that the folder names; of a folder of your own.
     listener
         As of :func:`run`.
 
@@ -104,7 +107,12 @@ def resume(
     StudyFailedError
         If the study as a whole failed again.
     """
-    prepared, past = prepare_resume(Folder(directory), num_samples=num_samples)
+    prepared, past = prepare_resume(
+        Folder(directory),
+        num_samples=num_samples,
+        trust_code=trust_code,
+        asked_by="trust_code=True",
+    )
     return _run(prepared, listener, past)
 
 

@@ -17,6 +17,7 @@ from study.errors import UsageError
 @click.option("--seed", type=int, metavar="S", help="Seed of the first dense network.")
 @click.option("--trial", "trial_id", metavar="ID", help="With DIR: start from a trial's masks.")
 @click.option("--round", "round_", type=int, metavar="K", help="Of the trial; default: its last.")
+@click.option("--trust-code", is_flag=True, help="Import the modules that the folder names.")
 @changes_option
 @click.option("--format", "format_", type=click.Choice(FORMATS[:3]), default="table")
 def sensitivity(
@@ -27,6 +28,7 @@ def sensitivity(
     trial_id: str | None,
     round_: int | None,
     changes: tuple[str, ...],
+    trust_code: bool,
     format_: str,
 ) -> None:
     """Scan how much each layer can take on its own, and print what it found.
@@ -39,9 +41,11 @@ def sensitivity(
     from analysis.tables import render_table
 
     if trial_id is not None:
+        from study.exporting.trusting import refuse_untrusted
         from study.storage import Folder
         from study.tuning.afterwards.conditional_scan import scan_round
 
+        refuse_untrusted(Folder(study), trial_id, trust_code)
         records = scan_round(Folder(study), trial_id, round_)
         found = pd.DataFrame([record.model_dump() for record in records])
         drop = next(name for name in found.columns if name.endswith("_drop"))

@@ -15,9 +15,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from study.configuration.models import StudyConfig
+from study.configuration.tables import check_values
 from study.configuration.targets import at_target
 from study.configuration.widths import with_aligned_widths
 from study.errors import UsageError, unknown_name
+from study.locations import hide_secrets
 
 __all__ = ["StudyConfig", "explain", "load_config", "presets", "to_toml"]
 
@@ -31,7 +33,13 @@ def presets() -> list[str]:
     )
 
 
-def load_config(source: str | Path | Mapping[str, Any], set_: Iterable[str] = ()) -> StudyConfig:
+MOST_BYTES = 1 << 20
+"""Of a study file; the longest one known has 4,000."""
+
+
+def load_config(
+    source: str | Path | Mapping[str, Any], set_: Iterable[str | tuple[str, Any]] = ()
+) -> StudyConfig:
     """Read a study file, a preset, or a mapping of the same shape.
 
     Parameters
@@ -39,7 +47,7 @@ def load_config(source: str | Path | Mapping[str, Any], set_: Iterable[str] = ()
     source
         Path of a TOML file, name of a preset, or the tables themselves.
     set_
-        Changes, each ``"table.key=value"`` with the value in TOML.
+        Changes, each ``"table.key=value"`` with the value in TOML, or the key and the value.
 
     Raises
     ------
@@ -51,6 +59,7 @@ def load_config(source: str | Path | Mapping[str, Any], set_: Iterable[str] = ()
         _apply(tables, change)
     if not isinstance(source, Mapping) and str(source) not in presets():
         _note_folder(tables, Path(source).absolute().parent)
+    check_values(tables)
     try:
         return StudyConfig.model_validate(with_aligned_widths(at_target(tables)))
     except ValidationError as error:
@@ -64,7 +73,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """
     problems = error.errors()
     unknown = [problem for problem in problems if problem["type"] == "extra_forbidden"]
-    return "\n".join(_explained(problem, model) for problem in unknown or problems)
+    lines = dict.fromkeys(_explained(problem, model) for problem in unknown or problems)
+    return hide_secrets("\n".join(lines))
 
 
 def _explained(problem: ErrorDetails, model: type[BaseModel]) -> str:
@@ -82,7 +92,12 @@ def _explained(problem: ErrorDetails, model: type[BaseModel]) -> str:
     if problem["type"] == "value_error":
         said = str(problem["ctx"]["error"])
         return f"{key}: {said.removeprefix(f'{path[-1]}: ')}" if path else said
-    return f"{key}: {problem['msg']}, not {problem['input']!r}."
+    return f"{key}: {problem['msg']}, not {_shortened(problem['input'])}."
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _nearest(given: str, allowed: Iterable[str]) -> str:
@@ -106,23 +121,42 @@ def _written_task(config: StudyConfig) -> set[str]:
 
 def _tables(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(source, Mapping):
+        check_values(source)  # before it is copied: it may have no end
         return copy.deepcopy(dict(source))
     text = str(source)
     if text in presets():
         content = (files("study.presets") / f"{text}.toml").read_text()
-    elif Path(text).is_file():
-        try:
-            content = Path(text).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"study file {text}: cannot be read: {error}") from error
-    elif text.endswith(".toml") or "/" in text:
-        raise UsageError(f"study file: there is no file {text!r}.")
     else:
-        raise unknown_name("preset", text, presets())
+        content = _content(text)
     try:
         return tomllib.loads(content)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError as error:
+        raise UsageError(f"study file {text}: its tables are too deep in each other.") from error
+    except ValueError as error:  # also of a number of more digits than Python reads
         raise UsageError(f"study file {text}: {error}") from error
+
+
+def _content(text: str) -> str:
+    """What a study file says; a mark of UTF-8 at its start, as some editors write it, is let go."""
+    path = Path(text)
+    try:
+        if path.is_file():
+            if path.stat().st_size > MOST_BYTES:
+                raise UsageError(f"study file {text}: it has more than {MOST_BYTES} bytes.")
+            return path.read_bytes().decode("utf-8-sig")
+        if path.is_dir():
+            raise UsageError(f"study file: {text!r} is a folder; name the file in it.")
+        if path.exists():
+            raise UsageError(f"study file: {text!r} is no regular file.")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"study file {text}: it is not UTF-8: {error}") from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(f"study file {text!r}: cannot be read: {error}") from error
+    if text.endswith(".toml") or "/" in text:
+        raise UsageError(f"study file: there is no file {text!r}.")
+    raise unknown_name("preset", text, presets())
 
 
 def _note_folder(tables: dict[str, Any], folder: Path) -> None:
@@ -132,14 +166,10 @@ def _note_folder(tables: dict[str, Any], folder: Path) -> None:
         task.setdefault("module_dir", str(folder))
 
 
-def _apply(tables: dict[str, Any], change: str) -> None:
-    path, equals, value = change.partition("=")
+def _apply(tables: dict[str, Any], change: str | tuple[str, Any]) -> None:
+    path, parsed = _read_change(change) if isinstance(change, str) else change
     keys = [key.strip() for key in path.split(".")]
-    try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()
-    if not equals or not all(keys) or (len(keys) == 1 and not isinstance(parsed, dict)):
+    if not all(keys) or (len(keys) == 1 and not isinstance(parsed, dict)):
         raise UsageError(f"--set: write table.key=value, or table={{...}}, not {change!r}.")
     inner = tables
     for key in keys[:-1]:
@@ -147,6 +177,20 @@ def _apply(tables: dict[str, Any], change: str) -> None:
         if not isinstance(inner, dict):
             raise UsageError(f"--set: {key!r} in {path!r} is a value, not a table.")
     inner[keys[-1]] = parsed
+
+
+def _read_change(change: str) -> tuple[str, Any]:
+    """Key and value; what is no TOML is the text that it is, unless it begins as TOML does."""
+    path, equals, value = change.partition("=")
+    if not equals:
+        raise UsageError(f"--set: write table.key=value, or table={{...}}, not {change!r}.")
+    try:
+        read = tomllib.loads(f"value = {value}")
+    except (ValueError, RecursionError) as error:
+        if value.strip()[:1] in ("'", '"', "[", "{") or isinstance(error, RecursionError):
+            raise UsageError(f"--set {path}: {value[:200]!r} is no TOML: {error}") from error
+        return path, value.strip()
+    return (path, read["value"]) if read.keys() == {"value"} else (path, value.strip())
 
 
 def _keys_at(model: type[BaseModel], path: list[str]) -> list[str]:

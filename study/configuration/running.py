@@ -9,8 +9,10 @@ from pydantic import Field, StrictBool, field_validator, model_validator
 
 from study.configuration.table import Table
 from study.errors import UsageError
+from study.locations import read_location
 from study.plugins import import_string, reference_to
 from study.tasks.training.recipe import Recipe
+from study.writable import LONGEST_NAME
 
 
 class StudyTable(Table):
@@ -19,7 +21,9 @@ class StudyTable(Table):
     name: str = Field(
         default="study", max_length=100, description="name of the study and of its folder"
     )
-    seed: int = Field(default=0, ge=0, description="seed of the search, and of every trial")
+    seed: int = Field(
+        default=0, ge=0, le=2**32 - 1, description="seed of the search, and of every trial"
+    )
     num_samples: int = Field(default=16, ge=1, description="trials to run")
     time_budget_s: float | None = Field(
         default=None, gt=0, description="seconds after which no trial goes on"
@@ -39,7 +43,18 @@ class StudyTable(Table):
                 f"name {name!r}: only letters, digits, '-', '_' and '.' are allowed, "
                 "and no '.' at the start"
             )
+        if (size := len(name.encode())) > LONGEST_NAME - len("-sensitivity"):
+            raise ValueError(
+                f"name {name!r}: it has {size} bytes, and a folder's name at most "
+                f"{LONGEST_NAME - len('-sensitivity')}; letters that are not ASCII take 2 to 4"
+            )
         return name
+
+    @field_validator("storage_path")
+    @classmethod
+    def _it_is_a_path_or_a_uri(cls, storage_path: str) -> str:
+        read_location(storage_path)
+        return storage_path
 
 
 class TaskTable(Recipe):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from search_spaces.strict import Strict
 
 
-class Table(BaseModel):
+class Table(Strict):
     """Frozen, and knows every one of its keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

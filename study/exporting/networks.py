@@ -198,7 +198,11 @@ def plain_network(study: Folder, task: Task, found: StoredRound) -> nn.Module:
 
 
 def load_network(
-    directory: str | os.PathLike[str], trial: str, round: int | None = None
+    directory: str | os.PathLike[str],
+    trial: str,
+    round: int | None = None,
+    *,
+    trust_code: bool = False,
 ) -> nn.Module:
     """Load the network of a trial after one of its rounds.
 
@@ -214,6 +218,9 @@ def load_network(
         Name of a trial, or of a replicate.
     round
         One of its finished rounds, from 1; None is the last.
+    trust_code
+        Whether modules that the folder names may be imported, which runs what they hold; a study
+        of a dataset and a model by name needs none.
 
     Returns
     -------
@@ -223,12 +230,16 @@ def load_network(
     Raises
     ------
     UsageError
-        If there is no such study, trial or round; it names those that there are.
+        If there is no such study, trial or round; it names those that there are. And if the folder
+        names code of its own, without ``trust_code``.
 
     Examples
     --------
     >>> network = study.load_network("studies/digits-mlp", "0000")  # doctest: +SKIP
     """
+    from study.exporting.trusting import refuse_untrusted
+
     folder = Folder(directory)
+    refuse_untrusted(folder, trial, trust_code, "trust_code=True")
     found = find_round(folder, trial, round, or_dense=True)
     return plain_network(folder, task_on_cpu(study_config(folder)), found)

@@ -61,10 +61,10 @@ def load_task(
     UsageError
         If a name, a folder, an option or what the object returned is wrong.
     """
-    if module_dir is not None:
-        search_in(module_dir)
-        if isinstance(object, str):
-            refuse_namesake("task.object", object, module_dir)
+    # The folder from which a command is called comes last, and only here, where code is loaded.
+    search_in(*([] if module_dir is None else [module_dir]), Path.cwd())
+    if module_dir is not None and isinstance(object, str):
+        refuse_namesake("task.object", object, module_dir)
     fields = dict(recipe or {})
     if object is not None:
         task = _own_task(object)
@@ -98,8 +98,10 @@ def _named_task(
     )
     try:
         build()
-    except TypeError as error:
-        raise UsageError(f"task.model_options: {model} cannot be built: {error}") from error
+    except Exception as error:
+        raise UsageError(
+            f"task.model_options: {model} cannot be built: {type(error).__name__}: {error}"
+        ) from error
     name = f"{data.name}-{model}"
     return Task(name, build, data, Recipe(**fields), own_metrics=metrics_of(metrics))
 
@@ -120,9 +122,9 @@ def _own_task(reference: str | Callable[[], Task]) -> Task:
         found = import_string("task.object", reference)
     try:
         task = found if isinstance(found, Task) else found() if callable(found) else found
-    except UsageError:
+    except (UsageError, KeyboardInterrupt):
         raise
-    except Exception as error:
+    except BaseException as error:  # also of a function that calls sys.exit
         message = f"task.object: {reference!r} failed: {type(error).__name__}: {error}"
         raise UsageError(message) from error
     if not isinstance(task, Task):

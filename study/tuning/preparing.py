@@ -37,6 +37,7 @@ from study.tuning.identity.keys import task_key
 from study.tuning.search.coupled import CoupledSets, Curves, coupled_sets
 from study.tuning.search.first_plans import drawn_layers, plans_to_rehearse
 from study.tuning.tracking import check_tracking
+from study.writable import refuse_unwritable
 
 KINDS = {
     nn.Linear: "linear",
@@ -120,11 +121,7 @@ def prepare(config: StudyConfig, *, is_new: bool = True) -> Prepared:
         If the study's folder exists, the data are missing, or no plan can be drawn.
     """
     folder = Folder(config.study.storage_path).child(config.study.name)
-    if not Folder(config.study.storage_path).can_be_made():
-        raise UsageError(
-            f"study.storage_path: {config.study.storage_path!r} is, or lies below, a file; it must "
-            "be a folder."
-        )
+    refuse_unwritable(folder, "study.storage_path")
     if is_new and not folder.is_empty():
         raise UsageError(taken(folder, holder(folder)))
     check_tracking(config, folder)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from study.locations import hide_secrets
 from study.records import Provenance, utc_now
 from study.tasks.task import Task
 
@@ -33,7 +34,7 @@ def collect(study: str, task: Task, notes: Sequence[str] = ()) -> Provenance:
     """Describe this process, machine, working copy and data, and what was decided."""
     return Provenance(
         study=study,
-        command=[Path(sys.argv[0]).name, *sys.argv[1:]],
+        command=[Path(sys.argv[0]).name, *map(hide_secrets, sys.argv[1:])],
         started_at=utc_now(),
         python=platform.python_version(),
         platform=platform.platform(),

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from study.configuration.loading import StudyConfig
 from study.errors import UsageError
 from study.exporting.networks import study_config
+from study.exporting.trusting import refuse_untrusted
 from study.owners import holder
 from study.records import STUDY_FILE
 from study.storage import Folder
@@ -27,6 +28,8 @@ def prepare_resume(
     time_budget_s: float | None = None,
     max_concurrent: int | None = None,
     errored: Errored = "keep",
+    trust_code: bool = False,
+    asked_by: str = "--trust-code",
 ) -> tuple[Prepared, list[PastTrial]]:
     """Read what a study has run, and prepare what is left of it.
 
@@ -42,6 +45,8 @@ def prepare_resume(
         Trials at a time; None: as its study file says.
     errored
         What becomes of trials that failed.
+    trust_code, asked_by
+        As of :func:`study.exporting.trusting.refuse_untrusted`.
 
     Raises
     ------
@@ -50,6 +55,7 @@ def prepare_resume(
     """
     if not folder.exists(STUDY_FILE):
         raise UsageError(f"{folder.location}: this folder holds no study; it has no {STUDY_FILE}")
+    refuse_untrusted(folder, None, trust_code, asked_by)
     held = holder(folder)
     if held is not None and held.standing == "running":
         raise UsageError(f"{folder.location} is being run by {held.who}.")
@@ -77,8 +83,7 @@ def _changed(
     time_budget_s: float | None,
     max_concurrent: int | None,
 ) -> StudyConfig:
-    parent, _, name = folder.location.rpartition("/")
-    own: dict[str, Any] = {"storage_path": parent or "/", "name": name}
+    own: dict[str, Any] = {"storage_path": folder.parent, "name": folder.name}
     if num_samples is not None:
         own |= {"num_samples": num_samples}
     if time_budget_s is not None:

@@ -10,6 +10,7 @@ import optuna
 from ray import tune
 
 from study.pruning.plan import PruningPlan
+from study.storage import Folder
 from study.tuning.dense_runs.on_workers import shared_runs
 from study.tuning.early_stopping.history import make_yardstick
 from study.tuning.early_stopping.scheduler import make_scheduler
@@ -131,7 +132,7 @@ def make_tuner(
         ),
         run_config=tune.RunConfig(
             name=RAY_DIR,
-            storage_path=folder.location,
+            **_place(folder),
             callbacks=[recorder, ClusterWatch(), *ray_callbacks(config)],
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
@@ -139,6 +140,14 @@ def make_tuner(
         ),
     )
     return tuner, searcher
+
+
+def _place(folder: Folder) -> dict[str, Any]:
+    """Where Tune keeps its own files; a URI's query is nothing that it understands."""
+    if folder.local_path is not None:
+        return {"storage_path": folder.location}
+    filesystem, path = folder.pyarrow
+    return {"storage_path": path, "storage_filesystem": filesystem}
 
 
 def _textbook(prepared: Prepared) -> PruningPlan | None:

@@ -6,7 +6,17 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from pydantic import TypeAdapter, ValidationError
 
-from search_spaces.values import Integers, Names, Numbers, Range, names, nearest, numbers, options
+from search_spaces.values import (
+    Integers,
+    Names,
+    Numbers,
+    Range,
+    draw,
+    names,
+    nearest,
+    numbers,
+    options,
+)
 
 rounds: TypeAdapter[Any] = TypeAdapter(Annotated[Integers, numbers(least=1, whole=True)])
 epochs: TypeAdapter[Any] = TypeAdapter(Annotated[Numbers, numbers(step=0.5)])
@@ -98,3 +108,35 @@ def test_the_nearest_value_is_one_that_the_distribution_has(
 ) -> None:
     assert nearest(distribution, wanted) == found
     assert distribution._contains(distribution.to_internal_repr(found))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "step"),
+    [(0.1, 0.3, 0.1), (0.1, 0.9, 0.1), (0.05, 0.4, 0.05), (0.0, 2.1, 0.3), (1.1, 3.3, 0.55)],
+)
+def test_numbers_of_a_range_with_steps_are_those_that_a_person_writes(
+    low: float, high: float, step: float
+) -> None:
+    given = Range(low, high, step)
+    wanted = [round(low + index * step, 6) for index in range(round((high - low) / step) + 1)]
+    assert list(options(given)) == wanted
+    for index, each in enumerate(wanted):
+        added_up = low + index * step
+        assert draw(lambda *_, value=added_up: value, "x", given) == each
+        assert nearest(given.distribution, added_up) == each
+        assert given.distribution._contains(each)
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ({"low": 0, "high": 4, "step": 1e-300}, "more than 10,000 numbers"),
+        (float("inf"), "finite"),
+        ([0, float("nan")], "finite"),
+    ],
+)
+def test_a_range_that_no_memory_holds_and_what_is_not_finite_are_refused(
+    written: object, message: str
+) -> None:
+    with pytest.raises(ValidationError, match=message):
+        epochs.validate_python(written)

@@ -51,7 +51,8 @@ def test_a_task_that_a_notebook_defines_can_be_studied_and_says_how_to_be_kept(
     assert ran.returncode == 0, ran.stderr
     records = (tmp_path / "cell" / "trials" / "0000" / "rounds.jsonl").read_text().splitlines()
     assert [json.loads(line)["round"] for line in records] == [0, 1]
-    again = call("replicate", "cell", "--trial", "0000", "--seeds", "1", cwd=tmp_path)
+    asked = ("replicate", "cell", "--trial", "0000", "--seeds", "1", "--trust-code")
+    again = call(*asked, cwd=tmp_path)
     assert again.exit_code == 2
     assert "my_task:task" in again.stderr
 

@@ -48,7 +48,7 @@ def stamps(folder: Folder, ids: Iterable[str], file: str) -> dict[str, str]:
     settled_ns = time.time_ns() - int(SETTLED_S * 1e9)
     found: dict[str, str] = {}
     if folder.local_path is None:
-        filesystem, base = pafs.FileSystem.from_uri(folder.location)
+        filesystem, base = folder.pyarrow
         selector = pafs.FileSelector(
             f"{base.rstrip('/')}/{TRIALS_DIR}", recursive=True, allow_not_found=True
         )

@@ -38,7 +38,9 @@ def _run_or_resume(
     assert isinstance(ctx.parent.command, click.Group)
     resume = ctx.parent.command.get_command(ctx.parent, "resume")
     assert resume is not None
-    with resume.make_context("resume", [folder.location, *given], parent=ctx.parent) as resuming:
+    with resume.make_context(
+        "resume", [folder.location, "--trust-code", *given], parent=ctx.parent
+    ) as resuming:
         resume.invoke(resuming)
 
 

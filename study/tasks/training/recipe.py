@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from search_spaces.strict import Strict
 from study.errors import unknown_name
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
@@ -14,10 +15,8 @@ COURSES = ("constant", "step", "cosine")
 """Courses of the learning rate by name."""
 
 
-class Distill(BaseModel):
+class Distill(Strict):
     """Retraining that also learns from the dense network's outputs."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     weight: float = Field(
         default=0.5, ge=0, le=1, description="share of the loss that is the distance from dense"
@@ -27,10 +26,8 @@ class Distill(BaseModel):
     )
 
 
-class Recipe(BaseModel):
+class Recipe(Strict):
     """The training recipe of a task."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     weights: str | None = Field(
         default=None,

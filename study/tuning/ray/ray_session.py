@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,14 +21,27 @@ from study.configuration.loading import StudyConfig
 from study.errors import UsageError
 from study.tuning.ray.lost_nodes import go_on_after_lost_nodes
 from study.tuning.ray.own_modules import runtime_env
+from study.tuning.ray.reaching import not_started, refuse_unreachable
 
 ASK_AGAIN_S = 1.0
 """After this time the size of the cluster may be another."""
 
 
+_ONE_AT_A_TIME = threading.RLock()
+"""Held by the study that uses Ray: a process has one Ray, and Tune's settings are the process's."""
+
+
 @contextmanager
 def ray_session() -> Iterator[None]:
-    """Ray: the one that runs already, the cluster at RAY_ADDRESS, or a new one on this machine."""
+    """Ray: the one that runs already, the cluster at RAY_ADDRESS, or a new one on this machine.
+
+    Of several studies in threads of a process, one waits for the other.
+
+    Raises
+    ------
+    UsageError
+        If there is no cluster at RAY_ADDRESS, or Ray does not start; what to do is said.
+    """
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # the study folder has it all
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # an interrupt is ours to record
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # a task's own files stay where its user has them
@@ -38,8 +51,22 @@ def ray_session() -> Iterator[None]:
     logger, level = logging.getLogger("ray.tune"), logging.getLogger("ray.tune").level
     logger.setLevel(logging.CRITICAL)
     go_on_after_lost_nodes()
-    ours = not ray.is_initialized()
-    if ours:
+    _survive_lost_workers()
+    with _ONE_AT_A_TIME:
+        ours = not ray.is_initialized()
+        if ours:
+            _start()
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+            if ours:
+                ray.shutdown()
+
+
+def _start() -> None:
+    refuse_unreachable()
+    try:
         with _own_signals():
             ray.init(
                 log_to_driver=False,
@@ -47,13 +74,9 @@ def ray_session() -> Iterator[None]:
                 include_dashboard=False,
                 runtime_env=runtime_env(),
             )
-    _survive_lost_workers()
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-        if ours:
-            ray.shutdown()
+    except Exception as error:
+        ray.shutdown()
+        raise not_started(error) from error
 
 
 @contextmanager
@@ -95,17 +118,48 @@ def trial_resources(config: StudyConfig) -> dict[str, float]:
     Raises
     ------
     UsageError
-        If the cluster has not as many, so that no trial could ever start.
+        If no single node has as many, so that no trial could ever start.
     """
-    needs = {"cpu": config.resources.cpus_per_trial, "gpu": config.resources.gpus_per_trial}
-    available = ray.cluster_resources()
-    for name, amount in needs.items():
-        if amount > available.get(name.upper(), 0):
-            raise UsageError(
-                f"resources.{name}s_per_trial is {amount}, and the cluster has "
-                f"{available.get(name.upper(), 0):g}; no trial could start."
-            )
-    return needs
+    resources = config.resources
+    needs = {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
+    nodes = [*_nodes(), *_nodes_that_may_come()]
+    if any(_fitting(config, node) for node in nodes):
+        return needs
+    largest = " and ".join(
+        f"{amount:g} {name.upper()}{'' if amount == 1 else 's'}" for name, amount in needs.items()
+    )
+    there = "; ".join(
+        f"{node.get('CPU', 0):g} CPUs, {node.get('GPU', 0):g} GPUs" for node in nodes[:8]
+    )
+    raise UsageError(
+        f"resources.cpus_per_trial is {needs['cpu']:g} and resources.gpus_per_trial "
+        f"{needs['gpu']:g}: no node of the cluster has {largest}, so no trial could start. Its "
+        f"nodes have: {there}{'; ...' if len(nodes) > 8 else ''}."
+    )
+
+
+def _nodes() -> list[dict[str, float]]:
+    """Resources of each node that is alive: a trial runs on one, and cannot be cut in two."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def _nodes_that_may_come() -> list[dict[str, float]]:
+    """Resources of the kinds of nodes that a cluster starts when they are wanted."""
+    asked = getattr(ray._private.state.state, "get_cluster_config", None)
+    found = asked() if asked is not None else None
+    groups = [] if found is None else found.node_group_configs
+    return [dict(group.resources) for group in groups if group.max_count != 0]
+
+
+def _fitting(config: StudyConfig, node: Mapping[str, float]) -> int:
+    """Trials that fit on a node at a time."""
+    needs = {"CPU": config.resources.cpus_per_trial, "GPU": config.resources.gpus_per_trial}
+    # Ray counts in ten-thousandths: 0.3 CPUs hold three of 0.1, whatever floats say.
+    return min(
+        round(node.get(name, 0) * 10_000) // max(round(amount * 10_000), 1)
+        for name, amount in needs.items()
+        if amount
+    )
 
 
 def room_for_trials(workers: int, max_concurrent: int | None) -> int:
@@ -133,7 +187,5 @@ def asked_now_and_then(ask: Callable[[], int]) -> Callable[[], int]:
 
 def worker_count(config: StudyConfig) -> int:
     """Trials that can run at a time on the cluster as it is now, one at least."""
-    resources, available = config.resources, ray.cluster_resources()
-    needs = {"CPU": resources.cpus_per_trial, "GPU": resources.gpus_per_trial}
-    fit = min(int(available.get(name, 0) / amount) for name, amount in needs.items() if amount)
-    return max(1, min(fit, resources.max_concurrent or fit))
+    fit = sum(_fitting(config, node) for node in _nodes())
+    return max(1, min(fit, config.resources.max_concurrent or fit))

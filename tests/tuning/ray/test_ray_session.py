@@ -23,7 +23,7 @@ def test_as_many_workers_as_fit_on_the_cluster_as_it_is_now(
     expected: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ray.cluster_resources", lambda: available)
+    monkeypatch.setattr("ray.nodes", lambda: [{"Alive": True, "Resources": available}])
     changes = [f"resources.{name}={value}" for name, value in resources.items()]
     assert worker_count(load_config("digits-mlp", changes)) == expected
 

@@ -1,0 +1,84 @@
+"""Is code of a study's own run when one of its networks is built again?
+
+A study folder may come from somebody else. Its study.toml and its plans may name functions by
+import string, and to build a network they are imported: that runs what they hold.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from study.configuration.loading import StudyConfig
+from study.errors import UsageError
+from study.exporting.networks import study_config
+from study.records import PLAN_FILE, STUDY_FILE, TRIALS_DIR
+from study.storage import Folder
+
+OF_TASK = ("object", "dataset", "model", "optimizer", "lr_schedule", "metrics")
+OF_PLAN = ("saliency", "schedule", "retrain_lr_schedule", "allocation", "function")
+
+
+def refuse_untrusted(
+    study: Folder, trial_id: str | None, trust_code: bool, asked_by: str = "--trust-code"
+) -> None:
+    """Make sure that a folder names no code to import, unless the user trusts it.
+
+    Parameters
+    ----------
+    study
+        Folder of a study.
+    trial_id
+        The trial that is built again; None: any of them may be.
+    trust_code
+        What the user says.
+    asked_by
+        How the user says it.
+
+    Raises
+    ------
+    UsageError
+        If it names a module, which the message tells, and ``trust_code`` is False.
+    """
+    if trust_code or not study.exists(STUDY_FILE):
+        return
+    found = next(_named(study, trial_id), None)
+    if found is not None:
+        raise UsageError(
+            f"{study.location}: {found[0]} names code, {found[1]!r}, which would be imported and "
+            f"run. If you trust whoever made this folder, say {asked_by}."
+        )
+
+
+def names_code(study: Folder) -> bool:
+    """Whether a folder names code of its own."""
+    return next(_named(study, None), None) is not None
+
+
+def _named(study: Folder, trial_id: str | None) -> Iterator[tuple[str, str]]:
+    """Import strings, and where they stand."""
+    yield from _in_config(study_config(study))
+    for each in study.folders(TRIALS_DIR) if trial_id is None else [trial_id]:
+        if study.exists(TRIALS_DIR, each, PLAN_FILE):
+            try:
+                plan = json.loads(study.read(TRIALS_DIR, each, PLAN_FILE))
+            except (ValueError, RecursionError):
+                continue  # it cannot be built either, which says so itself
+            if isinstance(plan, Mapping):
+                yield from _in_table(f"the plan of trial {each}: ", plan, OF_PLAN)
+
+
+def _in_config(config: StudyConfig) -> Iterator[tuple[str, str]]:
+    yield from _in_table("task.", config.task.model_dump(), OF_TASK)
+    yield from _in_table("space.", config.space.model_dump(), OF_PLAN)
+
+
+def _in_table(
+    where: str, table: Mapping[str, Any], fields: tuple[str, ...]
+) -> Iterator[tuple[str, str]]:
+    for field in fields:
+        value = table.get(field)
+        for each in value if isinstance(value, (list, tuple)) else [value]:
+            if isinstance(each, str) and ":" in each:
+                yield f"{where}{field}", each
