@@ -1,5 +1,5 @@
-from .commands.running import resume as resume
-from .commands.running import run as run
+from .commands.studies.running import resume as resume
+from .commands.studies.running import run as run
 from .configuration.loading import StudyConfig as StudyConfig
 from .configuration.loading import load_config as load_config
 from .errors import NothingToReportError as NothingToReportError

@@ -21,8 +21,8 @@ from study.commands.resume import resume
 from study.commands.run import run
 from study.commands.sensitivity import sensitivity
 from study.errors import NothingToReportError, StudyFailedError, UsageError
+from study.files.locations import hide_secrets
 from study.interrupts import Interrupts, exit_code
-from study.locations import hide_secrets
 from study.visible import visible
 
 

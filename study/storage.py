@@ -13,8 +13,8 @@ from typing import Any, BinaryIO
 import pyarrow.fs as pafs
 
 from study.errors import UsageError
-from study.locations import read_location
-from study.regular_files import RefusedFileError, open_regular, refuse_size, safe_path
+from study.files.locations import read_location
+from study.files.regular_files import RefusedFileError, open_regular, refuse_size, safe_path
 
 SEGMENT_LINES = 64
 """Lines of an object that grows: an object store rewrites what is appended to, and only that."""
@@ -31,7 +31,7 @@ class Folder:
     A file is written beside its place, flushed to the disk, and renamed. On object stores, where
     an upload becomes visible only when it is complete, it is written in place. On a disk, only
     regular files inside the folder are opened; links that lead out of it are refused, for reading
-    and for writing (:class:`~study.regular_files.RefusedFileError`).
+    and for writing (:class:`~study.files.regular_files.RefusedFileError`).
 
     Parameters
     ----------

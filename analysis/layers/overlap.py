@@ -15,8 +15,8 @@ from analysis.reading.files.masks import read_masks
 from analysis.reading.files.problems import told_problems
 from analysis.reading.results import Results
 from analysis.style import axes_or_new, entitle, plain, say
-from study.documents import noted
 from study.errors import UsageError, unknown_name
+from study.files.documents import noted
 from study.records import TRIALS_DIR, round_state_file
 
 MOST_NETWORKS = 10

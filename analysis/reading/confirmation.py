@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from analysis.reading.metrics import Metrics
-from study.documents import Problem, Problems, read_lines
+from study.files.documents import Problem, Problems, read_lines
 from study.records import CONFIRMATION_FILE, TRIALS_DIR, ConfirmationRecord, MetricRecord
 from study.storage import Folder
 

@@ -20,8 +20,8 @@ from analysis.reading.metrics import Metrics, read_metrics
 from analysis.reading.names import distinct_names
 from analysis.reading.results import Results, name_study
 from analysis.reading.trials import is_textbook, last_rows, trials_frame
-from study.documents import Problems, read_document
 from study.errors import UsageError
+from study.files.documents import Problems, read_document
 from study.records import (
     OUTCOME_FILE,
     PLAN_FILE,

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from study.documents import Problems, read_document
 from study.errors import UsageError
+from study.files.documents import Problems, read_document
 from study.records import LOSS, TASK_FILE, MetricRecord, TaskRecord
 from study.storage import Folder
 

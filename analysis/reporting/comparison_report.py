@@ -19,7 +19,7 @@ from analysis.spending.cost import cost_summary
 from analysis.statistics.replicates import searched
 from analysis.statistics.scoring import DENSITIES
 from study.errors import NothingToReportError, UsageError
-from study.locations import read_location
+from study.files.locations import read_location
 from study.storage import Folder
 from study.telling import Telling, percent
 

@@ -22,7 +22,7 @@ from analysis.reporting.sections.trade_off import budget, points_to_choose, trad
 from analysis.reporting.summary import to_json
 from analysis.statistics.replicates import searched
 from study.errors import NothingToReportError, UsageError, unknown_name
-from study.locations import read_location
+from study.files.locations import read_location
 from study.storage import Folder
 
 Format = Literal["html", "md", "json"]

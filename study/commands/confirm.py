@@ -35,8 +35,8 @@ def confirm(
     """
     from analysis import load
     from analysis.tables import render_table, select_table
-    from study.commands.confirming import confirm_next, run_again
-    from study.commands.finishing import read_and_write
+    from study.commands.studies.confirming import confirm_next, run_again
+    from study.commands.studies.finishing import read_and_write
     from study.confirmation import seeds_needed
     from study.errors import UsageError
     from study.exporting.networks import study_config

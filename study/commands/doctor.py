@@ -12,8 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from study.errors import UsageError
+from study.files.writable import refuse_unwritable
 from study.storage import Folder
-from study.writable import refuse_unwritable
 
 LEAST_FREE_GB = 1.0
 

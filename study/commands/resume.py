@@ -36,7 +36,7 @@ def resume(
     Finished rounds are neither lost nor run again; a trial goes on from its last checkpoint. The
     folder alone is needed: it may have been moved, or copied from a bucket.
     """
-    from study.commands.conducting import conduct
+    from study.commands.studies.conducting import conduct
     from study.errors import UsageError
     from study.storage import Folder
     from study.tuning.resuming import prepare_resume

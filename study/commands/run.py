@@ -75,6 +75,6 @@ def run(ctx: click.Context, /, study: str, changes: tuple[str, ...], **options: 
         click.echo(describe(prepared))
         return
 
-    from study.commands.conducting import conduct
+    from study.commands.studies.conducting import conduct
 
     ctx.exit(conduct(prepared, None, report=not options["no_report"], quiet=options["quiet"]))

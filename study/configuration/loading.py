@@ -19,7 +19,7 @@ from study.configuration.tables import check_values
 from study.configuration.targets import at_target
 from study.configuration.widths import with_aligned_widths
 from study.errors import UsageError, unknown_name
-from study.locations import hide_secrets
+from study.files.locations import hide_secrets
 
 __all__ = ["StudyConfig", "explain", "load_config", "presets", "to_toml"]
 

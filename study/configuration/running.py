@@ -9,10 +9,10 @@ from pydantic import Field, StrictBool, field_validator, model_validator
 
 from study.configuration.table import Table
 from study.errors import UsageError
-from study.locations import read_location
+from study.files.locations import read_location
+from study.files.writable import LONGEST_NAME
 from study.plugins import import_string, reference_to
 from study.tasks.training.recipe import Recipe
-from study.writable import LONGEST_NAME
 
 
 class StudyTable(Table):

@@ -18,6 +18,7 @@ from study.configuration.loading import StudyConfig
 from study.confirmation import LEAST_GROUPS
 from study.errors import UsageError
 from study.exporting.onnx_files import need_packages
+from study.files.writable import refuse_unwritable
 from study.objectives import SIZES, checked_objectives
 from study.owners import holder, taken
 from study.pruning.masking.masks import mask_layers
@@ -37,7 +38,6 @@ from study.tuning.identity.keys import task_key
 from study.tuning.search.coupled import CoupledSets, Curves, coupled_sets
 from study.tuning.search.first_plans import drawn_layers, plans_to_rehearse
 from study.tuning.tracking import check_tracking
-from study.writable import refuse_unwritable
 
 KINDS = {
     nn.Linear: "linear",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from study.locations import hide_secrets
+from study.files.locations import hide_secrets
 from study.records import Provenance, utc_now
 from study.tasks.task import Task
 

@@ -24,7 +24,7 @@ def test_the_command_names_the_study_by_its_place_there() -> None:
     ("place", "said"),
     [
         ("studies", "is relative"),
-        ("s3://KEY:SECRET@bucket/studies", "credentials"),
+        ("s3://KEY:SECRET@bucket/studies", "hold a secret"),
         ("s3://bucket/studies?endpoint_override=localhost", "credentials and options"),
         ("s4://bucket/studies", "s3"),
     ],

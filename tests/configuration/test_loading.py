@@ -95,7 +95,10 @@ def test_objectives_are_never_on_test_data() -> None:
             {"search": {"sampler": "tpee"}},
             "search.sampler: unknown name 'tpee'. Did you mean",
         ),
-        ({"task": {**MINIMAL["task"], "lr": float("inf")}}, "task.lr: Input should be a finite"),
+        (
+            {"task": {**MINIMAL["task"], "lr": float("inf")}},
+            "task.lr: inf is not allowed; write a finite",
+        ),
         ({"search": {"constraints": ["accuracy > 1"]}}, "search.constraints: constraint"),
     ],
 )
@@ -158,11 +161,11 @@ def test_examples_are_held_back_where_many_networks_may_be_tried() -> None:
     ("change", "said"),
     [
         ('confirm.tolerances=["x"]', "confirm.tolerances: 'x' in"),
-        ("confirm.tolerances=[nan]", "confirm.tolerances: nan in"),
+        ("confirm.tolerances=[nan]", "confirm.tolerances: nan is not allowed"),
         ("confirm.tolerances=[]", r"confirm.tolerances: \[\]: a list of"),
         ("confirm.tolerances=[0.1, 0.1]", "confirm.tolerances: .* one is there twice"),
         ("confirm.tolerances=[0.1, 1.5]", "confirm.tolerances: 1.5 in"),
-        ('search.textbook="yes"', "search.textbook: .*boolean, not 'yes'"),
+        ('search.textbook="yes"', "search.textbook: 'yes' is no truth value"),
     ],
 )
 def test_a_wrong_value_gets_one_message(change: str, said: str) -> None:

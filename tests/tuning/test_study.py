@@ -270,11 +270,13 @@ def test_more_cores_than_there_are_is_said_and_not_waited_for(
     ray_cluster: None, tmp_path: Path
 ) -> None:
     tables = {**SMALL, "resources": {"cpus_per_trial": 64}}
-    with pytest.raises(study.UsageError, match="cluster has 2; no trial could start"):
+    with pytest.raises(
+        study.UsageError, match=r"no node .* 64 CPUs .*no trial could start.* have: 2 CPUs"
+    ):
         study.run(tables, storage_path=tmp_path)
 
 
 def test_a_study_can_be_kept_behind_a_uri(ray_cluster: None, tmp_path: Path) -> None:
     location = study.run(SMALL, storage_path=f"file://{tmp_path}", num_samples=1, name="by-uri")
-    assert location == f"file://{tmp_path}/by-uri"
+    assert location == f"{tmp_path}/by-uri"  # which is a path of this machine
     assert len(trials_of(tmp_path / "by-uri")) == 1

@@ -56,7 +56,7 @@ def test_a_figure_that_is_not_finite_is_left_out(tmp_path: Path) -> None:
 
 
 def test_event_files_cannot_grow_behind_a_uri() -> None:
-    table = {"name": "x", "tracking": ["tensorboard"], "storage_path": "mock://somewhere"}
+    table = {"name": "x", "tracking": ["tensorboard"], "storage_path": "s3://b?region=us-east-1"}
     with pytest.raises(UsageError, match="storage_path on this machine"):
         prepare(load_config({**SMALL, "study": table}))
 

@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from analysis.reading.files.rules import Rules
-from study.documents import Problems
+from study.files.documents import Problems
+from study.files.regular_files import RefusedFileError
 from study.records import SCHEMA_VERSION
-from study.regular_files import RefusedFileError
 from study.storage import Folder
 
 CACHE_DIR = "analysis_cache"

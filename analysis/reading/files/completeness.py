@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from study.documents import Problems, noted
+from study.files.documents import Problems, noted
 from study.records import PLAN_FILE, ROUNDS_FILE, TRIALS_DIR, PlanRecord, TrialOutcome
 from study.storage import Folder
 from study.visible import visible

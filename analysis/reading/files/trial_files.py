@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow.fs as pafs
 
-from study.documents import SETTLED_S, Problems
+from study.files.documents import SETTLED_S, Problems
 from study.records import TRIALS_DIR
 from study.storage import Folder
 

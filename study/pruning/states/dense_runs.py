@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from study.documents import read_tensors, refused
+from study.files.documents import read_tensors, refused
 from study.pruning.seeds import Seeds
 from study.pruning.states.state_files import trajectory_from_bytes
 from study.pruning.training.trajectory import Trajectory

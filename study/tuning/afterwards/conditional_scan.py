@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from search_spaces.structures import structure_text
-from study.documents import read_tensors, refused
 from study.errors import UsageError
+from study.files.documents import read_tensors, refused
 from study.objectives import quality_of
 from study.pruning.masking.masks import mask_layers
 from study.pruning.sensitivity.channels import scan_channels

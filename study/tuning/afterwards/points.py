@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from study.configuration.loading import StudyConfig
-from study.documents import needed
 from study.errors import UsageError, unknown_name
 from study.exporting.networks import find_round, study_config
+from study.files.documents import needed
 from study.pruning.plan import PruningPlan
 from study.records import (
     ORIGIN_FILE,

@@ -9,7 +9,7 @@ from traceback import format_exc
 
 import ray
 
-from study.documents import Problems, needed, read_lines, read_tensors, refuse, refused
+from study.files.documents import Problems, needed, read_lines, read_tensors, refuse, refused
 from study.objectives import quality_of
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan

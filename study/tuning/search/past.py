@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from study.documents import Problems, needed, read_lines, refuse
+from study.files.documents import Problems, needed, read_lines, refuse
 from study.pruning.plan import PruningPlan
 from study.records import (
     OUTCOME_FILE,
@@ -93,7 +93,7 @@ def _begun(study: Folder, name: str) -> bool:
 
 
 def _read(trial: Folder, name: str) -> PastTrial:
-    plan, problems = needed(trial, PruningPlan, PLAN_FILE), Problems()
+    plan, problems = needed(trial, PruningPlan, PLAN_FILE, strict=False), Problems()
     records = read_lines(trial, RoundRecord, problems, ROUNDS_FILE)
     refuse(trial, problems)
     outcome = needed(trial, TrialOutcome, OUTCOME_FILE) if trial.exists(OUTCOME_FILE) else None

@@ -92,7 +92,10 @@ def test_networks_read_on_test_data_apart_are_counted_too(tmp_path: Path) -> Non
     study = new_study(tmp_path)
     study.trial("a", rounds=3)
     results = analysis.load(tmp_path)
-    read = [{"trial_id": "a", "round": number, "test_accuracy": 0.9} for number in (0, 1)]
+    read = [
+        {"trial_id": "a", "round": number, "test_accuracy": 0.9, "test_loss": 0.4}
+        for number in (0, 1)
+    ]
     study.folder.write("".join(json.dumps(row) + "\n" for row in read), TEST_FILE)
     reason = next(c.reason for c in analysis.checklist(results) if "test data" in c.name)
     assert reason == "test data were read for 1 chosen network only"

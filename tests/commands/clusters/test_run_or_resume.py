@@ -17,8 +17,12 @@ def resumed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int | None]]:
     @click.command()
     @click.argument("directory")
     @click.option("--num-samples", type=int)
+    @click.option("--trust-code", is_flag=True)
     @click.pass_context
-    def resume(ctx: click.Context, directory: str, num_samples: int | None) -> None:
+    def resume(
+        ctx: click.Context, directory: str, num_samples: int | None, trust_code: bool
+    ) -> None:
+        assert trust_code  # whoever names the study file trusts it
         calls.append((directory, num_samples))
         ctx.exit(3)
 

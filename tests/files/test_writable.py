@@ -7,8 +7,8 @@ import pyarrow.fs as pafs
 import pytest
 
 from study.errors import UsageError
+from study.files.writable import refuse_unwritable
 from study.storage import Folder
-from study.writable import refuse_unwritable
 from tests.s3_server import S3Server
 
 

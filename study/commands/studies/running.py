@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from study.commands.confirming import confirm
+from study.commands.studies.confirming import confirm
 from study.configuration.loading import StudyConfig, load_config
 from study.errors import StudyFailedError
 from study.interrupts import Interrupts

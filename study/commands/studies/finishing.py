@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analysis import load, write_report
 from analysis.judging.reported import headline_networks, networks_to_test
-from study.commands.confirming import Say, confirm
+from study.commands.studies.confirming import Say, confirm
 from study.configuration.loading import StudyConfig
 from study.errors import NothingToReportError, UsageError
 from study.records import REPORT_FILE

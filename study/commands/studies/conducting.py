@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import click
 
-from study.commands.finishing import finish
 from study.commands.options import CRASH, FAILED_TRIALS, OK
+from study.commands.studies.finishing import finish
 from study.configuration.loading import StudyConfig
 from study.configuration.widths import note_on_widths
 from study.errors import NothingToReportError

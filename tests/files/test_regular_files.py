@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from study.errors import UsageError
-from study.regular_files import MOST_BYTES, RefusedFileError
+from study.files.regular_files import MOST_BYTES, RefusedFileError
 from study.storage import Folder
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from study.errors import UsageError
-from study.locations import hide_secrets, read_location
+from study.files.locations import hide_secrets, read_location
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pyarrow.fs as pafs
 
 from study.errors import UsageError
-from study.locations import hide_secrets
+from study.files.locations import hide_secrets
 from study.storage import Folder
 
 LONGEST_NAME = 255

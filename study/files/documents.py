@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from study.errors import UsageError
+from study.files.regular_files import RefusedFileError
 from study.records import SCHEMA_VERSION, Record
-from study.regular_files import RefusedFileError
 from study.storage import Folder
 from study.visible import visible
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from study.documents import (
+from study.errors import UsageError
+from study.files.documents import (
     Problems,
     ProblemWarning,
     needed,
@@ -20,7 +21,6 @@ from study.documents import (
     read_tables,
     read_tensors,
 )
-from study.errors import UsageError
 from study.pruning.plan import PruningPlan
 from study.records import Event, PlanRecord, TrialOutcome
 from study.storage import Folder

@@ -8,7 +8,7 @@ import pytest
 
 from analysis import load
 from analysis.judging.reported import headline_networks, networks_to_test
-from study.commands.finishing import finish
+from study.commands.studies.finishing import finish
 from study.configuration.loading import load_config, to_toml
 from study.pruning import PruningPlan, run_pipeline
 from study.records import CONTROLS

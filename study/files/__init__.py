@@ -1,0 +1,1 @@
+"""What may be opened, where it is, and what is in it?"""
