@@ -121,10 +121,10 @@ def prepare(config: StudyConfig, *, is_new: bool = True) -> Prepared:
         If the study's folder exists, the data are missing, or no plan can be drawn.
     """
     folder = Folder(config.study.storage_path).child(config.study.name)
+    check_tracking(config, folder)
     refuse_unwritable(folder, "study.storage_path")
     if is_new and not folder.is_empty():
         raise UsageError(taken(folder, holder(folder)))
-    check_tracking(config, folder)
     config = config.with_confirmation()
     task = load_task(**config.task_arguments())
     if config.confirm.share > 0:

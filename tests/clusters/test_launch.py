@@ -24,7 +24,7 @@ def test_the_command_names_the_study_by_its_place_there() -> None:
     ("place", "said"),
     [
         ("studies", "is relative"),
-        ("s3://KEY:SECRET@bucket/studies", "hold a secret"),
+        ("s3://KEY:HUSH@bucket/studies", "hold a secret"),
         ("s3://bucket/studies?endpoint_override=localhost", "credentials and options"),
         ("s4://bucket/studies", "s3"),
     ],
@@ -32,7 +32,7 @@ def test_the_command_names_the_study_by_its_place_there() -> None:
 def test_a_folder_that_not_all_machines_would_find_is_refused(place: str, said: str) -> None:
     with pytest.raises(UsageError, match=said) as refused:
         plan_launch("digits-mlp", storage_path=place)
-    assert "SECRET" not in str(refused.value)
+    assert "HUSH" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_objectives_are_never_on_test_data() -> None:
         ),
         (
             {"task": {**MINIMAL["task"], "lr": float("inf")}},
-            "task.lr: inf is not allowed; write a finite",
+            "task.lr: inf is not allowed",
         ),
         ({"search": {"constraints": ["accuracy > 1"]}}, "search.constraints: constraint"),
     ],

@@ -270,9 +270,7 @@ def test_more_cores_than_there_are_is_said_and_not_waited_for(
     ray_cluster: None, tmp_path: Path
 ) -> None:
     tables = {**SMALL, "resources": {"cpus_per_trial": 64}}
-    with pytest.raises(
-        study.UsageError, match=r"no node .* 64 CPUs .*no trial could start.* have: 2 CPUs"
-    ):
+    with pytest.raises(study.UsageError, match=r"no node .* 64 CPUs .* have: 2 CPUs"):
         study.run(tables, storage_path=tmp_path)
 
 

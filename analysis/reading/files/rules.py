@@ -90,7 +90,7 @@ class Rules:
         return text is None or all(self._is_there(name, table, text) for name in self._needed)
 
     def check(self, line: bytes) -> None:
-        """Refuse a line that does not keep the rules; see :func:`study.files.documents.problem_of`."""
+        """Refuse a line that does not keep the rules, see :func:`.documents.problem_of`."""
         try:
             parse(self.model, line)
         except ValidationError as error:

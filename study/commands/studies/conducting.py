@@ -85,8 +85,8 @@ def _exit_code(finished: Finished, config: StudyConfig, dense_diverged: bool) ->
         return finished.exit_code
     if finished.failed_trials:
         click.echo(
-            f"prune-study: {finished.failed_trials} of {config.study.num_samples} trials failed; see "
-            f"prune-study status {place}",
+            f"prune-study: {finished.failed_trials} of {config.study.num_samples} trials failed; "
+            f"see prune-study status {place}",
             err=True,
         )
         return FAILED_TRIALS

