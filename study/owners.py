@@ -11,6 +11,7 @@ import contextlib
 import getpass
 import os
 import random
+import signal
 import socket
 import time
 import uuid
@@ -111,13 +112,12 @@ class Claim:
     def _keep_alive(self) -> None:
         pause = BEAT_S if self.folder.local_path is not None else REMOTE_BEAT_S
         while not self._over.wait(pause):
-            with contextlib.suppress(
-                OSError
-            ):  # a full disk stops the study elsewhere, and says so there
+            # A full disk stops the study elsewhere, and is told of there.
+            with contextlib.suppress(OSError):
                 last = _last_claim(self.folder)
                 if last is not None and last[0] > self.number:
                     self.is_lost = True
-                    os.kill(os.getpid(), 15)
+                    os.kill(os.getpid(), signal.SIGTERM)
                     return
                 self._write("running")
 
@@ -180,15 +180,27 @@ def one_line(error: BaseException) -> str:
 
 def _refuse(folder: Folder, is_new: bool) -> int:
     """The number of the last claim, 0 where there is none; refused where it stands in the way."""
-    held = holder(folder)
+    held = refuse_running(folder)
     if held is None:
         last = _last_claim(folder)
         return 0 if last is None else last[0]
-    if held.standing == "running":
-        raise UsageError(f"{folder.location} is being run by {held.who}.")
     if is_new:
         raise UsageError(taken(folder, held))
     return held.number
+
+
+def refuse_running(folder: Folder) -> Held | None:
+    """Who ran a study last.
+
+    Raises
+    ------
+    UsageError
+        If somebody runs it now.
+    """
+    held = holder(folder)
+    if held is not None and held.standing == "running":
+        raise UsageError(f"{folder.location} is being run by {held.who}.")
+    return held
 
 
 def taken(folder: Folder, held: Held | None) -> str:

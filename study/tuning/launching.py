@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -159,7 +160,7 @@ class _Run:
         past: Sequence[PastTrial] | None,
     ) -> None:
         self.prepared, self.folder, self.held = prepared, prepared.folder, held
-        self.is_new, self.past = past is None, list(past or ())
+        self.past = list(past or ())
         self._began = time.monotonic()
         self._is_ending = False
         self.recorder = _begin(prepared, listener, past)
@@ -185,7 +186,7 @@ class _Run:
                 self._search()
         except (StopRequestedError, KeyboardInterrupt):
             self.recorder.interrupted()
-            interrupts.signum = interrupts.signum or 2
+            interrupts.signum = interrupts.signum or signal.SIGINT
         except TimeoutError:
             out_of_time = True
         except UsageError as error:

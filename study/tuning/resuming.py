@@ -9,7 +9,7 @@ from study.configuration.loading import StudyConfig
 from study.errors import UsageError
 from study.exporting.networks import study_config
 from study.exporting.trusting import refuse_untrusted
-from study.owners import holder
+from study.owners import refuse_running
 from study.records import STUDY_FILE
 from study.storage import Folder
 from study.tuning.afterwards.points import task_record
@@ -56,9 +56,7 @@ def prepare_resume(
     if not folder.exists(STUDY_FILE):
         raise UsageError(f"{folder.location}: this folder holds no study; it has no {STUDY_FILE}")
     refuse_untrusted(folder, None, trust_code, asked_by)
-    held = holder(folder)
-    if held is not None and held.standing == "running":
-        raise UsageError(f"{folder.location} is being run by {held.who}.")
+    refuse_running(folder)
     config = _changed(study_config(folder), folder, num_samples, time_budget_s, max_concurrent)
     past = [_opened(each, errored) for each in read_past(folder)]
     if num_samples is not None and num_samples < len(past):

@@ -75,14 +75,13 @@ def conduct(
 def _exit_code(finished: Finished, config: StudyConfig, dense_diverged: bool) -> int:
     """What the shell is told, and the terminal why."""
     place = finished.folder.location
-    trusting = " --trust-code" if names_code(finished.folder) else ""
-    go_on = f"go on with: prune-study resume {place}{trusting}"
-    if finished.failure:
-        click.echo(f"prune-study: the study failed: {finished.failure}; {go_on}", err=True)
-        return CRASH
-    if finished.interrupted:
-        click.echo(f"prune-study: interrupted; {go_on}", err=True)
-        return finished.exit_code
+    if finished.failure or finished.interrupted:
+        how = f"the study failed: {finished.failure}" if finished.failure else "interrupted"
+        trusting = " --trust-code" if names_code(finished.folder) else ""
+        click.echo(
+            f"prune-study: {how}; go on with: prune-study resume {place}{trusting}", err=True
+        )
+        return CRASH if finished.failure else finished.exit_code
     if finished.failed_trials:
         click.echo(
             f"prune-study: {finished.failed_trials} of {config.study.num_samples} trials failed; "

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
+from study.exporting.networks import read_plan
 from study.files.documents import Problems, needed, read_lines, refuse
 from study.pruning.plan import PruningPlan
 from study.records import (
@@ -85,15 +86,15 @@ def read_past(study: Folder) -> list[PastTrial]:
         If a record is damaged, which names the file.
     """
     names = [name for name in study.folders(TRIALS_DIR) if REPLICATE not in name]
-    return [_read(study.child(TRIALS_DIR, name), name) for name in names if _begun(study, name)]
+    return [_read(study, name) for name in names if _begun(study, name)]
 
 
 def _begun(study: Folder, name: str) -> bool:
     return name.isdecimal() and study.exists(TRIALS_DIR, name, PLAN_FILE)
 
 
-def _read(trial: Folder, name: str) -> PastTrial:
-    plan, problems = needed(trial, PruningPlan, PLAN_FILE, strict=False), Problems()
+def _read(study: Folder, name: str) -> PastTrial:
+    plan, trial, problems = read_plan(study, name), study.child(TRIALS_DIR, name), Problems()
     records = read_lines(trial, RoundRecord, problems, ROUNDS_FILE)
     refuse(trial, problems)
     outcome = needed(trial, TrialOutcome, OUTCOME_FILE) if trial.exists(OUTCOME_FILE) else None
