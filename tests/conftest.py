@@ -63,6 +63,15 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_locks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A test that measures does not wait for studies of others on this machine."""
+    folder = tmp_path_factory.mktemp("locks")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("study.pruning.latency.quiet.lock_folder", lambda: folder)
+        yield
+
+
 @pytest.fixture(scope="session")
 def ray_cluster(own_cache: None) -> Iterator[None]:
     """Ray on this machine, started once for all tests."""
@@ -70,7 +79,10 @@ def ray_cluster(own_cache: None) -> Iterator[None]:
 
     import ray
 
-    ray.init(num_cpus=2, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+    ray.init(
+        address="local", num_cpus=2, log_to_driver=False, logging_level=logging.ERROR,
+        include_dashboard=False,
+    )  # fmt: skip
     yield
     ray.shutdown()
 

@@ -117,15 +117,16 @@ def test_signs_of_life_are_given_while_it_is_held(
     monkeypatch.setattr(owners, "BEAT_S", 0.05)
     monkeypatch.setattr(owners, "REMOTE_BEAT_S", 0.05)
     held = claim(folder, is_new=True)
-    first = holder(folder)
-    time.sleep(0.4)
-    later = holder(folder)
+    signs = set()
+    until = time.monotonic() + 10
+    while len(signs) < 3 and time.monotonic() < until:
+        found = holder(folder)
+        # This stand-in for an object store writes in place: a sign may be met half written.
+        if found is not None and found.sign is not None:
+            signs.add(found.sign.at)
+        time.sleep(0.02)
     held.release("finished")
-    assert first is not None
-    assert later is not None
-    assert first.sign is not None
-    assert later.sign is not None
-    assert later.sign.at > first.sign.at
+    assert len(signs) >= 3
 
 
 def test_who_was_taken_for_dead_and_comes_back_ends(folder: Folder) -> None:
