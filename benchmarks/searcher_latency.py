@@ -17,7 +17,9 @@ from optuna.storages.journal import JournalFileBackend
 
 from benchmarks.measuring import Figure
 from search_spaces import Layer, SearchSpace
-from study.tuning.search.searcher import PlanSearcher, draw_plan, make_sampler
+from study.tuning.search.drawing import draw_plan
+from study.tuning.search.samplers import make_sampler
+from study.tuning.search.searcher import PlanSearcher
 
 LAYERS = tuple(Layer(f"fc{number}", 10_000 * number, "linear") for number in range(1, 6))
 SPACE = SearchSpace(rounds=(1, 6), retrain_epochs=(1, 8), rewind_epoch=(0, 4))

@@ -43,7 +43,7 @@ from study.tuning.scanning import scan_first
 from study.tuning.search.journal import FolderJournal
 from study.tuning.search.past import PastTrial
 from study.tuning.search.samplers import make_sampler
-from study.tuning.search.searcher import close_open_trials
+from study.tuning.search.telling import close_open_trials
 from study.tuning.search.warm_start import warm_start_points
 from study.tuning.tracking import TensorBoardWriter
 from study.tuning.trials.outcomes import Listener, OutcomeRecorder

@@ -22,7 +22,7 @@ from study.tasks.task import Task
 from study.tasks.training.learning_rate import lr_at
 from study.tasks.training.recipe import COURSES
 from study.tuning.search.coupled import CoupledSets, Curves
-from study.tuning.search.searcher import draw_plan, plan_of
+from study.tuning.search.drawing import draw_plan, plan_of
 from study.tuning.search.textbook import textbook_plan
 
 

@@ -4,62 +4,29 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState, create_trial
 from ray.tune.search import Searcher
 
 from search_spaces import Layer, SearchSpace
 from study.objectives import Constraint
-from study.plugins import import_string
 from study.pruning.plan import PruningPlan
 from study.pruning.seeds import derive_seed
-from study.records import is_finite
 from study.tuning.results import INTERRUPTED
 from study.tuning.search.coupled import Curves
+from study.tuning.search.drawing import draw_plan, explores
 from study.tuning.search.extension import Extensions
 from study.tuning.search.past import PastTrial
 from study.tuning.search.samplers import make_sampler
-
-TRIAL_ID, ROUND = "trial_id", "round"
-"""What Optuna's trials are marked with: the study's trial, and of one of its rounds also which."""
-
+from study.tuning.search.taking_up import Ended, take_up
+from study.tuning.search.telling import TRIAL_ID, Asked, Teller
 
 REDRAWN, REDRAWN_AT_RANDOM = 10, 50
 """How often a plan that was run before is drawn anew: by the sampler first, and then at random,
 before the space is taken to hold no other."""
-
-
-@dataclass
-class Asked:
-    """A plan that is being run.
-
-    Parameters
-    ----------
-    number
-        Of the Optuna trial; what it did not ask for has none.
-    name
-        Of the trial in the study folder.
-    plan
-        What is run.
-    told
-        Last round that Optuna was told of.
-    first
-        Round after which an extension begins; 0: it is none.
-    results
-        Of the rounds so far.
-    """
-
-    number: int | None
-    name: str
-    plan: PruningPlan
-    told: int = 0
-    first: int = 0
-    results: list[dict[str, Any]] = field(default_factory=list)
 
 
 class PlanSearcher(Searcher):
@@ -147,14 +114,12 @@ class PlanSearcher(Searcher):
         self._study = study
         self._space = space
         self._layers = list(layers)
-        self._objectives = list(objectives)
         self._seed = seed
         self._trial_config = dict(trial_config)
-        self._every_round = every_round and space.function is None
+        self._teller = Teller(study, space, layers, objectives, constraints, every_round)
         self._sampler = sampler
         self._exploration = exploration
         self._num_samples = num_samples
-        self._constraints = list(constraints)
         self._room = room
         self._extensions = extensions
         self._first = first
@@ -165,8 +130,13 @@ class PlanSearcher(Searcher):
         self._order = itertools.count()
         self._running: dict[str, Asked] = {}
         self._last: dict[str, dict[str, Any] | None] = {}  # how plans ended, by their hash
-        self._asked = self._taken = 0  # trials, and points of the warm start
-        self._open = self._take_up(past)
+        standing = take_up(study, past)
+        self._asked, self._taken = standing.begun, standing.warm_started
+        self._open = list(standing.waiting)
+        self._last |= {each.plan.content_hash(): None for each in past}
+        for each in standing.ended:
+            self._learn_of(each)
+        self._flush()
         self.is_exhausted = False
         """Whether the space holds no plan that was not run."""
 
@@ -225,43 +195,19 @@ class PlanSearcher(Searcher):
             if plan.content_hash() not in self._last:
                 trial.set_user_attr(TRIAL_ID, name)
                 return Asked(trial.number, name, plan)
-            self._tell_again(trial.number, plan)
+            self._teller.tell_again(trial.number, self._last[plan.content_hash()])
         return None
 
-    def _tell_again(self, number: int, plan: PruningPlan) -> None:
-        """Tell Optuna of a plan that was run before what came of it, at no cost."""
-        result = self._last[plan.content_hash()]
-        values = None if result is None else self._values(result)
-        if values is None or result is None:
-            self._study.tell(number, state=TrialState.FAIL)
-        else:
-            self._constrain(number, result)
-            self._study.tell(number, values)
-
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Tell Optuna of a round as the plan that it is the end of, if the space has that plan.
-
-        Where the space is given by cuts, a plan ends at the floor, and its rounds belong to it:
-        each is told with the parameters of the whole descent, which do not say how dense it is.
-        """
+        """Tell Optuna of a round."""
         asked = self._running.get(trial_id)
         if asked is None or INTERRUPTED in result:
             return
         round_ = result["round"]
         if all(known["round"] != round_ for known in asked.results):  # told again after a crash
             asked.results.append(result)
-        self._tell_round(asked, result)
+        self._teller.tell_round(asked, result)
         self._flush()
-
-    def _tell_round(self, asked: Asked, result: Mapping[str, Any]) -> None:
-        round_ = result["round"]
-        if not self._every_round or not asked.told < round_ < asked.plan.rounds:
-            return
-        asked.told = round_
-        whole = self._space.cut is not None
-        plan = asked.plan if whole else asked.plan.prefix(round_)
-        if plan is not None:
-            self._add(asked, plan, result)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -284,71 +230,21 @@ class PlanSearcher(Searcher):
     def _end(self, asked: Asked, result: Mapping[str, Any] | None) -> None:
         """Tell Optuna how a plan went; without a result it failed."""
         ended = result is not None and result["round"] == asked.plan.rounds
-        values = self._values(result) if ended and result is not None else None
         self._last[asked.plan.content_hash()] = dict(result) if ended and result else None
-        if values is not None and result is not None:
-            if asked.number is None and asked.told < asked.plan.rounds:
-                self._add(asked, asked.plan, result)
-            elif asked.number is not None:
-                self._constrain(asked.number, result)
-                self._study.tell(asked.number, values)
-            if self._extensions is not None:
-                self._extensions.trial_ended(asked.name, asked.plan, asked.results)
-        elif asked.number is not None:
-            self._study.tell(asked.number, state=TrialState.FAIL)
+        if self._teller.tell_end(asked, result) and self._extensions is not None:
+            self._extensions.trial_ended(asked.name, asked.plan, asked.results)
 
-    def _take_up(self, past: Sequence[PastTrial]) -> list[Asked]:
-        """Go on from an earlier run: what Optuna was not told of is told; what is open, given.
-
-        Optuna's own open trials of which the study has no record, because the run ended between
-        the two, are failed, and drawn again.
-        """
-        trials = self._study.get_trials(deepcopy=False)
-        own = {t.user_attrs[TRIAL_ID]: t for t in trials if _is_whole(t)}
-        told: dict[str, int] = {}
-        for trial in trials:
-            if ROUND in trial.user_attrs:
-                name = trial.user_attrs[TRIAL_ID]
-                told[name] = max(told.get(name, 0), trial.user_attrs[ROUND])
-        known = {each.name for each in past}
-        fixed = (t for name, t in own.items() if name in known)
-        self._taken = sum("fixed_params" in trial.system_attrs for trial in fixed)
-        self._asked = max((int(name) + 1 for name in known), default=0)
-        waiting, ended = [], []
-        for each in past:
-            trial_of = own.get(each.name)
-            is_running = trial_of is not None and trial_of.state == TrialState.RUNNING
-            number = trial_of.number if trial_of is not None and is_running else None
-            first = each.rounds_before
-            done = max(told.get(each.name, 0), first)
-            if trial_of is not None and trial_of.state == TrialState.COMPLETE and not first:
-                done = each.plan.rounds
-            asked = Asked(number, each.name, each.plan, done, first)
-            self._last[each.plan.content_hash()] = None
-            if each.is_open:
-                waiting.append(asked)
-            else:
-                asked.results = list(each.results)
-                was_told = trial_of is not None and not is_running
-                ended.append((each, asked, was_told or asked.told == each.plan.rounds))
-        kept = [*waiting, *(asked for _, asked, _ in ended)]
-        close_open_trials(self._study, {a.number for a in kept if a.number is not None})
-        for each, asked, was_told in sorted(ended, key=lambda e: e[0].ended_at):
-            self._learn_of(each, asked, was_told)
-        self._flush()
-        return waiting
-
-    def _learn_of(self, trial: PastTrial, asked: Asked, was_told: bool) -> None:
-        """Of an ended trial, tell Optuna what it does not know."""
-        last = asked.results[-1] if asked.results else None
-        if not was_told:
+    def _learn_of(self, ended: Ended) -> None:
+        """Of a trial of an earlier run, tell Optuna what it does not know."""
+        asked, has_completed = ended.asked, ended.trial.has_completed
+        last = asked.results[-1] if has_completed else None
+        if not ended.was_told:
             for result in asked.results:
-                self._tell_round(asked, result)
-            self._end(asked, last if trial.has_completed else None)
-            return
-        if trial.has_completed and last is not None:
+                self._teller.tell_round(asked, result)
+            self._end(asked, last)
+        elif last is not None:
             self._last[asked.plan.content_hash()] = last
-            if self._extensions is not None and self._values(last) is not None:
+            if self._extensions is not None and self._teller.values(last) is not None:
                 self._extensions.trial_ended(asked.name, asked.plan, asked.results)
 
     def _run(self, trial_id: str, asked: Asked) -> dict[str, Any]:
@@ -364,52 +260,6 @@ class PlanSearcher(Searcher):
             "order": next(self._order),
         }
 
-    def _add(self, asked: Asked, plan: PruningPlan, result: Mapping[str, Any]) -> None:
-        """Tell Optuna of a plan that it did not ask for, if it is one of the space."""
-        values = self._values(result)
-        if values is None or self._space.function is not None:
-            return
-        parameters: dict[str, Any] | None
-        if self._space.cut is not None and asked.number is not None:
-            parameters = self._asked_for(asked.number).params  # those of the descent, to the bit
-        else:
-            parameters = self._space.parameters_of(plan.model_dump(), self._layers)
-        if parameters is None:
-            return
-        self._study.add_trial(
-            create_trial(
-                params=parameters,
-                distributions=self._space.distributions(parameters, self._layers),
-                values=values,
-                user_attrs={TRIAL_ID: asked.name, ROUND: result["round"]},
-                system_attrs=self._generation(asked),
-                constraints={str(c): c.violation(result) for c in self._constraints} or None,
-            )
-        )
-
-    def _asked_for(self, number: int) -> FrozenTrial:
-        return self._study.get_trials(deepcopy=False)[number]
-
-    def _generation(self, asked: Asked) -> dict[str, Any]:
-        """An evolutionary sampler only breeds from trials that belong to a generation."""
-        if asked.number is None:
-            return {}
-        attributes = self._asked_for(asked.number).system_attrs
-        return {k: v for k, v in attributes.items() if k.endswith(":generation")}
-
-    def _constrain(self, number: int, result: Mapping[str, Any]) -> None:
-        storage = self._study._storage
-        trial_id = storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
-        trial = optuna.trial.Trial(self._study, trial_id)
-        for constraint in self._constraints:
-            trial.set_constraint(str(constraint), constraint.violation(result))
-
-    def _values(self, result: Mapping[str, Any]) -> list[float] | None:
-        """Objectives of a round, if all of its figures are finite."""
-        values = [result[name] for name in self._objectives]
-        finite = is_finite(result) and all(math.isfinite(value) for value in values)
-        return values if finite else None
-
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the study's own records are enough to go on from. Tune expects a file."""
         Path(checkpoint_path).touch()
@@ -417,51 +267,3 @@ class PlanSearcher(Searcher):
     def restore(self, checkpoint_path: str) -> None:
         """Never asked for: Tune's own copies are not read."""
         raise NotImplementedError
-
-
-def _is_whole(trial: FrozenTrial) -> bool:
-    """Whether it is a trial itself, and not one of its rounds."""
-    return TRIAL_ID in trial.user_attrs and ROUND not in trial.user_attrs
-
-
-def draw_plan(
-    space: SearchSpace,
-    trial: optuna.trial.BaseTrial,
-    layers: Sequence[Layer],
-    seed: int,
-    scanned: Curves | None = None,
-) -> PruningPlan:
-    """Draw a plan from a space, or from the user's own function that stands for one."""
-    if space.function is None:
-        return plan_of(space.suggest(trial, layers), seed, scanned)
-    drawn = import_string("space.function", space.function)(trial, layers)
-    fields = drawn.model_dump() if isinstance(drawn, PruningPlan) else dict(drawn)
-    return PruningPlan.model_validate({**fields, "seed": seed})
-
-
-def plan_of(fields: Mapping[str, Any], seed: int, scanned: Curves | None) -> PruningPlan:
-    """A plan of a space's fields; one that goes by a scan has with it what the scan found."""
-    found = {"scanned_drops": scanned} if fields["allocation"] == "sensitivity" else {}
-    return PruningPlan.model_validate({**fields, **found, "seed": seed})
-
-
-def explores(number: int, share: float, seed: int) -> bool:
-    """Whether the trial of this number is drawn at random.
-
-    Of every ``1 / share`` trials in a row exactly one is, at a place that the seed decides: at
-    equal distances, it could always meet the same level of whatever else takes turns.
-    """
-    if share == 0:
-        return False
-    block = math.floor(number * share + 1e-9)
-    begin, end = (math.ceil(each / share - 1e-9) for each in (block, block + 1))
-    return number == begin + derive_seed(seed, "exploration", block) % (end - begin)
-
-
-def close_open_trials(study: optuna.Study, but: Collection[int] = ()) -> None:
-    """Fail what was asked for, or waits, and will not be run, ``but`` for these numbers."""
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        if trial.number not in but:
-            study.tell(trial.number, state=TrialState.FAIL)
-    for _ in study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-        study.tell(study.ask(), state=TrialState.FAIL)

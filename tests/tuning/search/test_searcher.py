@@ -10,9 +10,11 @@ from search_spaces import Layer, SearchSpace
 from study.objectives import Constraint
 from study.pruning import PruningPlan
 from study.records import TrialOutcome, utc_now
+from study.tuning.search.drawing import explores
 from study.tuning.search.past import PastTrial
 from study.tuning.search.samplers import make_sampler
-from study.tuning.search.searcher import PlanSearcher, close_open_trials, explores
+from study.tuning.search.searcher import PlanSearcher
+from study.tuning.search.telling import close_open_trials
 
 LAYERS = (Layer("fc1", 100, "linear"), Layer("fc2", 50, "linear"))
 NAN = float("nan")
