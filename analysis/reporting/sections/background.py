@@ -103,7 +103,9 @@ def _space(space: dict[str, Any]) -> str:
         "floor", "schedule", "retrain", "rewind_epoch", "lr_rewind_epoch", "retrain_epochs",
         "retrain_lr", "retrain_lr_schedule", "optimizer_state", "layer_floor", "include", "exclude",
     )  # fmt: skip
-    return "; ".join(f"{name} {_short(space[name])}" for name in names if name in space)
+    return "; ".join(
+        f"{name} {_short(space[name])}" for name in names if space.get(name) not in (None, [], {})
+    )
 
 
 def _search(search: dict[str, Any]) -> str:
