@@ -252,7 +252,9 @@ class Folder:
         self._growing.pop(path, None)
 
     def _append_part(self, target: str, line: bytes, *parts: str) -> None:
-        number, before = self._growing.pop(target, None) or (self._next_part(target, *parts), b"")
+        # Where a write fails, whether it was done is not known: the next line begins another part.
+        known = self._growing.pop(target, None)
+        number, before = (self._next_part(target, *parts), b"") if known is None else known
         content = before + line
         self.write(content, *parts[:-1], part_name(parts[-1], number))
         is_full = len(content) >= PART_BYTES
