@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,11 +13,28 @@ import pytest
 
 from study import owners
 from study.errors import UsageError
-from study.owners import claim, claimed, holder
+from study.owners import Claim, claim, claimed, holder
 from study.processes import this_machine
 from study.records import OWNERS_DIR, Owner, Sign
 from study.storage import Folder
 from tests.s3_server import S3Server
+
+
+@pytest.fixture(autouse=True)
+def silenced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Owners that a test leaves give no further signs of life."""
+    kept = list[Claim]()
+
+    class Kept(Claim):
+        def __init__(self, folder: Folder, name: str) -> None:
+            super().__init__(folder, name)
+            kept.append(self)
+
+    monkeypatch.setattr(owners, "Claim", Kept)
+    yield
+    for each in kept:
+        each._over.set()
+        each._beat.join()
 
 
 @pytest.fixture(params=["file system", "object store"])
