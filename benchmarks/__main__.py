@@ -36,6 +36,7 @@ BENCHMARKS = {
     "early_stopping": "what stopping hopeless trials saves",
     "sensitivity_scan": "evaluating only what comes after a layer",
     "resume_time": "how long going on takes",
+    "appending": "a further line of a long file, on a disk and behind an S3-compatible server",
     "trial_overhead": "what Ray, Optuna and the records add to a trial",
     "worker_scaling": "two workers against one",
     "simulated_cluster": "results a second from 64 workers that sleep",

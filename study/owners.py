@@ -3,30 +3,30 @@
 An owner is a file ``owners/NNNN...json``, and the one with the highest number holds the folder. To
 take over from a dead owner is to make the next number, which only one can. Beside it the owner
 writes every few seconds that it is alive, and at the end how it ended.
+
+Behind object stores a number is had by whoever sees its own claim alone; a claim that never was,
+because its process ended before it looked, has no sign beside it, and makes nobody an owner.
 """
 
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
 import random
 import signal
-import socket
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from shlex import quote
 from threading import Event as Signal
 from threading import Thread
-from typing import Literal, TypeVar
-
-from pydantic import ValidationError
+from typing import Literal
 
 from study.errors import UsageError
+from study.files.claims import LastClaim, last_claim, made, read_record, sign_file
+from study.processes import is_gone, this_machine
 from study.records import OWNERS_DIR, Owner, Sign
 from study.storage import Folder
 
@@ -38,6 +38,10 @@ SILENCE_S = 45.0
 """An owner on another machine that was silent for so long is taken for dead."""
 
 _TRIES = 6
+_PAUSE_S = 0.2, 1.0
+"""Before the second try, drawn evenly; each further pause is longer by as much."""
+
+_WRITTEN_S = 2.0
 
 Standing = Literal["running", "finished", "interrupted", "failed", "dead"]
 
@@ -71,14 +75,16 @@ class Held:
 
 def holder(folder: Folder) -> Held | None:
     """Who runs a study, or did last; None of a study of an older version, or none at all."""
-    last = _last_claim(folder)
-    if last is None:
-        return None
-    number, name = last
-    owner = _read(folder, name, Owner)
+    last = last_claim(folder)
+    return None if last is None else _held(folder, last)
+
+
+def _held(folder: Folder, last: LastClaim) -> Held | None:
+    number, name = last.number, last.name
+    owner = read_record(folder, name, Owner)
     if owner is None:
         return None
-    sign = _read(folder, _sign_file(number), Sign)
+    sign = read_record(folder, sign_file(name), Sign)
     standing: Standing = "dead" if sign is None or sign.state == "running" else sign.state
     if standing == "dead" and _is_alive(owner, sign):
         standing = "running"
@@ -88,9 +94,10 @@ def holder(folder: Folder) -> Held | None:
 class Claim:
     """A study's folder in our hands, until :meth:`release`; see :func:`claimed`."""
 
-    def __init__(self, folder: Folder, number: int) -> None:
+    def __init__(self, folder: Folder, name: str) -> None:
         self.folder = folder
-        self.number = number
+        self.name = name
+        self.number = int(name[:4])
         self.is_lost = False
         self._over = Signal()
         self._beat = Thread(target=self._keep_alive, daemon=True)
@@ -114,8 +121,8 @@ class Claim:
         while not self._over.wait(pause):
             # A full disk stops the study elsewhere, and is told of there.
             with contextlib.suppress(OSError):
-                last = _last_claim(self.folder)
-                if last is not None and last[0] > self.number:
+                last = last_claim(self.folder)
+                if last is not None and last.number > self.number:
                     self.is_lost = True
                     os.kill(os.getpid(), signal.SIGTERM)
                     return
@@ -125,16 +132,17 @@ class Claim:
         self, state: Literal["running", "finished", "interrupted", "failed"], why: str = ""
     ) -> None:
         sign = Sign(state=state, why=why)
-        self.folder.write(sign.to_json(), OWNERS_DIR, _sign_file(self.number))
+        self.folder.write(sign.to_json(), OWNERS_DIR, sign_file(self.name))
 
 
 def claim(folder: Folder, *, is_new: bool) -> Claim:
     """Take a study's folder, before anything is written into it.
 
     On file systems the claim is a file that is created exclusively. Object stores have no such
-    call that every client offers: there a claim is written and holds where it is then seen alone
-    among those of its number; of several that see each other none holds, and each tries again
-    after a time of its own. Listings that show every finished write (S3, GCS, Azure) make it safe.
+    call that pyarrow offers: there a claim is written and holds where it is then seen alone among
+    those of its number; of several that see each other none holds, and each tries again after a
+    time of its own, until one was alone and has signed. Of two that are written, the later one's
+    listing shows the earlier one, where listings show every finished write (S3, GCS, Azure).
 
     Parameters
     ----------
@@ -149,11 +157,11 @@ def claim(folder: Folder, *, is_new: bool) -> Claim:
         If somebody holds it, or, where it is to be new, did.
     """
     for attempt in range(_TRIES):
-        before = _refuse(folder, is_new)
-        if _made(folder, before + 1):
-            return Claim(folder, before + 1)
-        if folder.local_path is None:
-            time.sleep(random.uniform(0.2, 1.0) * (attempt + 1))
+        number = _next_number(folder, is_new)
+        name = None if number is None else made(folder, number)
+        if name is not None:
+            return Claim(folder, name)
+        time.sleep(random.uniform(*_PAUSE_S) * (attempt + 1))
     raise UsageError(f"{folder.location}: others are starting it at this moment; try again.")
 
 
@@ -178,15 +186,43 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}"[:500] if text else type(error).__name__
 
 
-def _refuse(folder: Folder, is_new: bool) -> int:
-    """The number of the last claim, 0 where there is none; refused where it stands in the way."""
-    held = refuse_running(folder)
-    if held is None:
-        last = _last_claim(folder)
-        return 0 if last is None else last[0]
+def _next_number(folder: Folder, is_new: bool) -> int | None:
+    """Which claim is to be made; None where others are making it at this moment."""
+    last = last_claim(folder)
+    if last is None:
+        return 1
+    if folder.local_path is None and not last.is_signed:
+        return _without_stale(folder, last)
+    if _is_being_written(folder, last):
+        return None
+    held = _held(folder, last)
+    if held is not None and held.standing == "running" and not is_new:
+        raise UsageError(_is_run(folder, held))
     if is_new:
         raise UsageError(taken(folder, held))
-    return held.number
+    return last.number + 1
+
+
+def _without_stale(folder: Folder, last: LastClaim) -> int | None:
+    """The number, once claims that their processes left without an owner are taken away."""
+    for name in last.rivals:
+        owner = read_record(folder, name, Owner)
+        if owner is None and folder.age_s(OWNERS_DIR, name) < SILENCE_S:
+            return None  # gone since the listing, or damaged
+        if owner is not None and _is_alive(owner, None):
+            return None
+    for name in last.rivals:
+        folder.remove(OWNERS_DIR, name)
+    return None if last.number > 1 else 1
+
+
+def _is_being_written(folder: Folder, last: LastClaim) -> bool:
+    """A file that is created exclusively is empty for a moment."""
+    try:
+        is_empty = not folder.read(OWNERS_DIR, last.name)
+    except OSError:
+        return False
+    return is_empty and folder.age_s(OWNERS_DIR, last.name) < _WRITTEN_S
 
 
 def refuse_running(folder: Folder) -> Held | None:
@@ -199,61 +235,28 @@ def refuse_running(folder: Folder) -> Held | None:
     """
     held = holder(folder)
     if held is not None and held.standing == "running":
-        raise UsageError(f"{folder.location} is being run by {held.who}.")
+        raise UsageError(_is_run(folder, held))
     return held
+
+
+def _is_run(folder: Folder, held: Held) -> str:
+    return f"{folder.location} is being run by {held.who}."
 
 
 def taken(folder: Folder, held: Held | None) -> str:
     """Why a name cannot be used for a new study."""
     if held is not None and held.standing == "running":
-        return f"study.name: {folder.location} is being run by {held.who}."
+        return f"study.name: {_is_run(folder, held)}"
     if held is not None and held.standing != "finished":
         how = "died" if held.standing == "dead" else f"was {held.standing}".replace("was f", "f")
         return (
             f"study.name: the folder {folder.location} exists already, and its run {how}. Go on "
-            f"with it: prune-study resume {folder.location}. Or choose another --name."
+            f"with it: prune-study resume {quote(folder.location)}. Or choose another --name."
         )
     return (
         f"study.name: the folder {folder.location} exists already. Choose another --name, or "
         "remove it."
     )
-
-
-def _made(folder: Folder, number: int) -> bool:
-    me = Owner(owner=f"{_user()}@{socket.gethostname()}", machine=this_machine(), pid=os.getpid())
-    if folder.local_path is not None:
-        return folder.create(me.to_json(), OWNERS_DIR, f"{number:04d}.json")
-    mine = f"{number:04d}-{uuid.uuid4().hex}.json"
-    folder.write(me.to_json(), OWNERS_DIR, mine)
-    rivals = [name for name in _claims(folder) if name.startswith(f"{number:04d}")]
-    if rivals == [mine]:
-        return True
-    folder.remove(OWNERS_DIR, mine)
-    return False
-
-
-def _claims(folder: Folder) -> list[str]:
-    names = folder.files(OWNERS_DIR)
-    return [n for n in names if n[:4].isdecimal() and n.endswith(".json") and ".sign" not in n]
-
-
-def _last_claim(folder: Folder) -> tuple[int, str] | None:
-    names = _claims(folder)
-    return (int(names[-1][:4]), names[-1]) if names else None
-
-
-def _sign_file(number: int) -> str:
-    return f"{number:04d}.sign.json"
-
-
-_R = TypeVar("_R", Owner, Sign)
-
-
-def _read(folder: Folder, name: str, kind: type[_R]) -> _R | None:
-    try:
-        return kind.model_validate_json(folder.read(OWNERS_DIR, name))
-    except (OSError, ValidationError):
-        return None  # not there yet, or damaged: then nobody is known to hold it
 
 
 def _is_alive(owner: Owner, sign: Sign | None) -> bool:
@@ -262,29 +265,3 @@ def _is_alive(owner: Owner, sign: Sign | None) -> bool:
         return False
     last = datetime.fromisoformat(owner.claimed_at if sign is None else sign.at)
     return (datetime.now(UTC) - last).total_seconds() < SILENCE_S
-
-
-def is_gone(pid: int) -> bool:
-    """Whether no process of this machine has this id."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
-
-
-def this_machine() -> str:
-    """Name of what process ids belong to: containers on one machine each have their own."""
-    with contextlib.suppress(OSError):
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
-    return socket.gethostname()
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user often has no name
-        return str(os.getuid())

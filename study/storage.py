@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow.fs as pafs
 
 from study.errors import UsageError
-from study.files.locations import read_location
+from study.files.locations import Location, read_location
+from study.files.parts import (
+    PART_BYTES,
+    has_parts,
+    joined,
+    number_of,
+    part_name,
+    parts_of,
+    whole_name,
+)
 from study.files.regular_files import RefusedFileError, open_regular, refuse_size, safe_path
 
-SEGMENT_LINES = 64
-"""Lines of an object that grows: an object store rewrites what is appended to, and only that."""
-
-_SEGMENT = re.compile(r"(.+)\.part-\d{6}")
-
-_GROWING = (".jsonl", ".journal")
-"""How names of files end that grow line by line."""
+READERS = 8
+"""Parts of a file that are read at a time: behind an object store each waits for the network."""
 
 
 class Folder:
@@ -50,14 +55,14 @@ class Folder:
         self._filesystem, base = pafs.LocalFileSystem(), self._place.path
         if self._place.scheme is not None:
             try:
-                self._filesystem, base = pafs.FileSystem.from_uri(self.location)
+                self._filesystem, base = pafs.FileSystem.from_uri(_opened_as(self._place))
             except (ValueError, OSError, NotImplementedError) as error:
                 raise UsageError(
                     f"storage location {self.location!r} cannot be used: {error}"
                 ) from error
         self._base = base.rstrip("/")
         self._is_local = isinstance(self._filesystem, pafs.LocalFileSystem)
-        self._growing: dict[str, tuple[int, list[str]]] = {}
+        self._growing: dict[str, tuple[int, bytes]] = {}
         # A child stays inside what its parent was opened as.
         self._root = self._base
         self._below: tuple[str, ...] = ()
@@ -105,13 +110,13 @@ class Folder:
         """Whether something is there: a file, a folder, or what would be refused as one."""
         if self._is_local:
             try:
-                return os.path.lexists(self._path(*parts))
+                return os.path.lexists(self._path(*parts)) or bool(self._parts(*parts))
             except RefusedFileError:
                 return os.path.lexists("/".join((self._base, *parts)))
             except OSError as error:
                 return isinstance(error, PermissionError)
         info = self._filesystem.get_file_info(self._path(*parts))
-        return bool(info.type != pafs.FileType.NotFound) or bool(self._segments(*parts))
+        return bool(info.type != pafs.FileType.NotFound) or bool(self._parts(*parts))
 
     def is_empty(self) -> bool:
         """Whether the folder is missing or has nothing in it."""
@@ -143,18 +148,27 @@ class Folder:
         return stream  # type: ignore[no-any-return]
 
     def read(self, *parts: str) -> bytes:
-        """The whole content of a file; see :meth:`open`."""
-        segments = self._segments(*parts)
-        names = [parts[-1], *segments] if not segments or self._is_file(*parts) else segments
-        content = []
-        for name in names:
-            with self.open(*parts[:-1], name) as stream:
-                content.append(bytes(stream.read()))
-        return b"".join(content)
+        """The whole content of a file, which may be in parts; see :meth:`open`."""
+        try:
+            return self._read(*parts)
+        except FileNotFoundError:
+            names = self._parts(*parts)
+            if not names:
+                raise
+        places = [(*parts[:-1], name) for name in names]
+        infos = self._filesystem.get_file_info([self._path(*place) for place in places])
+        refuse_size(self._path(*parts), sum(info.size or 0 for info in infos))
+        with ThreadPoolExecutor(READERS) as readers:
+            return joined(list(readers.map(lambda place: self._read(*place), places)))
+
+    def _read(self, *parts: str) -> bytes:
+        with self.open(*parts) as stream:
+            return bytes(stream.read())
 
     def age_s(self, *parts: str) -> float:
         """Seconds since a file was last changed."""
-        info = self._filesystem.get_file_info(self._path(*parts))
+        last = self._parts(*parts)[-1:] or parts[-1:]
+        info = self._filesystem.get_file_info(self._path(*parts[:-1], *last))
         return time.time() - (info.mtime_ns or time.time_ns()) / 1e9
 
     def create(self, content: str, *parts: str) -> bool:
@@ -182,7 +196,8 @@ class Folder:
         """Write a whole file: a reader sees the old content or the new, never a part."""
         data = content.encode() if isinstance(content, str) else content
         target = self._path(*parts)
-        self._filesystem.create_dir(target.rsplit("/", 1)[0], recursive=True)
+        if not isinstance(self._filesystem, pafs.S3FileSystem):  # where no folder is needed
+            self._filesystem.create_dir(target.rsplit("/", 1)[0], recursive=True)
         if not self._is_local:
             with self._filesystem.open_output_stream(target) as stream:
                 stream.write(data)
@@ -203,17 +218,15 @@ class Folder:
 
         After a crash the last line may be torn; readers skip it, and the next line begins anew.
         Lines that are not ``durable`` may be lost with the machine's power, and cost less. On
-        object stores, which can only write whole objects, lines go into parts of a few each:
-        what a line costs does not grow with those before it.
+        object stores, which can only write whole objects, lines go into parts of
+        :data:`~study.files.parts.PART_BYTES`: what a line costs does not grow with those before it.
         """
         target = self._path(*parts)
         if not self._is_local:
-            number, lines = self._growing.pop(target, (len(self._segments(*parts)), list[str]()))
-            lines.append(f"{line}\n")
-            self.write("".join(lines), *parts[:-1], f"{parts[-1]}.part-{number:06d}")
-            if len(lines) < SEGMENT_LINES:
-                self._growing[target] = (number, lines)
+            self._append_part(target, f"{line}\n".encode(), *parts)
             return
+        if names := self._parts(*parts):  # of a copy that came from an object store
+            target = self._path(*parts[:-1], names[-1])
         path = Path(target)
         path.parent.mkdir(parents=True, exist_ok=True)
         with open_regular(target, "a+b") as file:
@@ -234,20 +247,40 @@ class Folder:
             self._filesystem.delete_file(path)
         elif kind == pafs.FileType.Directory:
             self._filesystem.delete_dir(path)
-        for segment in self._segments(*parts):
-            self._filesystem.delete_file(self._path(*parts[:-1], segment))
+        for part in self._parts(*parts):
+            self._filesystem.delete_file(self._path(*parts[:-1], part))
+        self._growing.pop(path, None)
 
-    def _is_file(self, *parts: str) -> bool:
-        return bool(self._filesystem.get_file_info(self._path(*parts)).type == pafs.FileType.File)
+    def _append_part(self, target: str, line: bytes, *parts: str) -> None:
+        # Where a write fails, whether it was done is not known: the next line begins another part.
+        known = self._growing.pop(target, None)
+        number, before = (self._next_part(target, *parts), b"") if known is None else known
+        content = before + line
+        self.write(content, *parts[:-1], part_name(parts[-1], number))
+        is_full = len(content) >= PART_BYTES
+        self._growing[target] = (number + 1, b"") if is_full else (number, content)
 
-    def _segments(self, *parts: str) -> list[str]:
-        """Names of the parts of an object that grew line by line, in order."""
-        if self._is_local or not parts or not parts[-1].endswith(_GROWING):
+    def _next_part(self, target: str, *parts: str) -> int:
+        """The number of the part that this process begins with, as others have written before."""
+        if self._filesystem.get_file_info(target).type == pafs.FileType.File:
+            # One object, of a copy of a local study: as long as it is there, it is the whole file.
+            self._filesystem.copy_file(target, self._path(*parts[:-1], part_name(parts[-1], 0)))
+            self._filesystem.delete_file(target)
+        names = self._parts(*parts)
+        return number_of(names[-1]) + 1 if names else 0
+
+    def _parts(self, *parts: str) -> list[str]:
+        """Names of the parts of a file, in order; none where it is whole."""
+        if not parts or not has_parts(parts[-1]):
             return []
+        if self._is_local:
+            path = self._path(*parts)
+            if os.path.lexists(path) or not os.path.isdir(folder := os.path.dirname(path)):  # noqa: PTH112, PTH120
+                return []
+            return parts_of(parts[-1], os.listdir(folder))  # noqa: PTH208
         selector = pafs.FileSelector(self._path(*parts[:-1]), allow_not_found=True)
-        names = (info.base_name for info in self._filesystem.get_file_info(selector))
-        own = (n for n in names if (m := _SEGMENT.fullmatch(n)) and m.group(1) == parts[-1])
-        return sorted(own)
+        infos = self._filesystem.get_file_info(selector)
+        return parts_of(parts[-1], (info.base_name for info in infos))
 
     def _path(self, *parts: str) -> str:
         if self._is_local:
@@ -261,19 +294,29 @@ class Folder:
         selector = pafs.FileSelector(self._path(*parts), allow_not_found=True)
         infos = self._filesystem.get_file_info(selector)
         names = (i.base_name for i in infos if i.type == kind and not i.base_name.endswith(".tmp"))
-        return sorted({m.group(1) if (m := _SEGMENT.fullmatch(name)) else name for name in names})
+        return sorted({whole_name(name) for name in names})
 
     def _local_names(self, are_folders: bool, *parts: str) -> list[str]:
         """What is no folder counts as a file, so that nothing that lies there is passed over."""
         try:
             with os.scandir(self._path(*parts)) as entries:
                 return sorted(
-                    entry.name
-                    for entry in entries
-                    if _is_folder(entry) == are_folders and not entry.name.endswith(".tmp")
+                    {
+                        entry.name if are_folders else whole_name(entry.name)
+                        for entry in entries
+                        if _is_folder(entry) == are_folders and not entry.name.endswith(".tmp")
+                    }
                 )
         except FileNotFoundError:
             return []
+
+
+def _opened_as(place: Location) -> str:
+    """The URI that pyarrow opens: of S3 small objects are one request then, and not three."""
+    if place.scheme != "s3" or "allow_delayed_open" in place.query:
+        return str(place)
+    query = "&".join([place.query] * bool(place.query) + ["allow_delayed_open=true"])
+    return str(replace(place, query=query))
 
 
 def _flush_folder(path: Path) -> None:
@@ -290,33 +333,3 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link in a circle
         return False
-
-
-def refuse_output(output: str) -> None:
-    """Make sure that a file that a user names can be written, before the work for it begins.
-
-    Raises
-    ------
-    UsageError
-        If its folder is not there, or it is a folder itself.
-    """
-    parent = Path(output).parent
-    if not parent.is_dir():
-        raise UsageError(f"--output: there is no folder {str(parent)!r}")
-    if Path(output).is_dir():
-        raise UsageError(f"--output: {output!r} is a folder; name a file")
-
-
-def write_output(output: str, data: bytes) -> None:
-    """Write a file that a user names: the old content or the new is there, never a part.
-
-    Raises
-    ------
-    UsageError
-        As :func:`refuse_output`, and if the place cannot be written to.
-    """
-    refuse_output(output)
-    try:
-        Folder(str(Path(output).parent)).write(data, Path(output).name)
-    except OSError as error:
-        raise UsageError(f"output: {output!r} cannot be written: {error}") from error

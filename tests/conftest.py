@@ -14,7 +14,7 @@ import torch
 from click.testing import CliRunner, Result
 from hypothesis import settings
 
-from tests.s3_server import S3Server, s3_server
+from tests.s3_server import KEYS, S3Server, s3_server
 
 torch.set_num_threads(1)
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # workers find compiled what another has compiled
@@ -57,9 +57,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What tests measure is no measurement for others: tables of layers are kept elsewhere."""
+    """What tests measure is no measurement for others: tables of layers are kept elsewhere.
+
+    Nor has any test the keys of a real bucket.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PRUNE_STUDY_CACHE", str(tmp_path_factory.mktemp("cache")))
+        for name, value in KEYS.items():  # before Ray, whose workers have its environment
+            patch.setenv(name, value)
         yield
 
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,22 +13,36 @@ import pytest
 
 from study import owners
 from study.errors import UsageError
-from study.owners import claim, claimed, holder, this_machine
+from study.owners import Claim, claim, claimed, holder
+from study.processes import this_machine
 from study.records import OWNERS_DIR, Owner, Sign
 from study.storage import Folder
+from tests.s3_server import S3Server
 
 
-def object_store(path: Path) -> Folder:
-    """A folder that is treated as one behind an object store."""
-    folder = Folder(path)
-    folder._is_local = False
-    return folder
+@pytest.fixture(autouse=True)
+def silenced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Owners that a test leaves give no further signs of life."""
+    kept = list[Claim]()
+
+    class Kept(Claim):
+        def __init__(self, folder: Folder, name: str) -> None:
+            super().__init__(folder, name)
+            kept.append(self)
+
+    monkeypatch.setattr(owners, "Claim", Kept)
+    yield
+    for each in kept:
+        each._over.set()
+        each._beat.join()
 
 
 @pytest.fixture(params=["file system", "object store"])
-def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
-    place = tmp_path / "study"
-    return Folder(place) if request.param == "file system" else object_store(place)
+def folder(request: pytest.FixtureRequest, tmp_path: Path, s3: S3Server) -> Folder:
+    if request.param == "file system":
+        return Folder(tmp_path / "study")
+    s3.make_bucket("owners")
+    return Folder(s3.uri(f"owners/{tmp_path.name}"))
 
 
 def owned_by(folder: Folder, pid: int, machine: str, silent_s: float) -> None:
@@ -135,12 +150,12 @@ def test_who_was_taken_for_dead_and_comes_back_ends(folder: Folder) -> None:
         "import sys, time\n"
         "from study import owners\n"
         "from study.storage import Folder\n"
-        "owners.BEAT_S = 0.05\n"
+        "owners.BEAT_S = owners.REMOTE_BEAT_S = 0.05\n"
         "held = owners.claim(Folder(sys.argv[1]), is_new=True)\n"
         "print('held', flush=True)\n"
         "time.sleep(30)\n"
     )
-    command = [sys.executable, "-c", code, str(folder._base)]
+    command = [sys.executable, "-c", code, folder.location]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
@@ -151,5 +166,55 @@ def test_who_was_taken_for_dead_and_comes_back_ends(folder: Folder) -> None:
 
 def test_a_damaged_claim_hides_nobody(folder: Folder) -> None:
     folder.write("{", OWNERS_DIR, "0001.json")
+    folder.write("{", OWNERS_DIR, "0001.sign.json")
     assert holder(folder) is None
+    with pytest.raises(UsageError, match=r"exists already\. Choose another"):
+        claim(folder, is_new=True)
     assert claim(folder, is_new=False).number == 2
+
+
+def test_a_claim_that_is_created_at_this_moment_is_waited_for(tmp_path: Path) -> None:
+    """It is empty until its owner has written into it: it was taken for nobody's."""
+    folder = Folder(tmp_path)
+    assert folder.create("", OWNERS_DIR, "0001.json")
+    other = Owner(owner="ann@here", machine=this_machine(), pid=os.getpid())
+    with ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(claim, folder, is_new=False)
+        time.sleep(0.1)
+        folder.write(other.to_json(), OWNERS_DIR, "0001.json")
+        with pytest.raises(UsageError, match="is being run by ann@here"):
+            starting.result()
+
+
+@pytest.fixture
+def bucket(s3: S3Server, tmp_path: Path) -> Folder:
+    s3.make_bucket("owners")
+    return Folder(s3.uri(f"owners/{tmp_path.name}"))
+
+
+def contending(folder: Folder, name: str, pid: int, machine: str = "another machine") -> None:
+    owner = Owner(owner="bob@elsewhere", machine=machine, pid=pid)
+    folder.write(owner.to_json(), OWNERS_DIR, name)
+
+
+def test_who_died_while_it_contended_stands_in_nobodys_way(bucket: Folder) -> None:
+    held = claim(bucket, is_new=True)
+    contending(bucket, "0001-zz.json", dead_process(), this_machine())
+    seen = holder(bucket)
+    assert seen is not None
+    assert (seen.owner.pid, seen.standing) == (os.getpid(), "running")
+    held.release("interrupted")
+    contending(bucket, "0002-zz.json", dead_process(), this_machine())
+    assert claim(bucket, is_new=False).number == 2
+    assert bucket.files(OWNERS_DIR)[-2][:5] == "0002-"
+    assert not bucket.exists(OWNERS_DIR, "0002-zz.json")
+
+
+def test_who_contends_elsewhere_is_waited_for_and_not_pushed_aside(
+    bucket: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owners, "_PAUSE_S", (0.0, 0.01))
+    contending(bucket, "0001-zz.json", 1)
+    with pytest.raises(UsageError, match="others are starting it at this moment; try again"):
+        claim(bucket, is_new=True)
+    assert bucket.files(OWNERS_DIR) == ["0001-zz.json"]

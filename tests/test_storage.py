@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from study.errors import UsageError
-from study.storage import Folder, write_output
+from study.storage import Folder
 
 
 @pytest.fixture(params=["path", "uri"])
@@ -68,15 +68,3 @@ def test_files_and_folders_are_removed_and_what_is_missing_is_no_error(folder: F
 def test_a_location_that_cannot_be_used_is_refused() -> None:
     with pytest.raises(UsageError, match="unknown name 'nonsense'"):
         Folder("nonsense://x/y")
-
-
-def test_a_file_that_a_user_names_replaces_an_older_one_as_a_whole(tmp_path: Path) -> None:
-    file = tmp_path / "table.csv"
-    write_output(str(file), b"old")
-    write_output(str(file), b"new")
-    assert file.read_bytes() == b"new"
-    assert list(tmp_path.iterdir()) == [file]
-    with pytest.raises(UsageError, match="there is no folder"):
-        write_output(str(tmp_path / "a" / "b.csv"), b"")
-    with pytest.raises(UsageError, match="is a folder; name a file"):
-        write_output(str(tmp_path), b"")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -104,7 +105,8 @@ def status_text(status: dict[str, Any]) -> str:
         lines.append(
             f"  its driver ({driver['owner']}, process {driver['pid']}) "
             f"{'failed' if status['state'] == 'failed' else 'is gone'}, last heard of "
-            f"{driver['last_sign_at']}{why}; go on with: prune-study resume {status['folder']}"
+            f"{driver['last_sign_at']}{why}; go on with: prune-study resume "
+            f"{quote(status['folder'])}"
         )
     quality, size = status["quality"], status["size"]
     lines += [

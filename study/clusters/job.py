@@ -15,8 +15,9 @@ from typing import Any
 
 from study.clusters.launch import Launch, as_shell
 from study.errors import UsageError
+from study.files.outputs import write_output
 from study.records import REPORT_FILE
-from study.storage import Folder, write_output
+from study.storage import Folder
 from study.tuning.ray.packing import IS_LEFT_OUT, MOST_MB, files_beside, refuse_large
 
 Say = Callable[[str], None]

@@ -8,7 +8,7 @@ import click
 
 from study.commands.options import FORMATS
 from study.errors import NothingToReportError, UsageError
-from study.storage import write_output
+from study.files.outputs import write_output
 
 WATCH_INTERVAL_S = 2.0
 

@@ -26,9 +26,10 @@ from study.exporting.quantizing import quality, quantized
 from study.exporting.sizes import Sizes, sizes_of
 from study.exporting.sparse_files import to_sparse
 from study.exporting.weight_files import plain_state, to_weights
+from study.files.outputs import refuse_output, write_output
 from study.objectives import quality_of
 from study.records import MetricRecord
-from study.storage import Folder, refuse_output, write_output
+from study.storage import Folder
 from study.tasks.task import Task
 
 SUFFIXES = (".onnx", ".safetensors", ".pt2")

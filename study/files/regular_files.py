@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import BinaryIO
 
 from study.errors import UsageError
+from study.files.parts import whole_name
 
 MOST_BYTES = {
     ".json": 1 << 24,
@@ -143,11 +144,7 @@ def _refuse_kind(path: str, mode: int, kinds: Kinds) -> None:
 
 def refuse_size(path: str, size: int) -> None:
     """Refuse a file that is larger than :data:`MOST_BYTES` allows."""
-    most = MOST_BYTES.get(os.path.splitext(path)[1], MOST_OTHER_BYTES)  # noqa: PTH122
+    ending = os.path.splitext(whole_name(path))[1]  # noqa: PTH122
+    most = MOST_BYTES.get(ending, MOST_OTHER_BYTES)
     if size > most:
         raise RefusedFileError(path, f"has {size:,} bytes; it is read up to {most:,}")
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    # A pipe that took the file's place since would wait for a writer.
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)

@@ -29,8 +29,8 @@ ROOM = 1 << 20
 def refuse_unwritable(folder: Folder, field: str) -> None:
     """Make sure that a folder is there or can be made, and that files can be made in it.
 
-    What is written to find out is taken away again; an object store sees a small object come and
-    go.
+    What is written to find out is taken away again; in an object store a small object comes and
+    goes, and an empty folder may be left.
 
     Parameters
     ----------
@@ -86,16 +86,9 @@ def _try_objects(folder: Folder, field: str) -> None:
         raise UsageError(f"{field}: {folder.location!r} has more than {LONGEST_KEY - BELOW} bytes.")
     if bucket and filesystem.get_file_info(bucket).type == pafs.FileType.NotFound:
         raise UsageError(f"{field}: {folder.location!r}: there is no bucket {bucket!r}.")
-    made = []
-    place = base
-    while (
-        "/" in place.lstrip("/") and filesystem.get_file_info(place).type == pafs.FileType.NotFound
-    ):
-        made.append(place)
-        place = place.rpartition("/")[0]
-    probe = f"{base}/.prune-study-{uuid4().hex}"
+    # Others do not see it: who begins the study at this moment must not find a folder in use. What
+    # pyarrow then leaves is an empty folder; to remove it would remove what they have put there.
+    probe = f"{base}/.prune-study-{uuid4().hex}.tmp"
     with filesystem.open_output_stream(probe) as stream:
         stream.write(b"probe")
     filesystem.delete_file(probe)
-    for place in made:  # pyarrow leaves an empty object for a folder whose last file went
-        filesystem.delete_dir(place)

@@ -51,13 +51,32 @@ def objects(server: S3Server, bucket: str) -> list[str]:
     return sorted(info.path for info in found)
 
 
-def test_a_bucket_that_can_be_written_to_is_left_as_it_was(s3: S3Server) -> None:
+def test_of_a_bucket_that_can_be_written_to_no_file_is_changed(s3: S3Server) -> None:
     s3.make_bucket("there")
     Folder(s3.uri("there/kept")).write(b"1", "file")
-    before = objects(s3, "there")
     for path in ("there", "there/kept", "there/kept/study", "there/a/b"):
         refuse_unwritable(Folder(s3.uri(path)), "here")
-    assert objects(s3, "there") == before == ["there/kept", "there/kept/file"]
+        assert Folder(s3.uri(path)).files() == (["file"] if path == "there/kept" else [])
+    assert [path for path in objects(s3, "there") if "file" in path] == ["there/kept/file"]
+    assert not [path for path in objects(s3, "there") if "prune-study" in path]
+
+
+def test_who_looks_whether_it_could_write_is_in_nobodys_way(s3: S3Server) -> None:
+    """Another one may find the folder, or begin its study in it, in the midst of the look."""
+    s3.make_bucket("there")
+    folder = Folder(s3.uri("there/looked-at"))
+    looked, inside = Folder(folder.location), list[bool]()
+
+    class Watched(pafs.SubTreeFileSystem):
+        def delete_file(self, path: str) -> None:
+            inside.append(folder.is_empty())
+            folder.write("owner", "owners", "0001.json")
+            super().delete_file(path)
+
+    looked._filesystem = Watched("", folder.pyarrow[0])
+    refuse_unwritable(looked, "here")
+    assert inside == [True]
+    assert folder.read("owners", "0001.json") == b"owner"
 
 
 def test_a_bucket_that_is_not_there_is_said(s3: S3Server) -> None:

@@ -9,7 +9,7 @@ import click
 
 from study.commands.options import changes_option
 from study.errors import UsageError
-from study.storage import refuse_output, write_output
+from study.files.outputs import refuse_output, write_output
 
 BACKENDS = ("job", "kuberay", "slurm")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from shlex import quote
 
 import click
 
@@ -74,7 +75,7 @@ def conduct(
 
 def _exit_code(finished: Finished, config: StudyConfig, dense_diverged: bool) -> int:
     """What the shell is told, and the terminal why."""
-    place = finished.folder.location
+    place = quote(finished.folder.location)
     if finished.failure or finished.interrupted:
         how = f"the study failed: {finished.failure}" if finished.failure else "interrupted"
         trusting = " --trust-code" if names_code(finished.folder) else ""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from study.owners import is_gone, this_machine
+from study.processes import is_gone, this_machine
 
 HEARTBEAT_S = 2.0
 
