@@ -89,6 +89,7 @@ class SpaceTable(Strict):
     width_multiple: int = Field(
         default=1,
         ge=1,
+        le=65_536,
         description="with channels: widths that are left are multiples of this (8 where latency "
         "counts), in layers that are wider",
     )

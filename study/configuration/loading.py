@@ -18,7 +18,7 @@ from study.configuration.models import StudyConfig
 from study.configuration.tables import check_values
 from study.configuration.targets import at_target
 from study.configuration.widths import with_aligned_widths
-from study.errors import UsageError, unknown_name
+from study.errors import UsageError, shortened, unknown_name
 from study.files.locations import hide_secrets
 
 __all__ = ["StudyConfig", "explain", "load_config", "presets", "to_toml"]
@@ -92,12 +92,7 @@ def _explained(problem: ErrorDetails, model: type[BaseModel]) -> str:
     if problem["type"] == "value_error":
         said = str(problem["ctx"]["error"])
         return f"{key}: {said.removeprefix(f'{path[-1]}: ')}" if path else said
-    return f"{key}: {problem['msg']}, not {_shortened(problem['input'])}."
-
-
-def _shortened(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 200 else f"{text[:200]}..."
+    return f"{key}: {problem['msg']}, not {shortened(problem['input'])}."
 
 
 def _nearest(given: str, allowed: Iterable[str]) -> str:

@@ -201,7 +201,7 @@ def refuse_changes(expected: Fingerprint, task: Task, seeds: Seeds, where: str) 
 def _with_objectives(config: StudyConfig, task: Task) -> StudyConfig:
     """The study with objectives and constraints that its task has."""
     for constraint in config.search.parsed_constraints:
-        constraint.check(task.metrics)
+        constraint.check(task.metrics, "search.constraints")
     objectives = checked_objectives(config.objectives, task.metrics)
     _check_latency(config, objectives, task)
     if config.search.target is not None:
