@@ -52,6 +52,11 @@ def line_of_own_code(error: BaseException) -> str:
 
 
 def told(error: BaseException) -> str:
-    """An error's kind and text, and the line of the user's own file that it came from."""
-    what = (error.msg if isinstance(error, SyntaxError) else str(error)).strip() or "no message"
-    return f"{type(error).__name__}{line_of_own_code(error)}: {what}"
+    """An error as the end of a sentence: the line of own code, its kind, and what it says."""
+    return f"{line_of_own_code(error)}: {type(error).__name__}: {what_it_says(error)}"
+
+
+def what_it_says(error: BaseException) -> str:
+    """The text of an error; its place apart, which a syntax error has in its text."""
+    what = error.msg if isinstance(error, SyntaxError) else str(error)
+    return what.strip() or "no message"

@@ -89,7 +89,7 @@ def import_string(field: str, reference: str) -> Any:
 
 
 def _cannot_be_imported(field: str, reference: str, error: BaseException) -> UsageError:
-    return UsageError(f"{field}: {reference!r} cannot be imported: {told(error)}")
+    return UsageError(f"{field}: {reference!r} cannot be imported{told(error)}")
 
 
 _searched: list[str] = []

@@ -90,7 +90,7 @@ class SearchTable(Table):
     @classmethod
     def _constraints_can_be_read(cls, constraints: tuple[str, ...]) -> tuple[str, ...]:
         for constraint in constraints:
-            Constraint.parse(constraint, "search.constraints")
+            Constraint.parse(constraint)
         return constraints
 
     @property

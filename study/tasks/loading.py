@@ -102,7 +102,7 @@ def _named_task(
     except (UsageError, KeyboardInterrupt):
         raise
     except BaseException as error:  # also of a model of the user's own, whatever it raises
-        raise UsageError(f"task.model_options: {model} cannot be built: {told(error)}") from error
+        raise UsageError(f"task.model_options: {model} cannot be built{told(error)}") from error
     name = f"{data.name}-{model}"
     return Task(name, build, data, Recipe(**fields), own_metrics=metrics_of(metrics))
 
@@ -126,7 +126,7 @@ def _own_task(reference: str | Callable[[], Task]) -> Task:
     except (UsageError, KeyboardInterrupt):
         raise
     except BaseException as error:  # also of a function that calls sys.exit
-        raise UsageError(f"task.object: {reference!r} failed: {told(error)}") from error
+        raise UsageError(f"task.object: {reference!r} failed{told(error)}") from error
     if not isinstance(task, Task):
         raise UsageError(
             f"task.object: {reference!r} gave {type(task).__name__}, not a Task. "

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from study.errors import UsageError
-from study.own_code import told
+from study.own_code import line_of_own_code, what_it_says
 
 
 @contextmanager
@@ -21,4 +21,5 @@ def naming(part: str) -> Iterator[None]:
     except (UsageError, KeyboardInterrupt):
         raise
     except BaseException as error:
-        raise UsageError(f"task: {part} raised {told(error)}") from error
+        raised = f"{type(error).__name__}{line_of_own_code(error)}"
+        raise UsageError(f"task: {part} raised {raised}: {what_it_says(error)}") from error
