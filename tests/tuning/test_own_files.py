@@ -34,7 +34,7 @@ space = {rounds = 1, retrain = "finetune", retrain_epochs = 1}
 
 
 @pytest.mark.slow
-def test_own_files_are_found_on_workers_and_shadow_nothing_that_is_installed(tmp_path: Path) -> None:
+def test_own_files_are_found_on_workers_and_shadow_nothing_installed(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     points = draw.normal(size=(100, 2))
     np.save(tmp_path / "data.npy", np.c_[points, points[:, 0] > 0])
