@@ -46,9 +46,6 @@ def streamed():
 """
 """A task that can be studied."""
 
-LINE = "raise ValueError('a word of my own')  # here"
-"""What is put into one function of it."""
-
 PARTS = {
     "def model(*_, **__):": "model",
     "def data():": "object",
