@@ -233,7 +233,7 @@ HUGE: tuple[Any, ...] = (2**31, 2**40, 2**62, 2**63 - 1, 1e18, 1e300, 5e-324, 1e
 
 TOGETHER: tuple[tuple[dict[str, Any], str], ...] = (
     ({"space.floor": 0.1}, "floor"),
-    ({"space.cut": 0.2}, "rounds"),
+    ({"space.cut": 0.2, "space.rounds": 3}, "rounds"),
     ({"space.density": 0.1}, "density"),
     ({"space.form": "global", "space.per_layer": {"bounds": [0, 0.5]}}, "per_layer"),
     ({"space.form": "global", "space.allocation": "threshold"}, "threshold"),
