@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
@@ -228,6 +229,11 @@ class SpaceTable(Strict):
         self._form_agrees()
         if self.cut is not None:
             check_cuts(dict(self))
+            least, floor = min(options(self.cut)), self.floor or 0.5
+            if math.log(floor) / math.log1p(-least) > MOST_ROUNDS:
+                raise ValueError(
+                    f"cut {least:g} takes more than {MOST_ROUNDS} rounds down to floor {floor:g}"
+                )
         elif self.floor is not None:
             raise ValueError("floor has no meaning without cut")
         meaningless = {

@@ -96,7 +96,7 @@ def _explained(problem: ErrorDetails, model: type[BaseModel]) -> str:
 
 
 def _nearest(given: str, allowed: Iterable[str]) -> str:
-    nearest = difflib.get_close_matches(given, list(allowed), n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(given.lower(), list(allowed), n=1, cutoff=0.5)
     return f" Did you mean {nearest[0]!r}?" if nearest else ""
 
 
@@ -128,7 +128,7 @@ def _tables(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
     except RecursionError as error:
         raise UsageError(f"study file {text}: its tables are too deep in each other.") from error
     except ValueError as error:  # also of a number of more digits than Python reads
-        raise UsageError(f"study file {text}: {error}") from error
+        raise UsageError(f"study file {text}: {str(error)[:300]}") from error
 
 
 def _content(text: str) -> str:
@@ -148,9 +148,10 @@ def _content(text: str) -> str:
     except (OSError, ValueError) as error:
         if isinstance(error, UsageError):
             raise
-        raise UsageError(f"study file {text!r}: cannot be read: {error}") from error
+        reason = getattr(error, "strerror", None) or str(error)[:200]
+        raise UsageError(f"study file {shortened(text)}: cannot be read: {reason}") from error
     if text.endswith(".toml") or "/" in text:
-        raise UsageError(f"study file: there is no file {text!r}.")
+        raise UsageError(f"study file: there is no file {shortened(text)}.")
     raise unknown_name("preset", text, presets())
 
 

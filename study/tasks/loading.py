@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -87,7 +88,8 @@ def _named_task(
 ) -> Task:
     if dataset is None or model is None:
         raise UsageError("task: set dataset and model, or object.")
-    folder = None if data_dir is None else Path(data_dir).expanduser()
+    # Path's own raises where there is no such user.
+    folder = None if data_dir is None else Path(os.path.expanduser(data_dir))  # noqa: PTH111
     if folder is not None and not folder.is_dir():
         raise UsageError(f"task.data_dir: there is no folder {folder}.")
     data: Data = resolve("dataset", dataset, DATASETS)(folder)

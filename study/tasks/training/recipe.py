@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -124,8 +125,8 @@ class Recipe(Strict):
     @field_validator("weights")
     @classmethod
     def _found_from_anywhere(cls, weights: str | None) -> str | None:
-        # Workers stand in folders of their own.
-        return None if weights is None else str(Path(weights).expanduser().absolute())
+        # Workers stand in folders of their own. Path's own expanduser raises where no such user is.
+        return None if weights is None else str(Path(os.path.expanduser(weights)).absolute())  # noqa: PTH111
 
     @model_validator(mode="after")
     def _fields_agree(self) -> Self:

@@ -16,9 +16,9 @@ class OwnFoldersLast(JobConfig):
     where there are no such folders, nothing is changed by them.
     """
 
-    def _serialize(self) -> bytes:
+    def _serialize(self) -> str:
         own = list(dict.fromkeys(self._py_driver_sys_path))
         others = [place for place in sys.path if place and place not in own]
         self._py_driver_sys_path = [*own, *reversed(others)]
-        told: bytes = super()._serialize()
+        told: str = super()._serialize()
         return told
