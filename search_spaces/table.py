@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
@@ -89,6 +90,7 @@ class SpaceTable(Strict):
     width_multiple: int = Field(
         default=1,
         ge=1,
+        le=65_536,
         description="with channels: widths that are left are multiples of this (8 where latency "
         "counts), in layers that are wider",
     )
@@ -227,6 +229,11 @@ class SpaceTable(Strict):
         self._form_agrees()
         if self.cut is not None:
             check_cuts(dict(self))
+            least, floor = min(options(self.cut)), self.floor or 0.5
+            if math.log(floor) / math.log1p(-least) > MOST_ROUNDS:
+                raise ValueError(
+                    f"cut {least:g} takes more than {MOST_ROUNDS} rounds down to floor {floor:g}"
+                )
         elif self.floor is not None:
             raise ValueError("floor has no meaning without cut")
         meaningless = {

@@ -16,6 +16,12 @@ class StudyFailedError(RuntimeError):
     """A study as a whole failed; what it had finished is on disk (exit code 1)."""
 
 
+def shortened(value: object) -> str:
+    """A value as a message repeats it: no longer than anybody reads."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
 def unknown_name(field: str, value: str, allowed: Iterable[str]) -> UsageError:
     """Say that ``value`` is none of ``allowed``, with the nearest right spelling.
 
@@ -29,6 +35,8 @@ def unknown_name(field: str, value: str, allowed: Iterable[str]) -> UsageError:
         Every name that would have been understood.
     """
     names = sorted(allowed)
-    nearest = get_close_matches(value, names, n=1, cutoff=0.5)
+    nearest = get_close_matches(value[:200], names, n=1, cutoff=0.5)
     hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
-    return UsageError(f"{field}: unknown name {value!r}.{hint} Allowed: {', '.join(names)}.")
+    return UsageError(
+        f"{field}: unknown name {shortened(value)}.{hint} Allowed: {', '.join(names)}."
+    )

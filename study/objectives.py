@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from study.errors import UsageError, unknown_name
+from study.errors import UsageError, shortened, unknown_name
 from study.records import MetricRecord
 
 Direction = Literal["max", "min"]
@@ -102,13 +102,15 @@ class Constraint:
     limit: float
 
     @classmethod
-    def parse(cls, text: str) -> Constraint:
+    def parse(cls, text: str, field: str = "constraint") -> Constraint:
         """Read ``"name <= number"`` or ``"name >= number"``.
 
         Parameters
         ----------
         text
             The name is an objective's (``accuracy``) or that of its column (``val_accuracy``).
+        field
+            Where it is written, for the message.
 
         Raises
         ------
@@ -119,7 +121,7 @@ class Constraint:
         limit = _number(match[3]) if match else None
         if match is None or limit is None:
             raise UsageError(
-                f"constraint {text!r}: write a name, <= or >=, and a number, such as "
+                f"{field}: {shortened(text)}: write a name, <= or >=, and a number, such as "
                 "'accuracy >= 0.94'"
             )
         return cls(column_of(match[1]), match[2] == ">=", limit)
@@ -129,8 +131,15 @@ class Constraint:
         """The column of which the limit is a share; None where it is an amount."""
         return WHOLE.get(self.column) if self.limit <= 1 else None
 
-    def check(self, metrics: Sequence[MetricRecord]) -> None:
+    def check(self, metrics: Sequence[MetricRecord], field: str = "constraint") -> None:
         """Refuse a constraint that no network of a task can meet, or that means nothing.
+
+        Parameters
+        ----------
+        metrics
+            Of the task.
+        field
+            Where it is written, for the message.
 
         Raises
         ------
@@ -140,7 +149,7 @@ class Constraint:
         named = {metric.column: metric for metric in metrics}
         if self.column not in named and not is_size(self.column):
             allowed = [metric.name for metric in metrics]
-            raise unknown_name("constraint", self.column.removeprefix("val_"), [*allowed, *SIZES])
+            raise unknown_name(field, self.column.removeprefix("val_"), [*allowed, *SIZES])
         metric = named.get(self.column)
         least, most = -math.inf, math.inf
         if self.column == "density" or (metric is not None and metric.unit == "share"):
@@ -151,8 +160,8 @@ class Constraint:
             least = 0.0
         if not least <= self.limit <= most:
             raise UsageError(
-                f"constraint {str(self)!r}: {self.limit:g} is outside what {self.column} can be. "
-                f"Allowed: {least:g} to {most:g}."
+                f"{field}: {str(self)!r}: {self.limit:g} is outside what {self.column} can be. "
+                f"Allowed: {_span(least, most)}."
             )
 
     def violation(self, result: Mapping[str, Any]) -> float:
@@ -169,6 +178,12 @@ class Constraint:
 
     def __str__(self) -> str:
         return f"{self.column} {'>=' if self.at_least else '<='} {self.limit:g}"
+
+
+def _span(least: float, most: float) -> str:
+    if math.isinf(most):
+        return f"{least:g} and more"
+    return f"up to {most:g}" if math.isinf(least) else f"{least:g} to {most:g}"
 
 
 def _number(text: str) -> float | None:

@@ -8,10 +8,10 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from traceback import walk_tb
 from typing import Any
 
 from study.errors import UsageError, unknown_name
+from study.own_code import told
 
 
 def resolve(field: str, name: str, built_in: Mapping[str, Callable[..., Any]]) -> Any:
@@ -35,7 +35,10 @@ def resolve(field: str, name: str, built_in: Mapping[str, Callable[..., Any]]) -
     if name in built_in:
         return built_in[name]
     if ":" in name:
-        return import_string(field, name)
+        found = import_string(field, name)
+        if not callable(found):
+            raise UsageError(f"{field}: {name!r} is {type(found).__name__}, and not a function.")
+        return found
     group = entry_points(group=_group(field))
     if name in group.names:
         try:
@@ -86,19 +89,7 @@ def import_string(field: str, reference: str) -> Any:
 
 
 def _cannot_be_imported(field: str, reference: str, error: BaseException) -> UsageError:
-    """What happened, and in which line of the module's own file."""
-    line = ""
-    if isinstance(error, SyntaxError):
-        line = f", in line {error.lineno} of {error.filename}"
-    else:
-        for frame, number in walk_tb(error.__traceback__):
-            name = frame.f_code.co_filename
-            if "importlib" not in name and name != __file__:
-                line = f", in line {number} of {name}"
-    what = error.msg if isinstance(error, SyntaxError) else error
-    return UsageError(
-        f"{field}: {reference!r} cannot be imported{line}: {type(error).__name__}: {what}"
-    )
+    return UsageError(f"{field}: {reference!r} cannot be imported{told(error)}")
 
 
 _searched: list[str] = []

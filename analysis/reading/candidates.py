@@ -46,6 +46,15 @@ def is_candidate(results: Results) -> np.ndarray:
     return _of_each_study(results, lambda part, own: _is_finite(part, own) & meets(part, own))
 
 
+def unmet_constraints(results: Results) -> str | None:
+    """That no network may be recommended, where the study's constraints leave none; else None."""
+    pruned = (results.rounds["round"] > 0).to_numpy()
+    if not results.constraints or is_candidate(results)[pruned].any():
+        return None
+    written = " and ".join(str(each).removeprefix("val_") for each in results.constraints)
+    return f"No network meets {written}, so none is recommended."
+
+
 def meets(results: Results, networks: pd.DataFrame) -> np.ndarray:
     """Which networks of one study meet its constraints; an unknown figure meets none."""
     good = np.ones(len(networks), dtype=bool)

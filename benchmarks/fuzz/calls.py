@@ -23,8 +23,8 @@ RIGHT = (0, 2, 4)
 """Exit codes that a command may end with, whatever the folder is like."""
 
 
-class HangError(BaseException):
-    """A command went on for too long."""
+class HangError(KeyboardInterrupt):
+    """A command went on for too long; what turns errors into messages lets it through."""
 
 
 @dataclass(frozen=True)
@@ -39,26 +39,32 @@ class Ended:
 
 def call(arguments: list[str], cwd: Path) -> Ended:
     """Call a command in a folder of its own."""
+    hung = False
 
     def give_up(*_: Any) -> None:
+        nonlocal hung
+        hung = True
         raise HangError
 
     before = signal.signal(signal.SIGALRM, give_up)
     signal.alarm(LIMIT_S)
+    error: BaseException | None
+    code, said = -1, ""
     try:
         with chdir(cwd):
             result = CliRunner().invoke(main, arguments, prog_name="prune-study")
-    except HangError:
-        return Ended(-1, "", hung=True)
+        error, code, said = result.exception, result.exit_code, result.output
+    except BaseException as escaped:  # click's runner lets through what is no Exception
+        if isinstance(escaped, KeyboardInterrupt) and not hung:
+            raise
+        error = escaped
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
     trace = ""
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        trace = "".join(traceback.format_exception(result.exception))
-        if isinstance(result.exception, HangError):
-            return Ended(-1, "", trace, hung=True)
-    return Ended(result.exit_code, result.output, trace)
+    if error is not None and not isinstance(error, SystemExit):
+        trace = "".join(traceback.format_exception(error))
+    return Ended(code, said, trace, hung)
 
 
 @contextmanager

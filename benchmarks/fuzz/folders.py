@@ -7,9 +7,7 @@ import random
 import shutil
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -17,6 +15,7 @@ import click
 from benchmarks.fuzz.calls import RIGHT, Ended, call, commands, reports, without_training
 from benchmarks.fuzz.damages import EVERY, HARMLESS, OF_ENDING, Damage, Place, folder_link_out
 from benchmarks.fuzz.source_study import source_study
+from benchmarks.fuzz.tally import Tally
 
 FAULTS = ("tracebacks", "hangs", "wrong exit codes", "files written", "files unnamed")
 
@@ -29,25 +28,8 @@ A_REPORT_EVERY = 25
 _LEFT_ALONE = ("ray", "optuna.journal", "report.html")
 """What no command reads."""
 
-
 _WRITTEN = ("report.html", "analysis_cache")
 """What commands do write into a study."""
-
-
-@dataclass
-class Tally:
-    """What was found."""
-
-    folders: int = 0
-    calls: int = 0
-    counts: Counter[str] = field(default_factory=Counter)
-    codes: Counter[int] = field(default_factory=Counter)
-    examples: list[str] = field(default_factory=list)
-
-    def fault(self, kind: str, told: str) -> None:
-        """Note one."""
-        self.counts[kind] += 1
-        self.examples.append(f"{kind}: {told}")
 
 
 def plan(study: Path, count: int, seed: int) -> Iterator[tuple[Path, Damage, random.Random]]:
@@ -129,7 +111,7 @@ def fuzz(
                 tally.fault("files written", f"{damage.__name__} {file}: outside")
             _restore(study, file, backup, new)
             shutil.rmtree(outside)
-            tally.folders += 1
+            tally.cases += 1
 
 
 def _judge(tally: Tally, ended: Ended, told: str) -> None:
@@ -189,12 +171,5 @@ def folders(count: int, seed: int, show: int) -> None:
     """Damage copies of a finished study, and call every command on them."""
     tally, began = Tally(), time.perf_counter()
     fuzz(source_study(), count, seed, tally)
-    for example in tally.examples[:show]:
-        click.echo(example)
-    took = time.perf_counter() - began
-    click.echo(f"{tally.folders:,} damaged folders, {tally.calls:,} commands, {took:.0f} s")
-    codes = ", ".join(f"{count} with {code}" for code, count in sorted(tally.codes.items()))
-    click.echo(f"  ended: {codes}")
-    for fault in FAULTS:
-        click.echo(f"  {fault:<18} {tally.counts[fault]}")
+    tally.tell("damaged folders", FAULTS, time.perf_counter() - began, show)
     raise SystemExit(1 if tally.counts else 0)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field, StrictBool, field_validator
 
-from study.configuration.table import Table
+from study.configuration.table import MOST_REPEATS, Table
 
 
 class ConfirmTable(Table):
@@ -28,6 +28,7 @@ class ConfirmTable(Table):
     seeds: int | None = Field(
         default=None,
         ge=2,
+        le=MOST_REPEATS,
         description="new seeds that each network needs; unset: 3, or 5 where fewer than 1,000 "
         "examples judge",
     )
@@ -74,7 +75,7 @@ class ReportTable(Table):
         description="run the headline's networks again on new seeds, beside their controls: "
         "their masks on new weights, shuffled masks, and unpruned at equal budget",
     )
-    control_seeds: int = Field(default=3, ge=1, description="new seeds of each")
+    control_seeds: int = Field(default=3, ge=1, le=MOST_REPEATS, description="new seeds of each")
     controlled_networks: int = Field(
         default=1, ge=1, le=3, description="of the headline's networks, the first so many"
     )

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from study.configuration.table import Table
+from study.configuration.table import MOST_CORES, Table
+from study.tasks.training.recipe import MOST_EXAMPLES
 
 
 class LatencyTable(Table):
@@ -17,15 +18,19 @@ class LatencyTable(Table):
         description="what runs the networks: torch on the CPU (eager), ONNX Runtime on the CPU "
         "(onnxruntime, of the extra onnx), torch on a GPU (cuda); none: nothing is measured",
     )
-    batch_size: int = Field(default=1, ge=1, description="training examples in a call")
+    batch_size: int = Field(
+        default=1, ge=1, le=MOST_EXAMPLES, description="training examples in a call"
+    )
     threads: int = Field(
         default=1,
         ge=1,
+        le=MOST_CORES,
         description="CPU threads that an operation may use, up to the machine's processors",
     )
     repeats: int = Field(
         default=50,
         ge=2,
+        le=1_000_000,
         description="samples of each network, of which the median counts; each lasts about a "
         "millisecond or longer",
     )

@@ -18,7 +18,7 @@ from study.configuration.models import StudyConfig
 from study.configuration.tables import check_values
 from study.configuration.targets import at_target
 from study.configuration.widths import with_aligned_widths
-from study.errors import UsageError, unknown_name
+from study.errors import UsageError, shortened, unknown_name
 from study.files.locations import hide_secrets
 
 __all__ = ["StudyConfig", "explain", "load_config", "presets", "to_toml"]
@@ -92,16 +92,11 @@ def _explained(problem: ErrorDetails, model: type[BaseModel]) -> str:
     if problem["type"] == "value_error":
         said = str(problem["ctx"]["error"])
         return f"{key}: {said.removeprefix(f'{path[-1]}: ')}" if path else said
-    return f"{key}: {problem['msg']}, not {_shortened(problem['input'])}."
-
-
-def _shortened(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 200 else f"{text[:200]}..."
+    return f"{key}: {problem['msg']}, not {shortened(problem['input'])}."
 
 
 def _nearest(given: str, allowed: Iterable[str]) -> str:
-    nearest = difflib.get_close_matches(given, list(allowed), n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(given.lower(), list(allowed), n=1, cutoff=0.5)
     return f" Did you mean {nearest[0]!r}?" if nearest else ""
 
 
@@ -133,7 +128,7 @@ def _tables(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
     except RecursionError as error:
         raise UsageError(f"study file {text}: its tables are too deep in each other.") from error
     except ValueError as error:  # also of a number of more digits than Python reads
-        raise UsageError(f"study file {text}: {error}") from error
+        raise UsageError(f"study file {text}: {str(error)[:300]}") from error
 
 
 def _content(text: str) -> str:
@@ -153,9 +148,10 @@ def _content(text: str) -> str:
     except (OSError, ValueError) as error:
         if isinstance(error, UsageError):
             raise
-        raise UsageError(f"study file {text!r}: cannot be read: {error}") from error
+        reason = getattr(error, "strerror", None) or str(error)[:200]
+        raise UsageError(f"study file {shortened(text)}: cannot be read: {reason}") from error
     if text.endswith(".toml") or "/" in text:
-        raise UsageError(f"study file: there is no file {text!r}.")
+        raise UsageError(f"study file: there is no file {shortened(text)}.")
     raise unknown_name("preset", text, presets())
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, StrictBool, field_validator, model_validator
 
-from study.configuration.table import Table
+from study.configuration.table import MOST_CORES, MOST_REPEATS, MOST_SECONDS, MOST_TRIALS, Table
 from study.errors import UsageError
 from study.files.locations import read_location
 from study.files.writable import LONGEST_NAME
@@ -24,9 +24,9 @@ class StudyTable(Table):
     seed: int = Field(
         default=0, ge=0, le=2**32 - 1, description="seed of the search, and of every trial"
     )
-    num_samples: int = Field(default=16, ge=1, description="trials to run")
+    num_samples: int = Field(default=16, ge=1, le=MOST_TRIALS, description="trials to run")
     time_budget_s: float | None = Field(
-        default=None, gt=0, description="seconds after which no trial goes on"
+        default=None, gt=0, le=MOST_SECONDS, description="seconds after which no trial goes on"
     )
     tracking: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = Field(
         default=(), description="where rounds are written to as they end, beside the records"
@@ -126,14 +126,19 @@ _MAIN = "__main__"
 class ResourcesTable(Table):
     """What a trial may use."""
 
-    cpus_per_trial: float = Field(default=1, gt=0, description="CPU cores; torch threads follow")
-    gpus_per_trial: float = Field(default=0, ge=0, description="GPUs; fractions share one")
+    cpus_per_trial: float = Field(
+        default=1, gt=0, le=MOST_CORES, description="CPU cores; torch threads follow"
+    )
+    gpus_per_trial: float = Field(
+        default=0, ge=0, le=MOST_CORES, description="GPUs; fractions share one"
+    )
     max_concurrent: int | None = Field(
-        default=None, ge=1, description="trials at a time; unset: as many as fit"
+        default=None, ge=1, le=MOST_TRIALS, description="trials at a time; unset: as many as fit"
     )
     max_failures: int = Field(
         default=0,
         ge=0,
+        le=MOST_REPEATS,
         description="times that a trial is tried again after an error, which a lost node is not",
     )
     share_trajectories: StrictBool = Field(
@@ -144,8 +149,12 @@ class ResourcesTable(Table):
     trajectory_store_gb: float = Field(
         default=10.0,
         gt=0,
+        le=1_000_000,
         description="gigabytes of dense runs kept for other studies; those used least recently go",
     )
     checkpoint_interval_s: float = Field(
-        default=60, gt=0, description="least seconds between mid-round checkpoints of a trial"
+        default=60,
+        gt=0,
+        le=MOST_SECONDS,
+        description="least seconds between mid-round checkpoints of a trial",
     )

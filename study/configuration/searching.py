@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field, StrictBool, field_validator
 
-from study.configuration.table import Table
+from search_spaces.table import MOST_EPOCHS
+from study.configuration.table import MOST_REPEATS, Table
 from study.objectives import Constraint
 
 
@@ -129,15 +130,22 @@ class SensitivityTable(Table):
     headroom: float = Field(
         default=1.0,
         ge=1,
+        le=1000,
         description='with bounds = "sensitivity": how many times fewer weights a layer may keep '
         "than the scan tolerates; above 1, since a scan without recovery does not know what "
         "retraining makes good",
     )
     recovery_epochs: float = Field(
-        default=0, ge=0, description="epochs of fine-tuning after each cut of the scan"
+        default=0,
+        ge=0,
+        le=MOST_EPOCHS,
+        description="epochs of fine-tuning after each cut of the scan",
     )
     seeds: int = Field(
-        default=1, ge=1, description="dense networks that are scanned, each from another seed"
+        default=1,
+        ge=1,
+        le=MOST_REPEATS,
+        description="dense networks that are scanned, each from another seed",
     )
 
     @field_validator("levels")

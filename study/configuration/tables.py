@@ -8,13 +8,16 @@ from collections.abc import Iterator, Mapping
 from datetime import date, time
 from typing import Any
 
-from study.errors import UsageError
+from study.errors import UsageError, shortened
 
 DEEPEST = 12
 """Tables and lists within each other; the deepest field has four."""
 
 LONGEST = 100_000
 """Letters of a text, and items of a list or table."""
+
+LONGEST_KEY = 1000
+"""Letters of a key; the longest ones are names of layers."""
 
 _LEAST, _MOST = -(2**63), 2**63 - 1
 
@@ -47,7 +50,12 @@ def _items(where: str, value: Any) -> Iterator[tuple[str, Any]]:
         return
     for key, inner in value.items():
         if not isinstance(key, str):
-            raise UsageError(f"{where or 'study file'}: the key {key!r} is no text.")
+            raise UsageError(f"{where or 'study file'}: the key {shortened(key)} is no text.")
+        if len(key) > LONGEST_KEY:
+            raise UsageError(
+                f"{where or 'study file'}: the key {shortened(key)} has {len(key)} letters; at "
+                f"most {LONGEST_KEY} are allowed."
+            )
         _check_text(f"{where or 'study file'}: the key", key)
         yield f"{where}.{key}" if where else key, inner
 
@@ -71,4 +79,4 @@ def _check_text(name: str, text: str) -> None:
     unusual = next((c for c in text if unicodedata.category(c) in ("Cc", "Cs")), None)
     if unusual is not None:
         what = "bytes that are not UTF-8" if ord(unusual) >= 0xD800 else "a control character"
-        raise UsageError(f"{name}: {text!r} has {what} in it ({unusual!r}).")
+        raise UsageError(f"{name}: {shortened(text)} has {what} in it ({unusual!r}).")

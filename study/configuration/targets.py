@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from study.errors import UsageError
+from study.errors import UsageError, shortened
 from study.objectives import Constraint
 
 BUDGETS = {"macs": "macs", "density": "weights", "latency_ms": "latency_ms"}
@@ -43,7 +43,11 @@ def at_target(tables: Mapping[str, Any]) -> dict[str, Any]:
     target = search.get("target") if isinstance(search, Mapping) else None
     if target is None:
         return dict(tables)
-    constraint = Constraint.parse(str(target))
+    if not isinstance(target, str):
+        raise UsageError(
+            f"search.target: {shortened(target)} is no text; such as 'macs <= 0.4' is."
+        )
+    constraint = Constraint.parse(target, "search.target")
     budget = BUDGETS.get(constraint.column)
     if budget is None or constraint.at_least or not 0 < constraint.limit < 1:
         raise UsageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from study.errors import UsageError
+from study.own_code import told
 from study.plugins import import_string, refuse_namesake, resolve, search_in
 from study.tasks.data.parts import keep_back
 from study.tasks.data.splits import Data
@@ -86,7 +88,8 @@ def _named_task(
 ) -> Task:
     if dataset is None or model is None:
         raise UsageError("task: set dataset and model, or object.")
-    folder = None if data_dir is None else Path(data_dir).expanduser()
+    # Path's own raises where there is no such user.
+    folder = None if data_dir is None else Path(os.path.expanduser(data_dir))  # noqa: PTH111
     if folder is not None and not folder.is_dir():
         raise UsageError(f"task.data_dir: there is no folder {folder}.")
     data: Data = resolve("dataset", dataset, DATASETS)(folder)
@@ -98,10 +101,10 @@ def _named_task(
     )
     try:
         build()
-    except Exception as error:
-        raise UsageError(
-            f"task.model_options: {model} cannot be built: {type(error).__name__}: {error}"
-        ) from error
+    except (UsageError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # also of a model of the user's own, whatever it raises
+        raise UsageError(f"task.model_options: {model} cannot be built{told(error)}") from error
     name = f"{data.name}-{model}"
     return Task(name, build, data, Recipe(**fields), own_metrics=metrics_of(metrics))
 
@@ -125,8 +128,7 @@ def _own_task(reference: str | Callable[[], Task]) -> Task:
     except (UsageError, KeyboardInterrupt):
         raise
     except BaseException as error:  # also of a function that calls sys.exit
-        message = f"task.object: {reference!r} failed: {type(error).__name__}: {error}"
-        raise UsageError(message) from error
+        raise UsageError(f"task.object: {reference!r} failed{told(error)}") from error
     if not isinstance(task, Task):
         raise UsageError(
             f"task.object: {reference!r} gave {type(task).__name__}, not a Task. "

@@ -136,9 +136,13 @@ def prepare(config: StudyConfig, *, is_new: bool = True) -> Prepared:
     if config.search.extend:
         make_yardstick(config, "search.extend")
     goes_back_to = config.space.rewind_epochs(task.recipe.epochs)
-    for epoch in (*goes_back_to, *options(config.space.lr_rewind_epoch)):
-        if epoch is not None:
-            step_of_epoch(task, epoch)
+    for field, epochs in (
+        ("rewind_epoch", goes_back_to),
+        ("lr_rewind_epoch", options(config.space.lr_rewind_epoch)),
+    ):
+        for epoch in epochs:
+            if epoch is not None:
+                _check_epoch(task, field, epoch)
     if config.sensitivity.scan:
         check_scan(config.space)
     layers = prunable_layers(task, config.space.include, config.space.exclude)
@@ -166,6 +170,13 @@ def check_scan(space: SearchSpace) -> None:
             "sensitivity: a scan is of single weights, or of channels, heads or units alone, not "
             f"of structure {said}."
         )
+
+
+def _check_epoch(task: Task, field: str, epoch: float) -> None:
+    try:
+        step_of_epoch(task, epoch)
+    except UsageError as error:
+        raise UsageError(f"space.{field}: {error}") from error
 
 
 def _refuse_too_few_groups(task: Task) -> None:
@@ -201,7 +212,7 @@ def refuse_changes(expected: Fingerprint, task: Task, seeds: Seeds, where: str) 
 def _with_objectives(config: StudyConfig, task: Task) -> StudyConfig:
     """The study with objectives and constraints that its task has."""
     for constraint in config.search.parsed_constraints:
-        constraint.check(task.metrics)
+        constraint.check(task.metrics, "search.constraints")
     objectives = checked_objectives(config.objectives, task.metrics)
     _check_latency(config, objectives, task)
     if config.search.target is not None:
@@ -232,8 +243,8 @@ def _check_latency(config: StudyConfig, objectives: Mapping[str, str], task: Tas
     )
     if asked and config.latency.backend == "none":
         raise UsageError(
-            "latency.backend: none measures nothing, but latency_ms is an objective, a "
-            "constraint, a budget or a cost. Allowed then: eager, onnxruntime, cuda."
+            "latency.backend: none measures nothing, but latency_ms is among the objectives or "
+            "constraints, or a budget or a cost. Allowed then: eager, onnxruntime, cuda."
         )
     processors = os.cpu_count() or 1
     if config.latency.backend != "none" and config.latency.threads > processors:

@@ -73,7 +73,10 @@ def misspelt_recipe() -> Task:
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("failing_task", "failed: RuntimeError: boom"), ("misspelt_recipe", "failed: .*epoch")],
+    [
+        ("failing_task", r"failed, in line \d+ of .*test_loading\.py: RuntimeError: boom"),
+        ("misspelt_recipe", r"failed, in line \d+ of .*test_loading\.py: .*epoch"),
+    ],
 )
 def test_a_users_function_that_fails_is_named(name: str, message: str) -> None:
     with pytest.raises(UsageError, match=f"(?s){name}.*{message}"):

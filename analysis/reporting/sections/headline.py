@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.fronts.confirmed import confirmed_networks, named_networks, needed_seeds
 from analysis.fronts.confirmed_descents import plot_confirmation
 from analysis.judging.to_confirm import best_descent, next_descent
-from analysis.reading.candidates import is_candidate, with_figures
+from analysis.reading.candidates import is_candidate, unmet_constraints, with_figures
 from analysis.reading.results import Results
 from analysis.reporting.page.document import Card, Figure, Section, Table, as_table, count
 from analysis.reporting.page.drawing import figure
@@ -42,10 +42,10 @@ def headline(results: Results) -> Section:
     table, rows = confirmed_networks(results), named_networks(results)
     cards = _cards(rows, table, results) if len(table) else []
     asked = searched(results).rounds["seed"].unique()
-    tell = Telling(metric)
+    tell, unmet = Telling(metric), unmet_constraints(results)
     sentences = [
         *at_target(results, table),
-        *(_unmet(results) or _nothing_named(results, table, rows)),
+        *([unmet] if unmet is not None else _nothing_named(results, table, rows)),
         *_diverged_seeds(results, dense),
         f"The dense network reaches {_reached(dense.mean(), tell)} on the validation split"
         f"{_of_examples(results)} ({_seeds(dense, asked, tell)}).",
@@ -310,15 +310,6 @@ def _diverged_seeds(results: Results, dense: pd.Series) -> list[str]:
         return []
     named = ", ".join(str(seed) for seed in seeds)
     return [f"The dense run of seed {named} diverged: no network of it is compared."]
-
-
-def _unmet(results: Results) -> list[str]:
-    """That no network may be recommended, where the study's constraints leave none."""
-    pruned = (results.rounds["round"] > 0).to_numpy()
-    if not results.constraints or is_candidate(results)[pruned].any():
-        return []
-    written = " and ".join(str(each).removeprefix("val_") for each in results.constraints)
-    return [f"No network meets {written}, so none is recommended."]
 
 
 def _of_examples(results: Results) -> str:

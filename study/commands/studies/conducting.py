@@ -7,6 +7,8 @@ from shlex import quote
 
 import click
 
+from analysis import load
+from analysis.reading.candidates import unmet_constraints
 from study.commands.options import CRASH, FAILED_TRIALS, OK
 from study.commands.studies.finishing import finish
 from study.configuration.loading import StudyConfig
@@ -64,6 +66,10 @@ def conduct(
             is_whole = not (finished.interrupted or finished.failure)
             written = finish(finished.folder, config, progress.say, train=is_whole)
     click.echo(written or finished.folder.location)
+    if written and config.search.parsed_constraints and not progress.dense_diverged:
+        unmet = unmet_constraints(load(finished.folder.location))
+        if unmet is not None:
+            click.echo(f"prune-study: {unmet}", err=True)
     code = _exit_code(finished, config, progress.dense_diverged)
     if written is None and report and code == OK:
         raise NothingToReportError(

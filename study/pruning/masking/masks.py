@@ -256,8 +256,8 @@ def mask_layers(
     chosen = [name for name in chosen if name not in left_out]
     if not chosen:
         raise UsageError(
-            "The model has nothing to prune: no layer is left. Layers that could be: "
-            f"{', '.join(by_default) or 'none'}."
+            "The model has nothing to prune: include and exclude leave no layer. Layers that could "
+            f"be: {', '.join(by_default) or 'none'}."
         )
     for name in chosen:
         if found[name].refusal is not None:

@@ -6,15 +6,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from study.errors import UsageError
+from study.own_code import line_of_own_code, what_it_says
 
 
 @contextmanager
 def naming(part: str) -> Iterator[None]:
-    """Turn whatever goes wrong in a part of a user's into one message that names it."""
+    """Turn whatever goes wrong in a part of a user's into one message that names it and its line.
+
+    Also what is no ``Exception``, such as a metric that calls ``sys.exit``: nobody asked the study
+    to end. Only an interrupt is one.
+    """
     try:
         yield
-    except UsageError:
+    except (UsageError, KeyboardInterrupt):
         raise
-    except Exception as error:
-        told = str(error).strip() or "no message"
-        raise UsageError(f"task: {part} raised {type(error).__name__}: {told}") from error
+    except BaseException as error:
+        raised = f"{type(error).__name__}{line_of_own_code(error)}"
+        raise UsageError(f"task: {part} raised {raised}: {what_it_says(error)}") from error

@@ -44,6 +44,7 @@ def _rehearse(task: Task) -> None:
     check_data(task, model)
     _check_loss(task, outputs, batch.targets)
     check_targets(task, inputs, outputs, batch.targets)
+    _check_augment(task, inputs, batch.targets)
     _check_courses(task)
     _check_metrics(task, model)
     _check_last_batch(task, model)
@@ -104,6 +105,17 @@ def _check_loss(task: Task, outputs: Any, targets: Any) -> None:
         raise UsageError(f"task: {what} is {float(loss)} for a fresh model; it must be finite.")
 
 
+def _check_augment(task: Task, inputs: Any, targets: Any) -> None:
+    if task.augment is None:
+        return
+    with naming("augment"):
+        found = task.augment(inputs, targets)
+    if not isinstance(found, tuple) or len(found) != 2:
+        raise UsageError(
+            f"task: augment gave {describe(found)}; it must give two, the inputs and the targets."
+        )
+
+
 def _check_courses(task: Task) -> None:
     """An own course of the learning rate, over all of its length."""
     steps = task.recipe.epochs * steps_per_epoch(task.recipe, len(task.data.train))
@@ -125,6 +137,7 @@ def _check_metrics(task: Task, model: nn.Module) -> None:
 def _check_metrics_on(name_of_split: str, split: Examples, task: Task, model: nn.Module) -> None:
     """On a few examples or, where these do not do, on the whole split."""
     part = Split(*split.take(few(split, EXAMPLES)))
+    _check_each_metric(task, model, part)
     with naming("metrics"):
         judged = _metrics_of(task, model, part)
         undefined = [name for name, value in judged.items() if not math.isfinite(value)]
@@ -146,6 +159,19 @@ def _check_metrics_on(name_of_split: str, split: Examples, task: Task, model: nn
                 f"metrics: {metric.name} is {judged[metric.name]:g}, and a score is at most 1; "
                 'say unit="amount" of one that is not.'
             )
+
+
+def _check_each_metric(task: Task, model: nn.Module, part: Split) -> None:
+    """One after the other: in an evaluation nobody could say which of them failed."""
+    with naming("metrics"):
+        judge = task.judge
+    with naming("model on validation examples"), evaluating(model), torch.no_grad():
+        outputs = task.forward(model, task.prepared(part.inputs, working_dtype(model)))
+    for metric in judge.metrics:
+        with naming(f"metric {metric.name}"):
+            accumulator = metric.start(judge.reading)
+            accumulator.update(outputs, part.targets, len(part))
+            accumulator.compute()
 
 
 def _metrics_of(task: Task, model: nn.Module, split: Any) -> dict[str, float]:

@@ -111,7 +111,7 @@ def unreachable(request: UnitRequest, left: Mapping[str, int]) -> UsageError:
     least = request.sizes.total(left) / whole
     return UsageError(
         f"sparsity {request.sparsity}: taking out channels leaves {least:.3g} of the network at "
-        f"least (layer_floor {request.layer_floor}, widths in multiples of "
+        f"least (layer_floor {request.layer_floor}, width_multiple "
         f"{request.width_multiple}, one channel everywhere"
         f"{', no share that was not scanned' if request.drops else ''}); "
         f"{1 - least:.3g} is the most."

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from search_spaces.strict import Strict
+from search_spaces.table import MOST_EPOCHS
 from study.errors import unknown_name
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
+MOST_EXAMPLES = 2**31 - 1
+"""Of a batch: more than any memory holds."""
+
 COURSES = ("constant", "step", "cosine")
 """Courses of the learning rate by name."""
 
@@ -35,12 +40,18 @@ class Recipe(Strict):
         "of torch.save); with epochs = 0 pruning begins at that network",
     )
     epochs: int = Field(
-        default=20, ge=0, description="epochs of the dense run; 0 prunes what there is at its start"
+        default=20,
+        ge=0,
+        le=MOST_EPOCHS,
+        description="epochs of the dense run; 0 prunes what there is at its start",
     )
-    batch_size: int = Field(default=128, ge=1, description="examples in a step")
+    batch_size: int = Field(default=128, ge=1, le=MOST_EXAMPLES, description="examples in a step")
     drop_last: bool = Field(default=False, description="leave out a last batch that is not full")
     eval_batch_size: int | None = Field(
-        default=None, ge=1, description="examples at a time in evaluation; unset: batch_size"
+        default=None,
+        ge=1,
+        le=MOST_EXAMPLES,
+        description="examples at a time in evaluation; unset: batch_size",
     )
     optimizer: str = Field(
         default="sgd",
@@ -86,7 +97,9 @@ class Recipe(Strict):
     augmentation: tuple[Literal["crop", "flip"], ...] = Field(
         default=(), description="random changes of training images"
     )
-    crop_padding: int = Field(default=4, ge=1, description="pixels of zeros that crop moves over")
+    crop_padding: int = Field(
+        default=4, ge=1, le=1000, description="pixels of zeros that crop moves over"
+    )
     clip_norm: float | None = Field(
         default=None, gt=0, description="longest gradient; longer ones are scaled down"
     )
@@ -112,8 +125,8 @@ class Recipe(Strict):
     @field_validator("weights")
     @classmethod
     def _found_from_anywhere(cls, weights: str | None) -> str | None:
-        # Workers stand in folders of their own.
-        return None if weights is None else str(Path(weights).expanduser().absolute())
+        # Workers stand in folders of their own. Path's own expanduser raises where no such user is.
+        return None if weights is None else str(Path(os.path.expanduser(weights)).absolute())  # noqa: PTH111
 
     @model_validator(mode="after")
     def _fields_agree(self) -> Self:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from study.tuning.ray.packing import MOST_MB, files_in, is_left_out, refuse_large
+from study.tuning.ray.reaching import cluster_address
 
 _OURS = ("study", "search_spaces", "analysis", "benchmarks", "tests")
 
@@ -24,9 +25,9 @@ def runtime_env() -> dict[str, Any] | None:
     Raises
     ------
     UsageError
-        If there is more in a package than code.
+        If there is more in a package than code, or RAY_ADDRESS is no address.
     """
-    if not os.environ.get("RAY_ADDRESS") or "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:
+    if cluster_address() is None or "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:
         return None
     if importlib.util.find_spec("aiohttp") is None:
         return None

@@ -22,6 +22,7 @@ from study.errors import UsageError
 from study.tuning.ray.lost_nodes import go_on_after_lost_nodes
 from study.tuning.ray.own_modules import runtime_env
 from study.tuning.ray.reaching import not_started, refuse_unreachable
+from study.tuning.ray.search_order import OwnFoldersLast
 
 ASK_AGAIN_S = 1.0
 """After this time the size of the cluster may be another."""
@@ -73,6 +74,7 @@ def _start() -> None:
                 logging_level=logging.ERROR,
                 include_dashboard=False,
                 runtime_env=runtime_env(),
+                job_config=OwnFoldersLast(),
             )
     except Exception as error:
         ray.shutdown()

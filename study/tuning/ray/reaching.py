@@ -89,7 +89,7 @@ def refuse_unreachable(longest_wait_s: float = LONGEST_WAIT_S) -> dict[str, floa
     _refuse_closed(address)
     begun, ends = time.monotonic(), time.monotonic() + longest_wait_s
     with TemporaryFile() as said, TemporaryFile() as answered:
-        process = subprocess.Popen([sys.executable, "-c", _ASK], stdout=answered, stderr=said)
+        process = subprocess.Popen([sys.executable, "-P", "-c", _ASK], stdout=answered, stderr=said)
         try:
             while process.poll() is None and time.monotonic() < ends:
                 if _wants_token(_text(said)):

@@ -13,6 +13,7 @@ from search_spaces.structures import alternatives, removal_of, structure_text
 from search_spaces.values import options
 from study.configuration.loading import StudyConfig
 from study.errors import UsageError
+from study.own_code import told
 from study.plugins import resolve
 from study.pruning.plan import COST_AWARE, PruningPlan
 from study.pruning.selection.saliency import SALIENCIES
@@ -101,6 +102,12 @@ def _examples(
         return tuple(plan_of(fields, config.study.seed, none_yet) for fields in examples)
     except ValueError as error:
         raise UsageError(f"space: {error}") from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever a function of the user's own raises
+        if space.function is None:
+            raise
+        raise UsageError(f"space.function: {space.function!r} failed{told(error)}") from error
 
 
 def _check_saliency(space: SearchSpace, saliency: str) -> None:

@@ -48,6 +48,8 @@ def test_modules_are_sent_to_a_cluster_that_is_joined_and_not_within_a_job(
 ) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     assert runtime_env() is None
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+    assert runtime_env() is None
     monkeypatch.setenv("RAY_ADDRESS", "somewhere:1")
     sent = runtime_env()
     assert sent is not None
