@@ -198,7 +198,7 @@ def _next_number(folder: Folder, is_new: bool) -> int | None:
     held = _held(folder, last)
     if held is not None and held.standing == "running" and not is_new:
         raise UsageError(_is_run(folder, held))
-    if is_new:
+    if is_new and not is_unused(folder):
         raise UsageError(taken(folder, held))
     return last.number + 1
 
@@ -241,6 +241,15 @@ def refuse_running(folder: Folder) -> Held | None:
 
 def _is_run(folder: Folder, held: Held) -> str:
     return f"{folder.location} is being run by {held.who}."
+
+
+def is_unused(folder: Folder) -> bool:
+    """Whether a new study may begin there: it is empty, or its driver was gone before it wrote."""
+    if folder.is_empty():
+        return True
+    held = holder(folder)
+    is_free = held is not None and held.standing != "running"
+    return is_free and folder.folders() == [OWNERS_DIR] and not folder.files()
 
 
 def taken(folder: Folder, held: Held | None) -> str:

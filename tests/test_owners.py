@@ -13,9 +13,9 @@ import pytest
 
 from study import owners
 from study.errors import UsageError
-from study.owners import Claim, claim, claimed, holder
+from study.owners import Claim, claim, claimed, holder, is_unused
 from study.processes import this_machine
-from study.records import OWNERS_DIR, Owner, Sign
+from study.records import OWNERS_DIR, STUDY_FILE, Owner, Sign
 from study.storage import Folder
 from tests.s3_server import S3Server
 
@@ -88,7 +88,7 @@ def test_a_new_study_is_refused_where_one_ended_and_told_to_resume_where_it_did_
     folder: Folder,
 ) -> None:
     with claimed(folder, is_new=True):
-        pass
+        folder.write("", STUDY_FILE)
     with pytest.raises(UsageError, match=r"exists already\. Choose another --name"):
         claim(folder, is_new=True)
     with pytest.raises(KeyboardInterrupt), claimed(folder):
@@ -106,7 +106,19 @@ def test_a_new_study_is_refused_where_one_ended_and_told_to_resume_where_it_did_
     assert seen.number == 3
 
 
+def test_a_folder_that_was_claimed_and_no_more_is_free_for_a_new_study(folder: Folder) -> None:
+    owned_by(folder, dead_process(), this_machine(), silent_s=1)
+    assert is_unused(folder)
+    held = claim(folder, is_new=True)
+    assert held.number == 2
+    assert not is_unused(folder)
+    held.release("failed")
+    folder.write("", STUDY_FILE)
+    assert not is_unused(folder)
+
+
 def test_of_a_process_of_this_machine_one_sees_at_once_that_it_died(folder: Folder) -> None:
+    folder.write("", STUDY_FILE)
     owned_by(folder, dead_process(), this_machine(), silent_s=1)
     seen = holder(folder)
     assert seen is not None

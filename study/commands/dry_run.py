@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from study.configuration.loading import to_toml
 from study.configuration.widths import note_on_widths
+from study.owners import is_unused
 from study.pruning.training.fingerprint import fingerprint
 from study.tasks import load_task
 from study.tuning.preparing import Prepared, refuse_changes
@@ -42,7 +43,7 @@ def describe(prepared: Prepared) -> str:
         *_most_epochs(prepared),
         *_afterwards(prepared),
         f"# would be written to {prepared.folder.location}"
-        + ("" if prepared.folder.is_empty() else ", which exists already: choose another --name"),
+        + ("" if is_unused(prepared.folder) else ", which exists already: choose another --name"),
     ]
     return "\n".join(lines)
 

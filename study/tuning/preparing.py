@@ -20,7 +20,7 @@ from study.errors import UsageError
 from study.exporting.onnx_files import need_packages
 from study.files.writable import refuse_unwritable
 from study.objectives import SIZES, checked_objectives
-from study.owners import holder, taken
+from study.owners import holder, is_unused, taken
 from study.pruning.masking.masks import mask_layers
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
@@ -123,7 +123,7 @@ def prepare(config: StudyConfig, *, is_new: bool = True) -> Prepared:
     folder = Folder(config.study.storage_path).child(config.study.name)
     check_tracking(config, folder)
     refuse_unwritable(folder, "study.storage_path")
-    if is_new and not folder.is_empty():
+    if is_new and not is_unused(folder):
         raise UsageError(taken(folder, holder(folder)))
     config = config.with_confirmation()
     task = load_task(**config.task_arguments())

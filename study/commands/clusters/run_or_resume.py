@@ -16,6 +16,7 @@ def _run_or_resume(
 ) -> None:  # fmt: skip
     """Run a study, or resume it where it was begun before: what `launch` has clusters do."""
     from study.configuration.loading import load_config
+    from study.owners import is_unused
     from study.plugins import search_in
     from study.storage import Folder
 
@@ -26,7 +27,7 @@ def _run_or_resume(
     if wait_for_nodes > 1 or room_for > 0:
         _prepare_cluster(config, wait_for_nodes, limit_s, room_for)
     folder = Folder(config.study.storage_path).child(config.study.name)
-    if folder.is_empty():
+    if is_unused(folder):
         ctx.invoke(run, study=study, **options)
         return
     if config.task.module_dir is not None:
