@@ -163,7 +163,7 @@ class Chaos:
 
     def _kill_now_and_then(self, life: Life, study: Path, seen: dict[str, str]) -> None:
         """Kill until the driver ends; a worker's end is none of the study."""
-        begun = _events(study)
+        begun, role = _events(study), "study"
         ends = time.monotonic() + LONGEST_LIFE_S
         for role, waits_for_begin in self._plans():
             while waits_for_begin and not life.is_over and _events(study) == begun:
@@ -173,7 +173,7 @@ class Chaos:
                 if time.monotonic() > ends:
                     break
                 self._look(study, seen)
-                time.sleep(0.1)
+                time.sleep(0.25)
             self._look(study, seen)
             if not life.is_over and life.kill(role, self.chance.choice):
                 self.tally.kills[role] += 1
@@ -189,7 +189,7 @@ class Chaos:
                 life.process.kill()
                 life.process.wait()
             self._look(study, seen)
-            time.sleep(0.1)
+            time.sleep(0.25)
 
     def _plans(self) -> Iterator[tuple[str, bool]]:
         """Who is to be killed next, and whether only once the study has begun."""
