@@ -110,10 +110,12 @@ def main(kills: int, seed: int, longest_s: float, at_a_time: int, folder: Path) 
     (folder / "study.toml").write_text(STUDY.format(at_a_time=at_a_time))
     chaos = Chaos(folder, kills, random.Random(seed), longest_s, is_one=at_a_time == 1)
     alone_s = chaos.leave_alone()
-    while chaos.tally.kills.total() < kills:
-        chaos.run_a_study()
-        click.echo(f"{chaos.tally}")
     tally = chaos.tally
+    try:
+        while tally.kills.total() < kills:
+            chaos.run_a_study()
+    finally:  # also of a benchmark that is broken off
+        click.echo(f"{tally}")
     click.echo(f"{tally.wall_s / tally.studies:.0f} s a study, {alone_s:.0f} s left alone")
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import ray
+from ray.air.execution.resources.placement_group import PlacementGroupResourceManager
 from ray.tune import Callback
+from ray.tune.execution.tune_controller import TuneController
 
 LOOK_S = 2.0
 
@@ -60,3 +64,26 @@ def ended_processes() -> list[str]:
     node: Any = ray._private.worker._global_node
     dead = [] if node is None else node.dead_processes()
     return [kind for kind, _ in dead if kind in NEEDED]
+
+
+def leave_a_dead_ray_alone() -> None:
+    """Have Tune not ask a Ray that is gone to give back its resources, once a run has failed.
+
+    Ray would answer nothing, and end the process after a minute before its end is recorded. Tune
+    has no setting for that, so two of its methods are replaced, once a process; the second is
+    called once more when its object is collected, at whatever moment that is.
+    """
+    for owner, name in ((TuneController, "cleanup"), (PlacementGroupResourceManager, "clear")):
+        method = getattr(owner, name)
+        if not getattr(method, "knows_dead_rays", False):
+            setattr(owner, name, _unless_ray_is_dead(method))
+
+
+def _unless_ray_is_dead(method: Callable[..., None]) -> Callable[..., None]:
+    @wraps(method)
+    def asking(*arguments: Any) -> None:
+        if not ended_processes():
+            method(*arguments)
+
+    asking.knows_dead_rays = True  # type: ignore[attr-defined]
+    return asking

@@ -19,6 +19,7 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from study.configuration.loading import StudyConfig
 from study.errors import UsageError
+from study.tuning.ray.cluster_watch import leave_a_dead_ray_alone
 from study.tuning.ray.lost_nodes import go_on_after_lost_nodes
 from study.tuning.ray.own_modules import runtime_env
 from study.tuning.ray.reaching import not_started, refuse_unreachable
@@ -51,6 +52,7 @@ def ray_session() -> Iterator[None]:
     logger, level = logging.getLogger("ray.tune"), logging.getLogger("ray.tune").level
     logger.setLevel(logging.CRITICAL)
     go_on_after_lost_nodes()
+    leave_a_dead_ray_alone()
     _survive_lost_workers()
     with _ONE_AT_A_TIME:
         ours = not ray.is_initialized()
