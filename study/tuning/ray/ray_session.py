@@ -47,6 +47,9 @@ def ray_session() -> Iterator[None]:
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # an interrupt is ours to record
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # a task's own files stay where its user has them
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    # Of a Ray that is started here: on a machine that is busy, or was asleep, its server would take
+    # the one node for dead after a few missed heartbeats. Its process is looked at instead.
+    os.environ.setdefault("RAY_health_check_failure_threshold", "100")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     # A failed trial is a record with its traceback, not a page on the terminal.
     logger, level = logging.getLogger("ray.tune"), logging.getLogger("ray.tune").level
