@@ -22,7 +22,7 @@ TABLES: dict[str, Any] = {
     "resources": {"max_concurrent": 1, "max_failures": 9, "checkpoint_interval_s": 0.01},
 }
 
-LONGEST_S = 120.0
+LONGEST_S = 300.0
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +43,17 @@ def last_event(folder: Path) -> Any:
 
 
 @pytest.mark.slow
-def test_nothing_is_lost_or_run_again_whoever_is_killed(whole: Path, tmp_path: Path) -> None:
+def test_nothing_is_lost_or_run_again_whoever_is_killed(
+    whole: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     (tmp_path / "study.toml").write_text(to_toml(load_config(TABLES)))
     folder, log = tmp_path / "s", tmp_path / "log.txt"
 
     def life(*command: str) -> Life:
-        return begin([*command, "--no-report", "--quiet"], tmp_path, log)
+        begun = begin([*command, "--no-report", "--quiet"], tmp_path, log)
+        request.addfinalizer(begun.process.wait)
+        request.addfinalizer(begun.process.kill)
+        return begun
 
     def finished() -> dict[str, str]:
         return finished_rounds(folder)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -82,17 +81,24 @@ def _start() -> None:
     except Exception as error:
         ray.shutdown()
         raise not_started(error) from error
+    except BaseException:  # a signal, while Ray was starting: what of it has started, ends
+        ray.shutdown()
+        raise
 
 
 @contextmanager
 def _own_signals() -> Iterator[None]:
-    """Ray ends a driver on SIGTERM without a word; what the caller does about it, he decides."""
-    before = signal.getsignal(signal.SIGTERM)
+    """Ray ends a driver on SIGTERM without a word, from its start on; what to do, we decide.
+
+    Its handler is not put in place at all: until it were taken away again, a signal would meet it.
+    """
+    utils: Any = ray._private.utils
+    place = utils.set_sigterm_handler
+    utils.set_sigterm_handler = lambda handler: None
     try:
         yield
     finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, before)
+        utils.set_sigterm_handler = place
 
 
 def _survive_lost_workers() -> None:
