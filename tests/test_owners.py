@@ -12,7 +12,7 @@ import pytest
 
 from study import owners
 from study.errors import UsageError
-from study.owners import claim, claimed, holder, this_machine
+from study.owners import claim, claimed, holder, one_line, this_machine
 from study.records import OWNERS_DIR, Owner, Sign
 from study.storage import Folder
 
@@ -152,3 +152,9 @@ def test_a_damaged_claim_hides_nobody(folder: Folder) -> None:
     folder.write("{", OWNERS_DIR, "0001.json")
     assert holder(folder) is None
     assert claim(folder, is_new=False).number == 2
+
+
+def test_an_error_that_carries_a_traceback_is_told_by_its_last_line() -> None:
+    text = "Traceback (most recent call last):\n  File x\nOSError: [Errno 28] No space left\n"
+    assert one_line(RuntimeError(text)) == "RuntimeError: OSError: [Errno 28] No space left"
+    assert one_line(RuntimeError("one\n two")) == "RuntimeError: one two"

@@ -32,6 +32,7 @@ class Life:
 
     process: subprocess.Popen[bytes]
     mark: str = field(repr=False)
+    folder: Path = field(repr=False)
 
     @property
     def is_over(self) -> bool:
@@ -57,7 +58,7 @@ class Life:
     def left_behind(self) -> list[psutil.Process]:
         """Processes that are still there when they had their time to end; those are ended now."""
         ends = time.monotonic() + LONGEST_END_S
-        while (alive := _marked(self.mark)) and time.monotonic() < ends:
+        while (alive := _of_life(self.mark, self.folder)) and time.monotonic() < ends:
             time.sleep(0.2)
         for each in alive:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -85,7 +86,7 @@ def begin(command: Sequence[str], folder: Path, log: Path) -> Life:
             [sys.executable, "-m", "study.cli", *command], cwd=folder, env=own, stdout=said,
             stderr=said,
         )  # fmt: skip
-    return Life(process, mark)
+    return Life(process, mark, folder.resolve())
 
 
 def _below(pid: int) -> list[psutil.Process]:
@@ -106,10 +107,14 @@ def _does(process: psutil.Process, role: str) -> bool:
     return is_worker if role == "worker" else name == role
 
 
-def _marked(mark: str) -> list[psutil.Process]:
+def _of_life(mark: str, folder: Path) -> list[psutil.Process]:
+    """By their mark; Ray's agents write their title over it, and are known by their folder."""
     found = []
     for each in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if each.status() != psutil.STATUS_ZOMBIE and each.environ().get(_MARK) == mark:
+            if each.status() == psutil.STATUS_ZOMBIE:
+                continue
+            is_rays = " ".join(each.cmdline()).startswith("ray::")
+            if each.environ().get(_MARK) == mark or (is_rays and each.cwd() == str(folder)):
                 found.append(each)
     return found
