@@ -100,16 +100,22 @@ class Tally:
 @click.command(help=__doc__.partition("\n")[0])
 @click.option("--kills", default=100, help="In all studies together.")
 @click.option("--seed", default=0, help="Of who is killed, and when.")
-@click.option("--longest-s", default=8.0, help="Before a kill; the moment is drawn evenly.")
+@click.option(
+    "--longest-s",
+    type=float,
+    help="Before a kill, of which the moment is drawn evenly; default: half of what the study "
+    "takes alone, so that rounds are met too where workers start slowly.",
+)
 @click.option("--at-a-time", default=1, help="Trials of the study that run at a time.")
 @click.option("--folder", default="build/chaos", type=Path, help="Emptied first.")
-def main(kills: int, seed: int, longest_s: float, at_a_time: int, folder: Path) -> None:
+def main(kills: int, seed: int, longest_s: float | None, at_a_time: int, folder: Path) -> None:
     """Kill, resume, compare."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / "study.toml").write_text(STUDY.format(at_a_time=at_a_time))
-    chaos = Chaos(folder, kills, random.Random(seed), longest_s, is_one=at_a_time == 1)
+    chaos = Chaos(folder, kills, random.Random(seed), is_one=at_a_time == 1)
     alone_s = chaos.leave_alone()
+    chaos.longest_s = alone_s / 2 if longest_s is None else longest_s
     tally = chaos.tally
     try:
         while tally.kills.total() < kills:
@@ -122,10 +128,9 @@ def main(kills: int, seed: int, longest_s: float, at_a_time: int, folder: Path) 
 class Chaos:
     """Studies in a folder, and what was seen of them."""
 
-    def __init__(
-        self, folder: Path, kills: int, chance: random.Random, longest_s: float, *, is_one: bool
-    ) -> None:
-        self.folder, self.chance, self.longest_s, self.is_one = folder, chance, longest_s, is_one
+    def __init__(self, folder: Path, kills: int, chance: random.Random, *, is_one: bool) -> None:
+        self.folder, self.chance, self.is_one = folder, chance, is_one
+        self.longest_s = 0.0
         self.tally, self.most = Tally(), kills
 
     def leave_alone(self) -> float:
