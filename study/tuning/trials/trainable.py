@@ -78,7 +78,7 @@ class PipelineTrainable(tune.Trainable):
         )
         if self._writer.is_over(self._plan):
             self._stored = self._after(first)
-            return (each for each in ())
+            return (each for each in list[RoundRecord]())
         if self._task is None:
             self._task = with_shared_data(load_task(**config["task"]), config["data"])
         start = self._writer.begin(self._plan)
