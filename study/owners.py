@@ -181,8 +181,10 @@ def claimed(folder: Folder, *, is_new: bool = False) -> Iterator[Claim]:
 
 
 def one_line(error: BaseException) -> str:
-    """An error in a line."""
-    text = " ".join(str(error).split())
+    """An error in a line; of one that carries another one's traceback, that one's last line."""
+    lines = str(error).strip().splitlines()
+    carries = any(line.lstrip().startswith("Traceback (") for line in lines)
+    text = " ".join((lines[-1] if carries else str(error)).split())
     return f"{type(error).__name__}: {text}"[:500] if text else type(error).__name__
 
 

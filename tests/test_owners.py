@@ -13,7 +13,7 @@ import pytest
 
 from study import owners
 from study.errors import UsageError
-from study.owners import Claim, claim, claimed, holder, is_unused
+from study.owners import Claim, claim, claimed, holder, is_unused, one_line
 from study.processes import this_machine
 from study.records import OWNERS_DIR, STUDY_FILE, Owner, Sign
 from study.storage import Folder
@@ -230,3 +230,9 @@ def test_who_contends_elsewhere_is_waited_for_and_not_pushed_aside(
     with pytest.raises(UsageError, match="others are starting it at this moment; try again"):
         claim(bucket, is_new=True)
     assert bucket.files(OWNERS_DIR) == ["0001-zz.json"]
+
+
+def test_an_error_that_carries_a_traceback_is_told_by_its_last_line() -> None:
+    text = "Traceback (most recent call last):\n  File x\nOSError: [Errno 28] No space left\n"
+    assert one_line(RuntimeError(text)) == "RuntimeError: OSError: [Errno 28] No space left"
+    assert one_line(RuntimeError("one\n two")) == "RuntimeError: one two"

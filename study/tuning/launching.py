@@ -6,7 +6,7 @@ import contextlib
 import signal
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from traceback import format_exc
@@ -19,8 +19,8 @@ from optuna.storages import JournalStorage
 from study.configuration.loading import to_toml
 from study.configuration.widths import note_on_widths
 from study.errors import StudyFailedError, UsageError
-from study.interrupts import Interrupts
-from study.owners import Claim, claim, claimed, one_line
+from study.interrupts import Interrupted, Interrupts
+from study.owners import Claim, claim, one_line
 from study.pruning.states.dense_runs import stored_trajectory
 from study.records import (
     ERROR_FILE,
@@ -128,13 +128,24 @@ def running_study(
     UsageError
         If somebody else holds the folder; nothing is written then.
     """
+    with _running(prepared, listener, interrupts, past, _Run.search) as finished:
+        yield finished
+
+
+@contextmanager
+def _running(
+    prepared: Prepared,
+    listener: Listener,
+    interrupts: Interrupts,
+    past: Sequence[PastTrial] | None,
+    work: Callable[[_Run], object],
+) -> Iterator[Finished]:
     with ray_session():
         needs = trial_resources(prepared.config)
         rehearse_on_workers(prepared, needs)
         held = claim(prepared.folder, is_new=past is None)
         try:
-            run = _Run(prepared, listener, held, needs, past)
-            finished = run.search(interrupts)
+            finished = _Run(prepared, listener, held, needs, past).do(work, interrupts)
             yield finished
         except BaseException as error:
             is_interrupt = isinstance(error, KeyboardInterrupt)
@@ -178,12 +189,12 @@ class _Run:
         with contextlib.suppress(OSError):
             self.folder.write("", *self.held.stop_file)
 
-    def search(self, interrupts: Interrupts) -> Finished:
-        """Do all that is left to do, and record how it ended."""
+    def do(self, work: Callable[[_Run], object], interrupts: Interrupts) -> Finished:
+        """Do what is left of a run, and record how it ended."""
         ended, code, failure, out_of_time = "study_finished", 0, "", False
         try:
             with interrupts.asking(self.stop):
-                self._search()
+                work(self)
         except (StopRequestedError, KeyboardInterrupt):
             self.recorder.interrupted()
             interrupts.signum = interrupts.signum or signal.SIGINT
@@ -212,12 +223,13 @@ class _Run:
             self.recorder.close_unfinished()
             self.recorder.note("study_failed", {"why": why})
 
-    def _search(self) -> None:
+    def search(self) -> None:
+        """Train the dense run, scan where that is asked for, and run all trials."""
         name = self._train_dense()
         prepared, records = self.prepared, list[SensitivityRecord]()
         config = prepared.config
         if config.sensitivity.scan or config.space.awaits_scan:
-            prepared, records = scan_first(prepared, self.recorder.note, self.on_workers)
+            prepared, records = self.scan()
         journal = FolderJournal(self.folder)
         study = _optuna_study(prepared, JournalStorage(journal))
         search = Search(
@@ -245,6 +257,10 @@ class _Run:
         if config.search.extend:
             _drop_kept_states(self.folder)
 
+    def scan(self) -> tuple[Prepared, list[SensitivityRecord]]:
+        """Scan the layers; a space that waits for what is found, is filled in."""
+        return scan_first(self.prepared, self.recorder.note, self.on_workers)
+
     def _train_dense(self) -> str:
         self.recorder.note("training_dense_run", {})
         name, wall_s = train_dense_run(self.prepared, self.on_workers)
@@ -253,17 +269,26 @@ class _Run:
 
 
 def scan_only(prepared: Prepared, listener: Listener) -> Folder:
-    """Make the sensitivity scan of a study, and run no trial."""
+    """Make the sensitivity scan of a study, and run no trial.
+
+    Raises
+    ------
+    StudyFailedError
+        If it failed; layers that were scanned are kept.
+    Interrupted
+        If a signal ended it; likewise.
+    """
     check_scan(prepared.config.space)
-    with Interrupts() as interrupts, ray_session():
-        needs = trial_resources(prepared.config)
-        rehearse_on_workers(prepared, needs)
-        with claimed(prepared.folder, is_new=True) as held:
-            run = _Run(prepared, listener, held, needs, None)
-            with interrupts.asking(run.stop):
-                scan_first(prepared, run.recorder.note, run.on_workers)
-            run.recorder.note("study_finished", {})
-    return prepared.folder
+    with (
+        Interrupts() as interrupts,
+        _running(prepared, listener, interrupts, None, _Run.scan) as ended,
+    ):
+        pass
+    if ended.failure:
+        raise StudyFailedError(ended.failure)
+    if ended.interrupted:
+        raise Interrupted(ended.exit_code - 128)
+    return ended.folder
 
 
 def _begin(

@@ -12,7 +12,8 @@ from study.pruning.pipeline import run_pipeline
 from study.pruning.sensitivity.thresholds import scanned_drops, sparsity_thresholds
 from study.records import SensitivityRecord
 from study.tuning.dense_runs.on_workers import OnWorkers
-from study.tuning.dense_runs.scanning import scan_layers, stored_scan
+from study.tuning.dense_runs.scan_files import stored_scan
+from study.tuning.dense_runs.scanning import scan_layers
 from study.tuning.preparing import Prepared
 from study.tuning.search.first_plans import scanned_plan
 

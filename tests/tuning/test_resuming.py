@@ -15,7 +15,7 @@ import pytest
 from torch import Tensor
 
 import study
-from benchmarks.chaos import records
+from benchmarks.chaos.comparing import records
 from study.configuration.loading import load_config
 from study.errors import UsageError
 from study.owners import claimed, holder

@@ -16,7 +16,16 @@ from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.plan import PruningPlan
 from study.pruning.scoring import Scoring
 from study.pruning.selection.ranking import keep_best
-from study.pruning.sensitivity.found import DEFAULT_LEVELS, FORWARD_SHARE, Scan, check_levels
+from study.pruning.sensitivity.found import (
+    DEFAULT_LEVELS,
+    FORWARD_SHARE,
+    Scan,
+    ScannedLayer,
+    Unwatched,
+    Watcher,
+    check_levels,
+    together,
+)
 from study.pruning.sensitivity.savings import Clock, Level, savings
 from study.pruning.sensitivity.trying import evaluate_from, inputs_of, recover, suffix
 from study.pruning.structure.cutting import alive_units, masks_of, with_companions
@@ -42,6 +51,7 @@ def scan_channels(
     round_: int = 1,
     clock: Clock | None = None,
     suffix_only: bool = True,
+    watcher: Watcher | None = None,
 ) -> Scan:
     """Scan the channels of a network on the validation split, one coupled set after the other.
 
@@ -74,6 +84,8 @@ def scan_channels(
         Predicts what narrower networks take; None: no time is told.
     suffix_only
         Without recovery, evaluate only what comes after the cut, as :func:`.weights.scan` does.
+    watcher
+        Knows the sets that were scanned before, and is told of each that is finished.
 
     Returns
     -------
@@ -97,7 +109,7 @@ def scan_channels(
     quality = quality or task.quality
     whole = evaluate(masked.model, task.data.validation, task)
     dense = whole.value(quality)
-    examples, evaluated, trained = len(task.data.validation), 1, 0
+    examples = len(task.data.validation)
     if not math.isfinite(dense):
         return Scan((), round(FORWARD_SHARE * examples))
     scores, looked_at = _scores(task, masked, structures, plan, start, round_)
@@ -108,15 +120,19 @@ def scan_channels(
     cuts = _cuts(request, levels)
     macs = sizes_of(structures, masked.weights, masked.parameter_names, costs.macs_by_layer)
     saved = savings(task, masked, structures, macs, costs.other_macs, cuts, alive, clock)
-    records = []
+    watcher, scanned = watcher or Unwatched(), list[ScannedLayer]()
     for structure in structures:
+        before = watcher.known(structure.name)
+        if before is not None:
+            scanned.append(before)
+            continue
         tensors = [part.tensor for part in structure.parts]
         is_quick = suffix_only and not recovery_epochs and task.own_forward is None
         tail = suffix(masked.model, tensors) if is_quick else None
         inputs = None if tail is None else inputs_of(tail[0], task)
-        evaluated += inputs is not None
         untouched = int(alive[structure.name].sum())
         found = {} if recovery_epochs else {untouched: whole}
+        records, trained, evaluated = list[SensitivityRecord](), 0, int(inputs is not None)
         for level in levels:
             left = _left(request, structure, level)
             if left not in found:
@@ -140,8 +156,10 @@ def scan_channels(
                     **saved[structure.name, left].columns,
                 )
             )
-    spent = looked_at + trained + round(FORWARD_SHARE * evaluated * examples)
-    return Scan(tuple(records), spent)
+            watcher.level_tried()
+        scanned.append(ScannedLayer(structure.name, tuple(records), evaluated, trained))
+        watcher.layer_scanned(scanned[-1])
+    return together(scanned, examples, looked_at)
 
 
 def _masked(task: Task, plan: PruningPlan) -> MaskedLayers:

@@ -13,7 +13,16 @@ from study.pruning.seeds import Seeds
 from study.pruning.selection.allocation import allocate
 from study.pruning.selection.request import Request
 from study.pruning.selection.saliency import SaliencyInputs, score
-from study.pruning.sensitivity.found import DEFAULT_LEVELS, FORWARD_SHARE, Scan, check_levels
+from study.pruning.sensitivity.found import (
+    DEFAULT_LEVELS,
+    FORWARD_SHARE,
+    Scan,
+    ScannedLayer,
+    Unwatched,
+    Watcher,
+    check_levels,
+    together,
+)
 from study.pruning.sensitivity.trying import evaluate_from, inputs_of, recover, suffix
 from study.pruning.training.steps import TrainState, load_model
 from study.pruning.training.trajectory import build_model
@@ -35,6 +44,7 @@ def scan(
     seed: int = 0,
     quality: MetricRecord | None = None,
     suffix_only: bool = True,
+    watcher: Watcher | None = None,
 ) -> Scan:
     """Scan the layers of a network on the validation split.
 
@@ -65,6 +75,8 @@ def scan(
     suffix_only
         Without recovery, evaluate only what comes after the layer, from its cached input, where
         the model is a ``Sequential`` and the layer one of its children. The results are equal.
+    watcher
+        Knows the layers that were scanned before, and is told of each that is finished.
 
     Returns
     -------
@@ -83,7 +95,7 @@ def scan(
     load_model(model, state)
     quality = quality or task.quality
     dense = evaluate(model, task.data.validation, task).value(quality)
-    examples, evaluated, trained = len(task.data.validation), 1, 0
+    examples = len(task.data.validation)
     if not math.isfinite(dense):
         return Scan((), round(FORWARD_SHARE * examples))
     scores = score(
@@ -96,12 +108,16 @@ def scan(
         ),
     )
     can_cache = not recovery_epochs and task.own_forward is None
-    records = []
+    watcher, found = watcher or Unwatched(), list[ScannedLayer]()
     for layer in masked.names:
+        before = watcher.known(layer)
+        if before is not None:
+            found.append(before)
+            continue
         weight = [masked.parameter_names[layer]]
         tail = suffix(model, weight) if suffix_only and can_cache else None
         inputs = None if tail is None else inputs_of(tail[0], task)
-        evaluated += inputs is not None
+        records, trained = list[SensitivityRecord](), 0
         for level in levels:
             copied = build_model(task, seeds.init)
             fresh = mask_layers(copied, include, exclude)
@@ -110,19 +126,22 @@ def scan(
             fresh.cut(cut.masks, optimizer=None)
             if recovery_epochs:
                 trained += recover(task, fresh, seeds, recovery_epochs)
-            found = evaluate_from(task, copied, weight, inputs)
-            evaluated += 1
+            figures = evaluate_from(task, copied, weight, inputs)
             records.append(
                 SensitivityRecord(
                     layer=layer,
                     sparsity=level,
-                    **found.columns("val"),
-                    **{quality.drop_column: quality.drop(dense, found.value(quality))},
+                    **figures.columns("val"),
+                    **{quality.drop_column: quality.drop(dense, figures.value(quality))},
                     seed=seed,
                     recovery_epochs=recovery_epochs,
                 )
             )
-    return Scan(tuple(records), trained + round(FORWARD_SHARE * evaluated * examples))
+            watcher.level_tried()
+        evaluated = len(records) + (inputs is not None)
+        found.append(ScannedLayer(layer, tuple(records), evaluated, trained))
+        watcher.layer_scanned(found[-1])
+    return together(found, examples)
 
 
 def _no_gradients() -> Mapping[str, torch.Tensor]:

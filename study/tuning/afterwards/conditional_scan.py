@@ -22,7 +22,8 @@ from study.storage import Folder
 from study.tasks.loading import load_task
 from study.tasks.training.optimizers import build_optimizer
 from study.tuning.afterwards.points import Point, find_point
-from study.tuning.dense_runs.scanning import clock_of, to_parquet
+from study.tuning.dense_runs.scan_files import to_parquet
+from study.tuning.dense_runs.scanning import clock_of
 
 
 def scan_round(study: Folder, trial_id: str, round_: int | None = None) -> list[SensitivityRecord]:

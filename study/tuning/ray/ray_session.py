@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +18,7 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from study.configuration.loading import StudyConfig
 from study.errors import UsageError
+from study.tuning.ray.cluster_watch import leave_a_dead_ray_alone
 from study.tuning.ray.lost_nodes import go_on_after_lost_nodes
 from study.tuning.ray.own_modules import runtime_env
 from study.tuning.ray.reaching import not_started, refuse_unreachable
@@ -47,11 +47,15 @@ def ray_session() -> Iterator[None]:
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # an interrupt is ours to record
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # a task's own files stay where its user has them
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    # Of a Ray that is started here: on a machine that is busy, or was asleep, its server would take
+    # the one node for dead after a few missed heartbeats. Its process is looked at instead.
+    os.environ.setdefault("RAY_health_check_failure_threshold", "100")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     # A failed trial is a record with its traceback, not a page on the terminal.
     logger, level = logging.getLogger("ray.tune"), logging.getLogger("ray.tune").level
     logger.setLevel(logging.CRITICAL)
     go_on_after_lost_nodes()
+    leave_a_dead_ray_alone()
     _survive_lost_workers()
     with _ONE_AT_A_TIME:
         ours = not ray.is_initialized()
@@ -79,17 +83,24 @@ def _start() -> None:
     except Exception as error:
         ray.shutdown()
         raise not_started(error) from error
+    except BaseException:  # a signal, while Ray was starting: what of it has started, ends
+        ray.shutdown()
+        raise
 
 
 @contextmanager
 def _own_signals() -> Iterator[None]:
-    """Ray ends a driver on SIGTERM without a word; what the caller does about it, he decides."""
-    before = signal.getsignal(signal.SIGTERM)
+    """Ray ends a driver on SIGTERM without a word, from its start on; what to do, we decide.
+
+    Its handler is not put in place at all: until it were taken away again, a signal would meet it.
+    """
+    utils: Any = ray._private.utils
+    place = utils.set_sigterm_handler
+    utils.set_sigterm_handler = lambda handler: None
     try:
         yield
     finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, before)
+        utils.set_sigterm_handler = place
 
 
 def _survive_lost_workers() -> None:

@@ -76,15 +76,22 @@ class PipelineTrainable(tune.Trainable):
             config["extensible"],
             stop=StopWatch(folder, tuple(config["stop"])),
         )
+        if self._writer.is_over(self._plan):
+            self._stored = self._after(first)
+            return (each for each in list[RoundRecord]())
         if self._task is None:
             self._task = with_shared_data(load_task(**config["task"]), config["data"])
         start = self._writer.begin(self._plan)
-        self._stored = [each for each in self._writer.finished if not first or each.round > first]
+        self._stored = self._after(first)
         trajectory: Trajectory | Progress | None = start
         if trajectory is None and config["shared_runs"] is not None:
             trajectory = self._dense_run(folder, SharedRuns.of(*config["shared_runs"]))
         timing = Timing.of(config["latency"])
         return run_pipeline(self._plan, self._task, trajectory, self._writer, timing)
+
+    def _after(self, first: int) -> list[RoundRecord]:
+        """Rounds that were finished before; of an extension, those of its own."""
+        return [each for each in self._writer.finished if not first or each.round > first]
 
     def _dense_run(self, folder: Folder, shared: SharedRuns) -> Trajectory:
         """What the study trained before its trials; of a seed that only this plan has, its own."""

@@ -27,6 +27,7 @@ from study.records import (
 )
 from study.storage import Folder
 from study.tuning.ending import StopRequestedError, StopWatch
+from study.tuning.results import result_of
 
 
 class TrialWriter:
@@ -66,6 +67,18 @@ class TrialWriter:
         self._last_checkpoint = time.monotonic()
         self._lines: list[str] = []
 
+    def is_over(self, plan: PruningPlan) -> bool:
+        """Whether the trial's whole way is on record, and nothing is left to begin.
+
+        So it is where an attempt was cut off after its last round, before the driver heard of it.
+        The record of a round is written last of all that a round leaves.
+        """
+        lines = self._recorded()
+        if not lines or not result_of(RoundRecord.model_validate_json(lines[-1]), plan)["done"]:
+            return False
+        self._lines = lines
+        return True
+
     def begin(self, plan: PruningPlan) -> Progress | None:
         """Write the plan; where an earlier attempt was cut off, say where it stood.
 
@@ -80,8 +93,7 @@ class TrialWriter:
         if self._folder.exists(RESUME_DIR, PROGRESS_FILE):
             progress = progress_from_bytes(self._folder.read(RESUME_DIR, PROGRESS_FILE))
             finished = progress.round + progress.measured
-            known = self._folder.exists(ROUNDS_FILE)
-            lines = self._folder.read(ROUNDS_FILE).decode().splitlines() if known else []
+            lines = self._recorded()
             if progress.record is not None and len(lines) < finished:
                 lines.append(progress.record)
             self._lines = lines[:finished]
@@ -132,6 +144,10 @@ class TrialWriter:
     def failed(self, traceback: str) -> None:
         """Keep what went wrong, for whoever reads the trial's outcome."""
         self._folder.write(traceback, ERROR_FILE)
+
+    def _recorded(self) -> list[str]:
+        known = self._folder.exists(ROUNDS_FILE)
+        return self._folder.read(ROUNDS_FILE).decode().splitlines() if known else []
 
     def _write_rounds(self) -> None:
         # Written whole each time: a few lines, and a reader never meets a torn one.

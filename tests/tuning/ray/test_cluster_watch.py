@@ -1,10 +1,14 @@
 """Ray that has lost its last machine ends a run, where Tune would wait for ever."""
 
+import subprocess
+import sys
+
 import pytest
 import ray
 
 from study.tuning.ray import cluster_watch
 from study.tuning.ray.cluster_watch import ClusterWatch
+from tests.conftest import environment
 
 
 def test_a_cluster_without_a_machine_is_given_up_after_a_while(
@@ -20,3 +24,28 @@ def test_a_cluster_without_a_machine_is_given_up_after_a_while(
     monkeypatch.setattr(cluster_watch, "PATIENCE_S", 0.0)
     with pytest.raises(ConnectionError, match="lost its last machine"):
         watch.look()
+
+
+CODE = """
+import os, signal, sys, time
+import ray
+from study.tuning.ray.cluster_watch import ClusterWatch
+from study.tuning.ray.ray_session import ray_session
+with ray_session():
+    watch = ClusterWatch()
+    watch.look()
+    (process,) = ray._private.worker._global_node.all_processes[sys.argv[1]]
+    process.process.send_signal(signal.SIGKILL)
+    process.process.wait()
+    try:
+        watch.look()
+    except ConnectionError as error:
+        print(error)
+"""
+
+
+@pytest.mark.parametrize("needed", ["gcs_server", "raylet"])
+def test_a_process_that_ray_needs_is_missed_before_ray_is_asked_anything(needed: str) -> None:
+    command, own = [sys.executable, "-c", CODE, needed], {**environment(), "RAY_ADDRESS": "local"}
+    done = subprocess.run(command, env=own, capture_output=True, text=True, timeout=120, check=True)
+    assert f"Ray's {needed} has ended" in done.stdout

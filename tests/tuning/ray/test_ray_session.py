@@ -1,8 +1,15 @@
 """What of a cluster a study may take."""
 
+import signal
+import sys
+from typing import Any
+
 import pytest
+import ray
 
 from study.configuration.loading import load_config
+from study.interrupts import Interrupted
+from study.tuning.ray import ray_session
 from study.tuning.ray.ray_session import asked_now_and_then, room_for_trials, worker_count
 
 
@@ -48,3 +55,25 @@ def test_a_cluster_that_grows_is_noticed_and_not_asked_all_the_time(
         clock[0] = moment
         assert now() == expected
     assert asked == [0.0, 1.5, 5.1]
+
+
+def test_what_a_signal_does_while_ray_starts_is_not_rays_to_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+    before, during = signal.getsignal(signal.SIGTERM), []
+
+    def starting(**_: Any) -> None:
+        ray._private.utils.set_sigterm_handler(lambda *_: sys.exit(15))
+        during.append(signal.getsignal(signal.SIGTERM))
+        raise Interrupted(signal.SIGTERM)
+
+    ended = []
+    monkeypatch.setattr(ray, "init", starting)
+    monkeypatch.setattr(ray, "shutdown", lambda: ended.append(True))
+    with pytest.raises(Interrupted):
+        ray_session._start()
+    assert during == [before]
+    assert ended == [True]
+    ray._private.utils.set_sigterm_handler(before)  # it works again
+    assert signal.getsignal(signal.SIGTERM) == before

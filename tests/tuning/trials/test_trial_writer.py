@@ -118,3 +118,19 @@ def test_a_round_whose_line_was_not_written_any_more_is_in_what_was_kept(tmp_pat
     again = TrialWriter(folder, "0000", checkpoint_interval_s=3600)
     again.begin(PLAN)
     assert folder.read("trials", "0000", "rounds.jsonl") == before
+
+
+@pytest.mark.parametrize("has_ended", [False, True])
+def test_a_trial_whose_last_round_is_on_record_is_over_though_no_driver_has_heard_of_it(
+    tmp_path: Path, has_ended: bool
+) -> None:
+    folder = Folder(tmp_path)
+    writer = TrialWriter(folder, "0000", checkpoint_interval_s=0)
+    records = run_pipeline(PLAN, tiny_task(), writer.begin(PLAN), observer=writer)
+    told = [next(records) for _ in range(PLAN.rounds + 1)]
+    if has_ended:
+        writer.end()
+    again = TrialWriter(folder, "0000", checkpoint_interval_s=0)
+    assert again.is_over(PLAN)
+    assert [each.round for each in again.finished] == [each.round for each in told]
+    assert not TrialWriter(folder, "0000", 0).is_over(PLAN.model_copy(update={"rounds": 4}))
