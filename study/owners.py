@@ -98,7 +98,8 @@ class Claim:
         self.folder = folder
         self.name = name
         self.number = int(name[:4])
-        self.is_lost = False
+        self.lost = ""
+        """Why the folder is not ours any more; empty while it is."""
         self._over = Signal()
         self._beat = Thread(target=self._keep_alive, daemon=True)
         self._write("running")
@@ -113,7 +114,7 @@ class Claim:
         """Say how it ended."""
         self._over.set()
         self._beat.join()
-        if not self.is_lost:
+        if not self.lost:
             self._write(state, why)
 
     def _keep_alive(self) -> None:
@@ -121,12 +122,22 @@ class Claim:
         while not self._over.wait(pause):
             # A full disk stops the study elsewhere, and is told of there.
             with contextlib.suppress(OSError):
-                last = last_claim(self.folder)
-                if last is not None and last.number > self.number:
-                    self.is_lost = True
+                self.lost = self._why_lost()
+                if self.lost:
                     os.kill(os.getpid(), signal.SIGTERM)
                     return
                 self._write("running")
+
+    def _why_lost(self) -> str:
+        last = last_claim(self.folder)
+        if last is not None and last.number > self.number:
+            return f"{self.folder.location} was taken over by another process"
+        if last is None or last.number < self.number:
+            return (
+                f"{self.folder.location} was removed while the study ran; what is there now was "
+                "written since, and is no whole study"
+            )
+        return ""
 
     def _write(
         self, state: Literal["running", "finished", "interrupted", "failed"], why: str = ""

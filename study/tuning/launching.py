@@ -206,6 +206,7 @@ class _Run:
         except Exception as error:
             failure = one_line(error)
             self._fail(failure)
+        failure = failure or self.held.lost
         left = self.seconds_left()
         out_of_time = out_of_time or (left is not None and left <= 0)
         if interrupts.signum is not None:

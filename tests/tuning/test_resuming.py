@@ -16,8 +16,9 @@ from torch import Tensor
 
 import study
 from benchmarks.chaos.comparing import records
+from study import owners
 from study.configuration.loading import load_config
-from study.errors import UsageError
+from study.errors import StudyFailedError, UsageError
 from study.owners import claimed, holder
 from study.pruning.selection.saliency import SaliencyInputs
 from study.storage import Folder
@@ -80,6 +81,19 @@ def test_a_study_that_a_signal_ended_goes_on_to_the_same_records(
     assert '"study_interrupted"' in (tmp_path / "s" / "events.jsonl").read_text()
     assert go_on(tmp_path / "s").exit_code == 0
     assert records(tmp_path / "s") == records(whole)
+
+
+def test_a_study_whose_folder_is_removed_fails_and_says_so(
+    ray_cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owners, "BEAT_S", 0.05)
+
+    def remove() -> None:
+        shutil.rmtree(tmp_path / "s")
+        time.sleep(1)
+
+    with pytest.raises(StudyFailedError, match="was removed while the study ran"):
+        start(tmp_path, at("round_finished", 2, remove))
 
 
 def killed_at(place: Path, condition: Callable[[Path], bool]) -> Path:
