@@ -56,14 +56,21 @@ class Life:
         return False
 
     def left_behind(self) -> list[psutil.Process]:
-        """Processes that are still there when they had their time to end; those are ended now."""
+        """Processes that are still there when they had their time to end; those are ended now.
+
+        Ray's agents are ended too, and not counted: they look every few seconds for the raylet that
+        began them, and end within a minute or so of its death.
+        """
         ends = time.monotonic() + LONGEST_END_S
-        while (alive := _of_life(self.mark, self.folder)) and time.monotonic() < ends:
+        while (alive := self._counted()) and time.monotonic() < ends:
             time.sleep(0.2)
-        for each in alive:
+        for each in _of_life(self.mark, self.folder):
             with contextlib.suppress(psutil.NoSuchProcess):
                 each.kill()
         return alive
+
+    def _counted(self) -> list[psutil.Process]:
+        return [each for each in _of_life(self.mark, self.folder) if not _is_agent(each)]
 
 
 def begin(command: Sequence[str], folder: Path, log: Path) -> Life:
@@ -103,8 +110,15 @@ def _does(process: psutil.Process, role: str) -> bool:
         name, line = process.name(), " ".join(process.cmdline())
     except psutil.Error:
         return False
-    is_worker = line.startswith("ray::") and "IDLE" not in line
+    is_worker = line.startswith("ray::") and "IDLE" not in line and not _is_agent(process)
     return is_worker if role == "worker" else name == role
+
+
+def _is_agent(process: psutil.Process) -> bool:
+    try:
+        return process.cmdline()[:1] in (["ray::DashboardAgent"], ["ray::RuntimeEnvAgent"])
+    except psutil.Error:
+        return True  # gone meanwhile
 
 
 def _of_life(mark: str, folder: Path) -> list[psutil.Process]:
