@@ -134,7 +134,7 @@ def _step(
     known = dependence(plain, readers, run)
     if known.unclear is not None:
         reasons |= {s.name: f"{known.unclear} for other inputs" for s in structures}
-        structures = []
+        structures, readers = [], []
     seen = _seen(plain, readers, trials, known.arriving)
     if is_of_one_input:
         seen = {name: values.of_one_input for name, values in seen.items()}
@@ -160,7 +160,7 @@ def _seen(
 ) -> dict[str, Arriving]:
     """What arrives at readers, for all inputs together."""
     seen: dict[str, Arriving] = {}
-    for trial in trials:
+    for trial in trials if readers else ():
         for name, values in arriving(plain, readers, trial.run, depends).items():
             seen[name] = seen[name].joined(values) if name in seen else values
     return seen

@@ -24,8 +24,7 @@ def variations(model: nn.Module, example: Any, run: Run) -> list[Any]:
     largest, and random truth values; then numbers of the other sign, and a hundred times as large;
     then the same integer everywhere, 0 and the largest. The largest is that of the example, or the
     last that an ``nn.Embedding`` has which is given the example's. Lengths are half and twice the
-    example's, in each dimension after the first, of all parts that have that dimension as long as
-    the first part.
+    example's, in each dimension, of all parts that have that dimension as long as the first part.
 
     Parameters
     ----------
@@ -46,7 +45,7 @@ def variations(model: nn.Module, example: Any, run: Run) -> list[Any]:
     ways += [partial(_scaled, by=by) for by in (-1.0, 100.0)] if floats else []
     ways += [partial(_same, value=each) for each in (lambda _: 0, largest)] if integers else []
     first = next((leaf for leaf in leaves(example) if isinstance(leaf, Tensor)), None)
-    for dimension in range(1, 0 if first is None else first.dim()):
+    for dimension in range(0 if first is None else first.dim()):
         length = first.shape[dimension]  # type: ignore[union-attr]
         if length > 1:
             ways += [_along(change, dimension, length) for change in (_half, _twice)]
