@@ -91,7 +91,7 @@ def dependence(model: nn.Module, readers: Iterable[str], run: Run) -> Dependence
     return Dependence(found, place and f"its code looks at values ({place}) and may go another way")
 
 
-def input_dimension(module: nn.Module, inputs: Tensor) -> int:
+def input_dimension(module: Any, inputs: Tensor) -> int:
     """Along which a module's inputs have their features or channels, counted from the end."""
     is_conv = isinstance(module, nn.modules.conv._ConvNd) and inputs.dim() > 1
     return -1 - len(module.kernel_size) if is_conv else -1
@@ -101,7 +101,7 @@ class _Following(TorchDispatchMode):
     """Keeps a mask beside each tensor; that of a view is a view of the other's."""
 
     def __init__(self, model: nn.Module) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.looks_at: str | None = None
         self.is_lost = False
         self._masks = WeakTensorKeyDictionary()

@@ -105,9 +105,10 @@ def _product(op: Operation) -> Tensor:
     """What is multiplied with a zero is zero."""
     one, other = op.values["self"], op.values["other"]
     first, second = op.mask("self"), op.mask("other")
-    zero_first = ~first & (one == 0)
+    zero_first = ~first & torch.as_tensor(one == 0)
     zero_second = ~second & torch.as_tensor(other == 0) & (op.name == "mul")
-    return (first & ~zero_second) | (second & ~zero_first)
+    found: Tensor = (first & ~zero_second) | (second & ~zero_first)
+    return found
 
 
 def _chosen(op: Operation) -> Tensor:
@@ -125,7 +126,7 @@ def _filled(op: Operation) -> Tensor:
     return torch.where(op.mask("mask"), depends, torch.where(where, filling, before))
 
 
-def _uses(values: Any, mask: Tensor) -> Tensor:
+def _uses(values: Tensor, mask: Tensor) -> Tensor:
     return ((values != 0) | mask).float()
 
 
@@ -224,13 +225,15 @@ def _looked_up(argument: str, at: Callable[[Operation], tuple[list[int], list[Te
         if any(bool(op.of(index).any()) for index in indices):
             mask = mask.any(dim=dimensions, keepdim=True) | differs(source, dimensions)
         found = op.again({argument: mask.expand(source.shape).float()})
-        return (found[0] if isinstance(found, tuple) else found) > 0.5
+        first: Tensor = found[0] if isinstance(found, tuple) else found
+        return first > 0.5
 
     return rule
 
 
 def _of_index(op: Operation) -> tuple[list[int], list[Tensor]]:
-    places, dimension = [], 0
+    places: list[int] = []
+    dimension = 0
     for index in op.values["indices"]:
         wide = index.dim() if index is not None and index.dtype in (torch.bool, torch.uint8) else 1
         places += range(dimension, dimension + wide) if index is not None else []

@@ -57,7 +57,7 @@ def _largest(model: nn.Module, example: Any, run: Run) -> Callable[[Tensor], int
     parts = [leaf for leaf in leaves(example) if isinstance(leaf, Tensor) and _is_integer(leaf)]
     found: dict[int, int] = {}
 
-    def look(module: nn.Module, args: Any) -> None:
+    def look(module: Any, args: Any) -> None:
         for part in parts:
             if args and args[0].shape == part.shape and torch.equal(args[0], part.to(args[0])):
                 last = int(module.num_embeddings) - 1
