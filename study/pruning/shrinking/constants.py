@@ -10,11 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from study.pruning.shrinking.dependence import input_dimension
+from study.pruning.shrinking.rules import SAME
 from study.pruning.structure.tracing import Run
 from study.pruning.structure.units import Part
-
-SAME = 1e-6
-"""Largest difference, relative to the largest value that arrives, of what counts as constant."""
 
 _Conv = nn.modules.conv._ConvNd
 _FOLDING = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -28,12 +27,16 @@ class Arriving:
     ----------
     least, most
         Of each input feature or channel, (inputs,).
+    depends
+        Bool, (inputs,): what may be another value for other inputs, see
+        :func:`study.pruning.shrinking.dependence.dependence`.
     is_of_one_input
         Whether no other inputs could be tried.
     """
 
     least: Tensor
     most: Tensor
+    depends: Tensor
     is_of_one_input: bool = False
 
     @property
@@ -54,11 +57,16 @@ class Arriving:
 
     def joined(self, other: Arriving) -> Arriving:
         """Of two calls."""
-        least = torch.minimum(self.least, other.least)
-        return Arriving(least, torch.maximum(self.most, other.most))
+        return replace(
+            self,
+            least=torch.minimum(self.least, other.least),
+            most=torch.maximum(self.most, other.most),
+        )
 
 
-def arriving(model: nn.Module, readers: Iterable[str], run: Run) -> dict[str, Arriving]:
+def arriving(
+    model: nn.Module, readers: Iterable[str], run: Run, depends: Mapping[str, Tensor]
+) -> dict[str, Arriving]:
     """Run a model and look at what its readers are given.
 
     Parameters
@@ -69,6 +77,8 @@ def arriving(model: nn.Module, readers: Iterable[str], run: Run) -> dict[str, Ar
         Names of modules.
     run
         Runs it.
+    depends
+        What may be another value for other inputs, by reader; all of one that is not in it.
 
     Returns
     -------
@@ -81,7 +91,10 @@ def arriving(model: nn.Module, readers: Iterable[str], run: Run) -> dict[str, Ar
         module = model.get_submodule(name)
 
         def look(module: nn.Module, args: Any, kwargs: Any, name: str = name) -> None:
-            here = _extremes(module, args[0] if args else kwargs["input"])
+            least, most = _extremes(module, args[0] if args else kwargs["input"])
+            here = Arriving(
+                least, most, depends.get(name, torch.ones_like(least, dtype=torch.bool))
+            )
             seen[name] = seen[name].joined(here) if name in seen else here
 
         handles.append(module.register_forward_pre_hook(look, with_kwargs=True))
@@ -94,11 +107,11 @@ def arriving(model: nn.Module, readers: Iterable[str], run: Run) -> dict[str, Ar
     return seen
 
 
-def _extremes(module: nn.Module, inputs: Any) -> Arriving:
+def _extremes(module: nn.Module, inputs: Any) -> tuple[Tensor, Tensor]:
     values = (inputs.data if isinstance(inputs, PackedSequence) else inputs).detach()
-    across = -1 - len(module.kernel_size) if isinstance(module, _Conv) else -1
+    across = input_dimension(module, values)
     flat = values.movedim(across, -1).flatten(0, -2) if values.dim() > 1 else values[None]
-    return Arriving(flat.amin(dim=0).cpu(), flat.amax(dim=0).cpu())
+    return flat.amin(dim=0).cpu(), flat.amax(dim=0).cpu()
 
 
 def why_not_folded(
@@ -124,6 +137,8 @@ def why_not_folded(
     at = _inputs_at(module, places)
     if bool(seen[name].varies[at].any()):
         return f"what it sends to {name!r} differs between positions, examples or calls"
+    if bool(seen[name].depends[at].any()):
+        return f"what it sends to {name!r} may be something else for other inputs"
     constant = seen[name].value[at]
     if not bool(constant.any()):
         return None

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from study.pruning.structure.units import Part, Structure, kept_along, kept_entries
 
-Refusal = Callable[[Part, Tensor], str | None]
-"""Why what arrives at some entries of a reader may not be left out; None where it may."""
+Refusal = Callable[[Structure, int, Part, Tensor], str | None]
+"""Why what a unit of a structure sends to some entries of a reader may not be left out, or None."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ def _staying(
     for unit in (alive & is_read & ~stays).nonzero().flatten().tolist():
         for part, use in read:
             places = ((part.unit_of == unit) & use).nonzero().flatten()
-            reason = refusal(part, places) if len(places) else None
+            reason = refusal(structure, unit, part, places) if len(places) else None
             if reason is not None:
                 stays[unit], reasons[unit] = True, reason
                 break

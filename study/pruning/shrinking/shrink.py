@@ -12,19 +12,17 @@ from torch import Tensor, nn
 
 from study.errors import UsageError
 from study.pruning.masking.masks import MaskedLayers
+from study.pruning.shrinking.comparing import Trial, difference_of, outputs_of, tried
 from study.pruning.shrinking.constants import Arriving, arriving, fold, why_not_folded
 from study.pruning.shrinking.dead import Verdict, dead_units
+from study.pruning.shrinking.dependence import dependence
 from study.pruning.shrinking.variations import variations
-from study.pruning.structure.finding import separable_channels
+from study.pruning.structure.finding import separable_units
 from study.pruning.structure.slicing import Places, places_left, slice_model
 from study.pruning.structure.tracing import Run
 from study.pruning.structure.units import Part, Structure, kept_along
 from study.pruning.training.model_state import copy_of
-from study.tasks.data.structures import leaves
 from study.tasks.forward import call
-
-TOLERANCE = 1e-5
-"""Largest difference of an output, relative to its largest value, in float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +38,8 @@ class Shrunk:
         Where what is left was in the original tensors: int64 indices by tensor and dimension.
         Tensors and dimensions that are whole are not named.
     removed
-        Channels or neurons removed, counted in the original, by the first layer that makes them.
+        Channels or neurons removed, counted in the original, by the first layer that makes them;
+        heads by their attention module.
     kept_because
         Why dead units had to stay, by that layer and counted in the smaller network, and why none
         of another layer can be removed.
@@ -55,12 +54,18 @@ class Shrunk:
 def shrink(
     model: nn.Module, example: Any, *, forward: Callable[[nn.Module, Any], Any] = call
 ) -> Shrunk:
-    """Remove the units (channels, neurons) of a network that are dead.
+    """Remove the units of a network that are dead.
 
-    A unit is dead where all weights that make it are zero, or all that read it. What its bias
-    still sends on becomes part of the biases of what reads it, if it is the same whatever comes in.
-    Whether it is the same is tried on the example, on noise in its place and on other lengths.
-    Where it is not, or a convolution reads it that pads with zeros, the unit stays.
+    Units are channels, neurons, and heads of attention. One is dead where all weights that make it
+    are zero, or all that read it. What its bias still sends on becomes part of the biases of what
+    reads it, if it is the same whatever comes in: it is followed from operation to operation
+    whether anything of the input comes to it, see :mod:`study.pruning.shrinking.dependence`, and
+    tried on other values and lengths whether it is the same at all positions. Where it is not, or
+    a convolution reads it that pads with zeros, the unit stays. All units stay where the model's
+    own code looks at values of the input and may go another way for others.
+
+    At last the outputs are compared with those of the original, for the example and for inputs of
+    other values and lengths. Hidden units of recurrent layers are not removed.
 
     Parameters
     ----------
@@ -89,19 +94,19 @@ def shrink(
     >>> small = shrink(model, images[:8]).model  # doctest: +SKIP
     """
     run: Run = example if callable(example) else lambda m: forward(m, example)
-    varied: list[Run] | None = None
-    if not callable(example):
-        varied = [partial(_run_on, forward, other) for other in variations(example)]
     small = copy_of(model).eval()
     MaskedLayers(small).remove()
     sizes = {name: tensor.shape for name, tensor in small.state_dict().items()}
-    whole = _outputs(small, run)
+    trials = [Trial(run, outputs_of(small, run))]
+    if not callable(example):
+        others = [partial(_run_on, forward, other) for other in variations(small, example, run)]
+        trials += tried(small, others)
     places: dict[str, dict[int, Tensor]] = {}
-    made_by: dict[str, Part] = {}
+    made_by: dict[str, Structure] = {}
     while True:  # a grouped convolution that has become a depthwise one couples fewer channels
-        step, structures = _step(small, run, whole, varied)
+        step, structures = _step(small, trials, is_of_one_input=callable(example))
         for structure in structures:
-            made_by.setdefault(structure.name, structure.of_role("writes")[0])
+            made_by.setdefault(structure.name, structure)
         if not step.places:
             return Shrunk(step.model, places, _removed(places, made_by, sizes), step.kept_because)
         small, places = step.model, _composed(places, step.places)
@@ -121,32 +126,44 @@ class _Step:
 
 
 def _step(
-    plain: nn.Module, run: Run, whole: list[Tensor], varied: Sequence[Run] | None
+    plain: nn.Module, trials: Sequence[Trial], is_of_one_input: bool
 ) -> tuple[_Step, list[Structure]]:
-    structures, reasons = separable_channels(plain, run)
+    run = trials[0].run
+    structures, reasons = separable_units(plain, run, "units")
     readers = [p.tensor.rpartition(".")[0] for s in structures for p in s.of_role("reads")]
-    seen = arriving(plain, readers, run)
-    for other in varied or ():
-        try:
-            found = arriving(plain, readers, other)
-        except Exception:
-            continue
-        for name, values in found.items():
-            seen[name] = seen[name].joined(values) if name in seen else values
-    if varied is None:
+    known = dependence(plain, readers, run)
+    if known.unclear is not None:
+        reasons |= {s.name: f"{known.unclear} for other inputs" for s in structures}
+        structures, readers = [], []
+    seen = _seen(plain, readers, trials, known.arriving)
+    if is_of_one_input:
         seen = {name: values.of_one_input for name, values in seen.items()}
     step = _without_dead(plain, structures, seen)
-    if _difference(whole, _outputs(step.model, run)) is not None:
-        structures, others = _agreeing(plain, structures, seen, whole, run)
+    if difference_of(step.model, trials) is not None:
+        structures, others = _agreeing(plain, structures, seen, trials)
         reasons |= others
         step = _without_dead(plain, structures, seen)
-        difference = _difference(whole, _outputs(step.model, run))
+        difference = difference_of(step.model, trials)
         if difference is not None:
             raise UsageError(
                 f"shrink: {difference} whatever is removed: the model "
                 f"{type(plain).__name__} gives other outputs each time it runs."
             )
     return _Step(step.model, step.places, reasons | step.kept_because), structures
+
+
+def _seen(
+    plain: nn.Module,
+    readers: Sequence[str],
+    trials: Sequence[Trial],
+    depends: Mapping[str, Tensor],
+) -> dict[str, Arriving]:
+    """What arrives at readers, for all inputs together."""
+    seen: dict[str, Arriving] = {}
+    for trial in trials if readers else ():
+        for name, values in arriving(plain, readers, trial.run, depends).items():
+            seen[name] = seen[name].joined(values) if name in seen else values
+    return seen
 
 
 def _composed(
@@ -163,14 +180,17 @@ def _composed(
 
 def _removed(
     places: Mapping[str, Mapping[int, Tensor]],
-    made_by: Mapping[str, Part],
+    made_by: Mapping[str, Structure],
     sizes: Mapping[str, torch.Size],
 ) -> dict[str, tuple[int, ...]]:
     found = {}
-    for name, part in made_by.items():
+    for name, structure in made_by.items():
+        part = structure.of_role("writes")[0]
         left = places.get(part.tensor, {}).get(part.dimension)
         if left is not None:
             gone = set(range(sizes[part.tensor][part.dimension])) - set(left.tolist())
+            if structure.of_heads:
+                gone = set(part.unit_of[sorted(gone)].tolist())
             found[name] = tuple(sorted(gone))
     return found
 
@@ -184,11 +204,14 @@ def _without_dead(
         **dict(small.named_parameters(remove_duplicate=False)),
         **dict(small.named_buffers(remove_duplicate=False)),
     }
-    verdict = dead_units(
-        structures,
-        {name: tensor.detach() for name, tensor in tensors.items()},
-        lambda part, places: why_not_folded(small, part, places, seen),
-    )
+
+    def refusal(structure: Structure, unit: int, part: Part, places: Tensor) -> str | None:
+        if structure.of_heads and _sends_zeros(structure, unit, tensors):
+            return None  # whatever its scores are: its values are zero
+        return why_not_folded(small, part, places, seen)
+
+    values = {name: tensor.detach() for name, tensor in tensors.items()}
+    verdict = dead_units(structures, values, refusal)
     places = places_left(structures, verdict.alive)
     kept = kept_along(structures, verdict.alive)
     reading = {p.tensor: p for s in structures for p in s.of_role("reads")}
@@ -199,6 +222,14 @@ def _without_dead(
             places[new_bias] = {0: places[tensor][0]}
     slice_model(small, places)
     return _Step(small, places, _told(verdict))
+
+
+def _sends_zeros(structure: Structure, unit: int, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether all that makes a unit is zero, biases too."""
+    return not any(
+        bool(tensors[part.tensor][part.unit_of == unit].any())
+        for part in structure.of_role("writes")
+    )
 
 
 def _told(verdict: Verdict) -> dict[str, str]:
@@ -217,8 +248,7 @@ def _agreeing(
     plain: nn.Module,
     structures: Sequence[Structure],
     seen: Mapping[str, Arriving],
-    whole: list[Tensor],
-    run: Run,
+    trials: Sequence[Trial],
 ) -> tuple[list[Structure], dict[str, str]]:
     """The structures whose dead units nothing else depends on: one after the other is added.
 
@@ -229,40 +259,9 @@ def _agreeing(
     reasons = {}
     for structure in structures:
         step = _without_dead(plain, [*fine, structure], seen)
-        difference = _difference(whole, _outputs(step.model, run))
+        difference = difference_of(step.model, trials)
         if difference is None:
             fine.append(structure)
         else:
             reasons[structure.name] = f"{difference} without those that are dead"
     return fine, reasons
-
-
-@torch.no_grad()
-def _outputs(model: nn.Module, run: Run) -> list[Tensor]:
-    return [leaf.clone() for leaf in leaves(run(model)) if isinstance(leaf, Tensor)]
-
-
-def _difference(whole: list[Tensor], smaller: list[Tensor]) -> str | None:
-    """The first output that differs, and by how much."""
-    if len(whole) != len(smaller):
-        return f"there are {len(smaller)} outputs instead of {len(whole)}"
-    for place, (a, b) in enumerate(zip(whole, smaller, strict=True)):
-        if a.shape != b.shape:
-            return f"output {place} has the shape {tuple(b.shape)} instead of {tuple(a.shape)}"
-        if not a.numel():
-            continue
-        wide = torch.complex128 if a.is_complex() else torch.float64
-        a, b = a.to(wide), b.to(wide)
-        scale = float(a.abs().nan_to_num().max())
-        limit = TOLERANCE * scale * _coarseness(whole[place].dtype)
-        if not torch.allclose(a, b, rtol=0.0, atol=limit, equal_nan=True):
-            most = float((a - b).abs().max())
-            return f"output {place} differs by {most:.2g} where the largest value is {scale:.2g}"
-    return None
-
-
-def _coarseness(dtype: torch.dtype) -> float:
-    """How much coarser than float32 a type is."""
-    if not (dtype.is_floating_point or dtype.is_complex):
-        return 1.0
-    return max(1.0, torch.finfo(dtype).eps / torch.finfo(torch.float32).eps)

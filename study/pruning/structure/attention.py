@@ -62,6 +62,7 @@ def _heads(name: str, module: nn.MultiheadAttention) -> Structure:
         heads,
         tuple(Part(prefix + own, dimension, units, role) for own, dimension, units, role in parts),
         alike=f"heads of {module.head_dim}",
+        of_heads=True,
     )
 
 
@@ -96,7 +97,8 @@ def _separate_heads(model: nn.Module, name: str, module: nn.Module) -> Structure
             for tensor, parameter in model.get_submodule(path).named_parameters()
         ]
         parts.append(Part(f"{end}.weight", 1, of_queries, "reads"))
-        return Structure(name, keys, tuple(parts), alike=f"{queries // keys} heads of {size}")
+        alike = f"{queries // keys} heads of {size}"
+        return Structure(name, keys, tuple(parts), alike, of_heads=True)
     return None
 
 
@@ -114,7 +116,8 @@ def _fused_heads(name: str, module: nn.Module) -> Structure | None:
         for tensor, _ in qkv.named_parameters()
     ]
     columns = Part(_join(name, "proj.weight"), 1, once, "reads")
-    return Structure(name or "attention", heads, (*rows, columns), alike=f"heads of {size}")
+    parts = (*rows, columns)
+    return Structure(name or "attention", heads, parts, f"heads of {size}", of_heads=True)
 
 
 def _head_size(module: nn.Module) -> int | None:

@@ -47,6 +47,16 @@ def as_single_operations(model: nn.Module) -> None:
             module.forward = partial(_forward, module)
 
 
+def hidden_units(model: nn.Module) -> dict[str, str]:
+    """Why the hidden units of recurrent layers must stay, by layer."""
+    return {
+        name: f"hidden units of a recurrent layer ({type(module).__name__}) are not taken out, "
+        "only channels that it reads"
+        for name, module in model.named_modules()
+        if isinstance(module, (nn.RNNBase, nn.RNNCellBase))
+    }
+
+
 class _Operation(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from study.errors import UsageError
 from study.pruning.masking.gradient_masks import NORMS_BY_CHANNEL
 from study.pruning.structure.coupling import Member, NotSeparableError, members
-from study.pruning.structure.recurrent import Recurrent, as_single_operations
+from study.pruning.structure.recurrent import Recurrent, as_single_operations, hidden_units
 from study.pruning.structure.units import Part, Role, Structure
 from study.tasks.data.structures import leaves
 
@@ -51,6 +51,9 @@ def coupled_channels(model: nn.Module, run: Run) -> tuple[list[Structure], dict[
     ----------
     Fang et al. 2023, "DepGraph: Towards Any Structural Pruning".
     """
+    for parameter in model.parameters():
+        if parameter.is_floating_point() or parameter.is_complex():
+            parameter.requires_grad_(True)  # what is frozen has no gradient to be traced by
     as_single_operations(model)
     _pad_with_zeros(model)
     names = {module: name for name, module in model.named_modules()}
@@ -71,7 +74,8 @@ def coupled_channels(model: nn.Module, run: Run) -> tuple[list[Structure], dict[
     structures.sort(key=lambda each: order[each.name])
     structures = [_by_first_names(each, model) for each in structures]
     shared = _shared(structures)
-    return [each for each in structures if each.name not in shared], reasons | shared
+    fine = [each for each in structures if each.name not in shared]
+    return fine, reasons | shared | hidden_units(model)
 
 
 def _pad_with_zeros(model: nn.Module) -> None:

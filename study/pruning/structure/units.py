@@ -54,12 +54,15 @@ class Structure:
     alike
         The same for structures of one form, whatever their widths (Fang et al. 2024,
         "Isomorphic Pruning").
+    of_heads
+        Whether the units are heads of attention.
     """
 
     name: str
     units: int
     parts: tuple[Part, ...]
     alike: str
+    of_heads: bool = False
 
     def of_role(self, role: Role) -> list[Part]:
         """The parts that write, or that read."""

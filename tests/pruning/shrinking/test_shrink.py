@@ -273,3 +273,102 @@ def test_a_function_that_runs_the_model_can_be_tried_on_no_other_input() -> None
     assert found.model[0].out_features == 6  # type: ignore[index]
     assert "one input alone" in found.kept_because["0"]
     assert shrink(model, x).model[0].out_features == 5  # type: ignore[index]
+
+
+def headed(read: bool, bias: float = 0.0) -> nn.TransformerEncoderLayer:
+    """Head 1 of 4 is zero where it is made, and perhaps where it is read."""
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(16, 4, 32, batch_first=True).eval()
+    rows = torch.cat([torch.arange(first + 4, first + 8) for first in (0, 16, 32)])
+    with torch.no_grad():
+        layer.self_attn.in_proj_weight[rows] = 0.0
+        layer.self_attn.in_proj_bias[rows] = bias
+        if not read:
+            layer.self_attn.out_proj.weight[:, 4:8] = 0.0
+    return layer
+
+
+@pytest.mark.parametrize("read", [False, True])
+def test_a_dead_head_goes_and_is_counted_by_its_attention(read: bool) -> None:
+    model = headed(read)
+    found = shrink(model, torch.randn(2, 5, 16))
+    assert found.removed == {"self_attn": (1,)}
+    assert found.model.self_attn.in_proj_weight.shape == (36, 16)
+    x = torch.randn(3, 7, 16)
+    torch.testing.assert_close(found.model(x), model(x))
+
+
+def test_a_head_whose_bias_is_read_stays_and_it_is_said() -> None:
+    found = shrink(headed(read=True, bias=0.5), torch.randn(2, 5, 16))
+    assert not found.removed
+    assert found.kept_because["self_attn"].startswith("unit 1: 'self_attn.out_proj', which reads")
+
+
+def test_what_the_heads_of_an_attention_of_dense_layers_send_is_followed() -> None:
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head_dim = 4
+            self.q_proj, self.k_proj = nn.Linear(16, 16), nn.Linear(16, 16)
+            self.v_proj, self.out_proj = nn.Linear(16, 16), nn.Linear(16, 16)
+
+        def forward(self, x: Tensor) -> Tensor:
+            q, k, v = (
+                each(x).unflatten(-1, (-1, 4)).transpose(1, 2)
+                for each in (self.q_proj, self.k_proj, self.v_proj)
+            )
+            mixed = nn.functional.scaled_dot_product_attention(q, k, v)
+            out: Tensor = self.out_proj(mixed.transpose(1, 2).flatten(2))
+            return out
+
+    torch.manual_seed(0)
+    model = Attention().eval()
+    with torch.no_grad():
+        for layer in (model.q_proj, model.k_proj, model.v_proj):
+            layer.weight[4:8] = 0.0
+        model.v_proj.bias[4:8] = 0.0
+    found = shrink(nn.Sequential(model), torch.randn(2, 5, 16))
+    assert found.removed == {"0": (1,)}
+    x = torch.randn(3, 7, 16)
+    torch.testing.assert_close(found.model(x), model(x))
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_hidden_units_that_are_zero_everywhere_stay_and_it_is_said(kind: type[nn.RNNBase]) -> None:
+    class Recurrent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.r, self.f = kind(8, 16, batch_first=True), nn.Linear(16, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            out: Tensor = self.f(self.r(x)[0])
+            return out
+
+    model = Recurrent().eval()
+    with torch.no_grad():
+        for parameter in model.r.parameters():
+            parameter.unflatten(0, (-1, 16))[:, 0] = 0.0
+    found = shrink(model, torch.randn(2, 5, 8))
+    assert not found.removed
+    assert found.kept_because["r"].startswith(
+        f"hidden units of a recurrent layer ({kind.__name__})"
+    )
+
+
+def test_what_only_another_length_shows_is_tried() -> None:
+    class Long(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.f = nn.Linear(4, 8), nn.Linear(8, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            h = self.a(x)
+            out: Tensor = self.f(h if x.shape[1] < 8 else 3 * h)
+            return out
+
+    model = Long().eval()
+    with torch.no_grad():
+        model.a.weight[0] = 0.0
+    found = shrink(model, torch.randn(2, 5, 4))
+    assert not found.removed
+    assert "differs between positions, examples or calls" in found.kept_because["a"]

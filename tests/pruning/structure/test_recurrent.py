@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from study.errors import UsageError
+from study.pruning.masking.masks import mask_layers
 from study.pruning.structure.checking import zero_units
-from study.pruning.structure.finding import separable_channels
+from study.pruning.structure.finding import prunable_units, separable_channels
 from study.pruning.structure.slicing import places_left, slice_model
 
 
@@ -53,8 +55,9 @@ def test_what_it_reads_goes_and_what_it_makes_stays(
 ) -> None:
     torch.manual_seed(0)
     model, inputs = Reading(kind, packed, **options).eval(), torch.randn(2, 5, 4)
-    structures, _ = separable_channels(model, lambda m: m(inputs))
+    structures, reasons = separable_channels(model, lambda m: m(inputs))
     assert {s.name: s.units for s in structures} == {"before": 8, "after": 5}
+    assert reasons["recurrent"].startswith(f"hidden units of a recurrent layer ({kind.__name__})")
     alive = {s.name: torch.arange(s.units) % 3 != 1 for s in structures}
     zeroed, small = deepcopy(model), deepcopy(model)
     zero_units(zeroed, structures, alive)
@@ -62,3 +65,18 @@ def test_what_it_reads_goes_and_what_it_makes_stays(
     assert small.recurrent.input_size == 5
     for found, expected in zip(small(inputs), zeroed(inputs), strict=True):
         torch.testing.assert_close(found, expected)
+
+
+def test_a_network_whose_only_wide_layer_is_recurrent_is_told_so() -> None:
+    class Alone(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.r, self.f = nn.GRU(8, 16, batch_first=True), nn.Linear(16, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            out: Tensor = self.f(self.r(x)[0])
+            return out
+
+    inputs = torch.randn(2, 5, 8)
+    with pytest.raises(UsageError, match=r"r: hidden units of a recurrent layer \(GRU\) are not"):
+        prunable_units(mask_layers(Alone()), lambda m: m(inputs), "channels")
