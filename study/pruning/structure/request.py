@@ -105,14 +105,34 @@ Worth = Callable[[Structure, Mapping[str, int], int], float]
 """What the next so many units of a structure are worth, given what is left; the lowest go."""
 
 
-def unreachable(request: UnitRequest, left: Mapping[str, int]) -> UsageError:
+class OutOfReachError(UsageError):
+    """Taking out units leaves more than was asked for.
+
+    Parameters
+    ----------
+    message
+        All in words.
+    least
+        Share of the network that is left at least.
+    limits
+        What keeps it from less, in words.
+    """
+
+    def __init__(self, message: str, least: float, limits: str) -> None:
+        super().__init__(message)
+        self.least, self.limits = least, limits
+
+
+def unreachable(request: UnitRequest, left: Mapping[str, int]) -> OutOfReachError:
     """That the floors keep more than was asked for; it says what is the most that may go."""
     whole = request.sizes.total({s.name: s.units for s in request.structures})
     least = request.sizes.total(left) / whole
-    return UsageError(
-        f"sparsity {request.sparsity}: taking out channels leaves {least:.3g} of the network at "
-        f"least (layer_floor {request.layer_floor}, width_multiple "
-        f"{request.width_multiple}, one channel everywhere"
-        f"{', no share that was not scanned' if request.drops else ''}); "
-        f"{1 - least:.3g} is the most."
+    limits = (
+        f"layer_floor {request.layer_floor}, width_multiple {request.width_multiple}, one channel "
+        f"everywhere{', no share that was not scanned' if request.drops else ''}"
     )
+    message = (
+        f"sparsity {request.sparsity}: taking out channels leaves {least:.3g} of the network at "
+        f"least ({limits}); {1 - least:.3g} is the most."
+    )
+    return OutOfReachError(message, least, limits)
