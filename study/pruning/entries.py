@@ -157,7 +157,7 @@ def _cut_weights(
             masks,
             sparsity=_own_sparsity(plan, round_, left, masks, costs),
             threshold=plan.threshold,
-            layer_floor=plan.layer_floor,
+            layer_floor=plan.layer_floor or 0.0,
             costs=costs,
             rows=masked.output_rows if plan.allocation == "per_output" else None,
         ),
@@ -218,7 +218,7 @@ def _cut_blocks(
             scores,
             living,
             sparsity=plan.sparsity_at(round_),
-            layer_floor=plan.layer_floor,
+            layer_floor=plan.layer_floor or 0.0,
             costs=costs,
         ),
     )

@@ -156,8 +156,14 @@ class PruningPlan(BaseModel):
         description="what the optimizer remembers after a cut: nothing, or the state that "
         "belongs to the weights (cleared where pruned)",
     )
-    layer_floor: float = Field(
-        default=0.0, ge=0, lt=1, description="least density that any layer keeps"
+    layer_floor: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="least share that is kept: of single weights or blocks, of each layer's; of "
+        "channels and other units, of each coupled set's, so that a layer between two sets may "
+        "keep the square of it; unset: 0, and 0.1 of units (less where the target needs it) with "
+        "allocation global, global_raw, lamp, isomorphic or knapsack",
     )
     shuffle_masks: bool = Field(
         default=False,
@@ -312,7 +318,7 @@ class PruningPlan(BaseModel):
                 f"sparsity is {self.sparsity}; {ends}, and only there the pattern holds in all its "
                 f"layers. Leave sparsity out{instead if self.removal.is_mixed else ''}."
             )
-        if self.layer_floor > n / m:
+        if self.layer_floor is not None and self.layer_floor > n / m:
             raise UsageError(f"layer_floor is {self.layer_floor}; {n}:{m} leaves {n / m:.6g}")
         if self.removal.units and self.width_multiple % m:
             raise UsageError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -103,6 +103,28 @@ class UnitRequest:
 
 Worth = Callable[[Structure, Mapping[str, int], int], float]
 """What the next so many units of a structure are worth, given what is left; the lowest go."""
+
+
+USUAL_FLOORS = (0.1, 0.05, 0.025)
+"""Shares of its units that each structure keeps unless a plan says otherwise: the first of these
+with which the target can be reached."""
+
+
+def with_usual_floor(request: UnitRequest) -> UnitRequest:
+    """The same with the floor of rankings for which none was asked for.
+
+    Scores of different structures may differ by so much that a ranking of them as they are leaves
+    one unit of many, and no signal passes.
+    """
+    if isinstance(request.sparsity, Mapping):
+        return request
+    whole = request.sizes.total({s.name: s.units for s in request.structures})
+    for share in USUAL_FLOORS:
+        floored = replace(request, layer_floor=share)
+        least = {s.name: floored.floor(s) for s in request.structures}
+        if request.sizes.total(least) <= (1.0 - request.sparsity) * whole:
+            return floored
+    return request
 
 
 class OutOfReachError(UsageError):
