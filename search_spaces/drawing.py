@@ -71,7 +71,8 @@ def draw_plan(space: SpaceTable, choose: Choose, layers: Sequence[Layer]) -> dic
             plan[name] = draw(choose, name, values)
     if plan["retrain"] != "reinit":
         plan["optimizer_state"] = draw(choose, "optimizer_state", space.optimizer_state)
-    plan["layer_floor"] = draw(choose, "layer_floor", space.layer_floor)
+    if space.layer_floor is not None:
+        plan["layer_floor"] = draw(choose, "layer_floor", space.layer_floor)
     return plan | removed | {"include": space.include, "exclude": space.exclude}
 
 

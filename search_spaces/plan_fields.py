@@ -31,7 +31,7 @@ PLAN_DEFAULTS: dict[str, Any] = {
     "retrain_lr": None,
     "retrain_lr_schedule": None,
     "optimizer_state": "fresh",
-    "layer_floor": 0.0,
+    "layer_floor": None,
     "shuffle_masks": False,
     "include": (),
     "exclude": (),

@@ -179,8 +179,12 @@ class SpaceTable(Strict):
         default="fresh",
         description="what the optimizer remembers after a cut; after reinit nothing",
     )
-    layer_floor: Annotated[Numbers, numbers(below=1)] = Field(
-        default=0.0, description="least density that any layer keeps"
+    layer_floor: Annotated[Numbers | None, numbers(below=1)] = Field(
+        default=None,
+        description="least share that is kept: of single weights or blocks, of each layer's; of "
+        "channels and other units, of each coupled set's, so that a layer between two sets may "
+        "keep the square of it; unset: 0, and 0.1 of units (less where the target needs it) with "
+        "allocation global, global_raw, lamp, isomorphic or knapsack",
     )
     include: Patterns = Field(
         default=(), description="patterns of the layers to prune; empty: all that can be"
@@ -302,7 +306,7 @@ class SpaceTable(Strict):
                 continue
             n, m = each.pattern
             own = f"structure {structure_text(structure)}"
-            if max(options(self.layer_floor)) > n / m:
+            if max(options(self.layer_floor or 0.0)) > n / m:
                 raise ValueError(f"layer_floor is above the {n / m:.4g} that {own} leaves")
             if each.units and self.width_multiple % m:
                 raise ValueError(

@@ -196,6 +196,25 @@ def _raw_figures(results: Results) -> Check:
     return Check(name, "PASS", f"every round's {' and '.join(told)}: prune-study table DIR rounds")
 
 
+def _rounds_that_cut(results: Results) -> Check | None:
+    """Where a cut finds nothing to take, the round trains the network of the one before on."""
+    rounds = results.rounds.sort_values(["study", "trial_id", "round"])
+    before = rounds.groupby(["study", "trial_id"], sort=False)[["mask_hash", "density"]].shift()
+    # A network that is not to be pruned, such as a control, has no cut that failed.
+    same = (rounds["mask_hash"] == before["mask_hash"]) & (rounds["density"] < 1)
+    if not same.any():
+        return None
+    found = rounds[same]
+    first = found.iloc[0]
+    reason = (
+        f"{len(found)} round{'' if len(found) == 1 else 's'} found nothing to cut and trained the "
+        f"network of the round before on, such as round {first['round']} of trial "
+        f"{first['trial_id']}"
+    )
+    remedy = "fewer rounds, a smaller width_multiple, or larger cuts in [space]"
+    return Check("each round's network is its own", "WARN", reason, remedy)
+
+
 def _baselines(results: Results) -> Check:
     name = "random and magnitude pruning as baselines"
     tried = {str(each) for each in results.trials["saliency"].dropna()}
@@ -263,6 +282,7 @@ _CHECKS: tuple[Callable[[Results], Check | None], ...] = (
     crossed_design,
     _same_software,
     _raw_figures,
+    _rounds_that_cut,
     _baselines,
     _test_data,
     _nothing_hidden,

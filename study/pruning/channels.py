@@ -17,10 +17,10 @@ from study.pruning.plan import PruningPlan
 from study.pruning.scoring import Scoring
 from study.pruning.seeds import derive_seed
 from study.pruning.selection.ranking import keep_best
-from study.pruning.structure.allocation import cut_units
+from study.pruning.structure.allocation import RANKINGS, cut_units
 from study.pruning.structure.cutting import alive_units
 from study.pruning.structure.finding import Kind, prunable_units
-from study.pruning.structure.request import UnitRequest, unreachable
+from study.pruning.structure.request import UnitRequest, unreachable, with_usual_floor
 from study.pruning.structure.scores import UNIT_SALIENCIES, UnitInputs, summed
 from study.pruning.structure.sizes import Measure, Sizes, sizes_of
 from study.pruning.structure.units import Alive, Structure
@@ -87,6 +87,8 @@ def choose_channels(
     scores = unit_scores(plan, round_, masked, structures, scoring)
     sparsity = plan.unit_sparsity_at(round_)
     request = unit_request(plan, masked, structures, dense, alive, scores, sparsity, latency)
+    if plan.layer_floor is None and plan.allocation in RANKINGS:
+        request = with_usual_floor(request)
     left = cut_units(plan.allocation, request)
     if plan.shuffle_masks:
         left = _shuffled(left, alive, derive_seed(plan.seeds.mask, "shuffle", round_))
@@ -103,7 +105,7 @@ def reachable_widths(plan: PruningPlan, structures: Sequence[Structure]) -> dict
         nothing,
         0.0,
         nothing,
-        layer_floor=plan.layer_floor,
+        layer_floor=plan.layer_floor or 0.0,
         width_multiple=plan.width_multiple,
     )
     return {structure.name: asked.widths(structure) for structure in structures}
@@ -187,7 +189,7 @@ def unit_request(
         sparsity,
         cost=sizes(_cost(plan)),
         cost_exponent=plan.cost_exponent,
-        layer_floor=plan.layer_floor,
+        layer_floor=plan.layer_floor or 0.0,
         width_multiple=plan.width_multiple,
         drops=plan.scanned_drops,
     )

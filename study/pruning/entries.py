@@ -15,7 +15,7 @@ from study.pruning.masking.patterns import resolve_patterns
 from study.pruning.plan import PruningPlan
 from study.pruning.scoring import Scoring
 from study.pruning.seeds import derive_seed
-from study.pruning.selection.allocation import allocate
+from study.pruning.selection.allocation import OWN_NUMBERS, allocate
 from study.pruning.selection.costs import WeightCosts
 from study.pruning.selection.ranking import pruned_count
 from study.pruning.selection.regular_masks import (
@@ -25,7 +25,7 @@ from study.pruning.selection.regular_masks import (
     toward_n_of_m,
 )
 from study.pruning.selection.request import Cut, Request
-from study.pruning.selection.saliency import mended
+from study.pruning.selection.saliency import chosen_anew, mended
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,12 +157,17 @@ def _cut_weights(
             masks,
             sparsity=_own_sparsity(plan, round_, left, masks, costs),
             threshold=plan.threshold,
-            layer_floor=plan.layer_floor,
+            layer_floor=plan.layer_floor or 0.0,
             costs=costs,
             rows=masked.output_rows if plan.allocation == "per_output" else None,
         ),
     )
-    return cut.shuffled(masks, _shuffle_seed(plan, round_)) if plan.shuffle_masks else cut
+    if plan.shuffle_masks:
+        return cut.shuffled(masks, _shuffle_seed(plan, round_))
+    if plan.allocation in OWN_NUMBERS:
+        anew = chosen_anew(plan.saliency, scoring.inputs, masks, cut.masks)
+        return cut if anew is None else replace(cut, masks=anew)
+    return cut
 
 
 def _own_sparsity(
@@ -213,7 +218,7 @@ def _cut_blocks(
             scores,
             living,
             sparsity=plan.sparsity_at(round_),
-            layer_floor=plan.layer_floor,
+            layer_floor=plan.layer_floor or 0.0,
             costs=costs,
         ),
     )

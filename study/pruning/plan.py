@@ -64,7 +64,7 @@ class PruningPlan(BaseModel):
     sparsity: float | dict[str, float] | None = Field(
         default=None,
         description="final fraction of prunable weights to remove, in [0, 1); for per_layer a "
-        "table of layer names or patterns; unset with n:m: what the pattern comes to",
+        "table of layer names or patterns; with n:m unset, for the pattern says it",
     )
     allocation: Allocation = Field(
         default="global", description="how the sparsity is divided over the layers"
@@ -156,8 +156,14 @@ class PruningPlan(BaseModel):
         description="what the optimizer remembers after a cut: nothing, or the state that "
         "belongs to the weights (cleared where pruned)",
     )
-    layer_floor: float = Field(
-        default=0.0, ge=0, lt=1, description="least density that any layer keeps"
+    layer_floor: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="least share that is kept: of single weights or blocks, of each layer's; of "
+        "channels and other units, of each coupled set's, so that a layer between two sets may "
+        "keep the square of it; unset: 0, and 0.1 of units (less where the target needs it) with "
+        "allocation global, global_raw, lamp, isomorphic or knapsack",
     )
     shuffle_masks: bool = Field(
         default=False,
@@ -301,15 +307,18 @@ class PruningPlan(BaseModel):
     def _pattern_agrees(self, n: int, m: int) -> None:
         most = self.removal.most(self.unit_sparsity or 0.0)
         assert most is not None
-        asked = self.sparsity if isinstance(self.sparsity, dict) else {"": self.sparsity or 0.0}
-        for layer, level in asked.items():
-            if level > most + _ROUNDING:
-                raise UsageError(
-                    f"sparsity{f' of layer {layer!r}' if layer else ''} is {level}; structure "
-                    f"{structure_text(self.structure)} ends at {most:.6g}, and a lower one stops "
-                    "on the way there"
-                )
-        if self.layer_floor > n / m:
+        ends = f"structure {structure_text(self.structure)} ends at {most:.6g}"
+        if isinstance(self.sparsity, dict):
+            for layer, level in self.sparsity.items():
+                if level > most + _ROUNDING:
+                    raise UsageError(f"sparsity of layer {layer!r} is {level}; {ends}")
+        elif self.sparsity is not None and abs(self.sparsity - most) > _ROUNDING:
+            instead = ", and say by unit_sparsity how much goes with units"
+            raise UsageError(
+                f"sparsity is {self.sparsity}; {ends}, and only there the pattern holds in all its "
+                f"layers. Leave sparsity out{instead if self.removal.is_mixed else ''}."
+            )
+        if self.layer_floor is not None and self.layer_floor > n / m:
             raise UsageError(f"layer_floor is {self.layer_floor}; {n}:{m} leaves {n / m:.6g}")
         if self.removal.units and self.width_multiple % m:
             raise UsageError(
@@ -395,6 +404,8 @@ class PruningPlan(BaseModel):
         the same share of the original, and an absolute threshold is the same in every round: in
         these, stopping early gives exactly what a shorter plan would have given. In the other
         schedules only the whole plan is a plan.
+
+        With a pattern of n:m the first rounds stop on the way to it, as no plan of a user's may.
 
         Parameters
         ----------

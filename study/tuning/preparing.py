@@ -27,6 +27,7 @@ from study.pruning.plan import PruningPlan
 from study.pruning.rehearsal.plans import rehearse_plans
 from study.pruning.rehearsal.task import rehearse_task
 from study.pruning.seeds import Seeds
+from study.pruning.structure.request import OutOfReachError
 from study.pruning.timing import Timing
 from study.pruning.training.fingerprint import Fingerprint, fingerprint
 from study.pruning.training.trajectory import build_model, step_of_epoch
@@ -37,6 +38,7 @@ from study.tuning.early_stopping.history import make_yardstick
 from study.tuning.identity.keys import task_key
 from study.tuning.search.coupled import CoupledSets, Curves, coupled_sets
 from study.tuning.search.first_plans import drawn_layers, plans_to_rehearse
+from study.tuning.search.out_of_reach import named
 from study.tuning.tracking import check_tracking
 
 KINDS = {
@@ -150,7 +152,10 @@ def prepare(config: StudyConfig, *, is_new: bool = True) -> Prepared:
     plans = plans_to_rehearse(config, layers, sets, task)
     timing = Timing.of(config.latency.settings)
     for plan in plans:
-        run_pipeline(plan, task, timing=timing)
+        try:
+            run_pipeline(plan, task, timing=timing)
+        except OutOfReachError as error:
+            raise named(config, plan, error) from error
     rehearse_plans(task, plans, timing)
     key = task_key(config.task_arguments(), task)
     return Prepared(config, folder, task, layers, key, plans, sets)

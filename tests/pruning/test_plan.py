@@ -156,7 +156,16 @@ def test_units_come_first_and_entries_make_up_the_rest() -> None:
     ("fields", "message"),
     [
         ({"structure": "2:4", "sparsity": 0.7}, "sparsity is 0.7; structure 2:4 ends at 0.5"),
+        (
+            {"structure": "2:4", "sparsity": 0.3},
+            "ends at 0.5, and only there .* out",
+        ),
         ({"structure": "2:4", "sparsity": {"fc": 0.6}}, "of layer 'fc' is 0.6"),
+        (
+            {"structure": {"c*": "channels", "fc*": "2:4"}, "width_multiple": 4, "sparsity": 0.5},
+            r"ends at 0.75, .* say by unit_sparsity how much goes",
+        ),
+        ({"structure": "channels+2:4", "width_multiple": 4, "sparsity": 0.6}, "sparsity is 0.6"),
         ({"structure": "2:4", "allocation": "global"}, "there is uniform, per_layer"),
         ({"structure": "1:4", "layer_floor": 0.3}, "layer_floor is 0.3; 1:4 leaves 0.25"),
         ({"structure": "4:4"}, "n must be below m"),

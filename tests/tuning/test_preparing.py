@@ -1,5 +1,6 @@
 """What is found out before a study begins."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,47 @@ def test_structures_that_a_task_cannot_have_are_refused_before_the_study(
     with pytest.raises(UsageError, match=message):
         prepare(load_config(tables, changes))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("space", "changes", "asks"),
+    [
+        (
+            {},
+            [],
+            r"space.density: plans go down to 0.02, the default, of .* weights, but .* leaves",
+        ),
+        ({"budget": "macs", "density": [0.01, 0.5]}, [], r"down to 0.01 of the .* multiply-adds"),
+        ({"density": 0.05}, [], r"space.density: plans go down to 0.05 of"),
+        ({}, ["search.target='macs <= 0.02'"], r"search.target: 'macs <= 0.02' is less"),
+        ({"cut": [0.2, 0.4], "floor": 0.03}, [], r"space.floor: plans go down to 0.03"),
+        (
+            {"structure": "channels+weights", "unit_sparsity": 0.95, "density": [0.01, 0.5]},
+            [],
+            r"space.unit_sparsity: 0.95 of .* are to go",
+        ),
+    ],
+)
+def test_what_goes_farther_than_channels_can_names_its_field_and_what_works(
+    space: dict[str, Any], changes: list[str], asks: str, tmp_path: Path
+) -> None:
+    fields = {"structure": "channels", "width_multiple": 8, "rounds": 1, **space}
+    if "cut" in space:
+        del fields["rounds"]
+    tables = {**OF_SMALL, "space": fields, "study": {"storage_path": str(tmp_path)}}
+    with pytest.raises(UsageError, match=asks) as refused:
+        prepare(load_config(tables, changes))
+    told = re.search(
+        r"(?:Set (\S+) = (.*?)|Let it be (\S+) at (?:most|least)), or", str(refused.value)
+    )
+    assert told is not None
+    if told[1]:
+        mended = [*changes, f"{told[1]}={told[2]}"]
+    elif changes:
+        mended = [f"search.target='macs <= {told[3]}'"]
+    else:
+        mended = [f"space.unit_sparsity={told[3]}"]
+    assert prepare(load_config(tables, mended)).plans
 
 
 OF_CHANNELS = {"structure": "channels", "rounds": [1, 2], "retrain_epochs": 1}

@@ -96,6 +96,6 @@ def _short(plan: PruningPlan) -> PruningPlan:
             "sparsity": sparsity,
             "rewind_epoch": None if plan.rewind_epoch is None else 0.0,
             "retrain_epochs": 1.0,
-            "layer_floor": min(plan.layer_floor, 0.5),
+            "layer_floor": None if plan.layer_floor is None else min(plan.layer_floor, 0.5),
         }
     )

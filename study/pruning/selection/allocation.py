@@ -193,6 +193,10 @@ ALLOCATIONS: dict[str, Callable[[Request], Cut]] = {
 }
 
 
+OWN_NUMBERS = ("per_layer", "uniform", "uniform_plus", "erk")
+"""Those by which each layer has its number of weights whatever the scores, and the best stay."""
+
+
 @torch.no_grad()
 def allocate(name: str, request: Request) -> Cut:
     """Divide a cut over the layers.

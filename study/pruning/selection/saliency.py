@@ -17,7 +17,7 @@ from study.errors import UsageError
 from study.plugins import resolve
 from study.pruning.seeds import derive_seed
 from study.pruning.selection.input_products import by_group
-from study.pruning.selection.optimal_brain_surgeon import obs_scores, obs_weights
+from study.pruning.selection.optimal_brain_surgeon import obs_mask, obs_scores, obs_weights
 
 
 def _no_inputs() -> Mapping[str, Tensor]:
@@ -131,7 +131,10 @@ def wanda(inputs: SaliencyInputs) -> dict[str, Tensor]:
 def obs(inputs: SaliencyInputs) -> dict[str, Tensor]:
     """Squared change of the layer's outputs if the others make up for the weight.
 
-    After the cut they do so (:func:`mended`), in what retraining begins with: under
+    Where the allocation gives each layer its number, which weights stay is chosen as SparseGPT
+    does it, while others make up for those that went (:func:`chosen_anew`); rankings over layers
+    go by this score. After the cut they make up for it (:func:`mended`), in what retraining begins
+    with: under
     ``weight_rewind`` and ``reinit``, which take other weights, only the masks are left of it.
 
     References
@@ -187,6 +190,37 @@ def score(name: str, inputs: SaliencyInputs) -> dict[str, Tensor]:
                 "the weights or gradients have diverged"
             )
     return {layer: scores[layer] for layer in inputs.weights}
+
+
+@torch.no_grad()
+def chosen_anew(
+    name: str, inputs: SaliencyInputs, alive: Mapping[str, Tensor], cut: Mapping[str, Tensor]
+) -> dict[str, Tensor] | None:
+    """Masks of as many weights of each layer, chosen by a saliency that does so as it mends.
+
+    For allocations by which each layer has its number, whatever the scores of others.
+
+    Parameters
+    ----------
+    name
+        The saliency of the cut.
+    inputs
+        What it looked at.
+    alive, cut
+        Bool masks by layer, before the cut and after it.
+
+    Returns
+    -------
+    dict or None
+        Masks of the layers of ``cut``; None of any saliency but ``obs``.
+    """
+    if name != "obs":
+        return None
+    products = inputs.input_products()
+    return {
+        layer: obs_mask(inputs.weights[layer], alive[layer], int(mask.sum()), products[layer])
+        for layer, mask in cut.items()
+    }
 
 
 @torch.no_grad()

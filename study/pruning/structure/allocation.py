@@ -155,6 +155,10 @@ UNIT_ALLOCATIONS: dict[str, Callable[[UnitRequest], Worth]] = {
 }
 
 
+RANKINGS = ("global", "global_raw", "lamp", "isomorphic", "knapsack")
+"""Those by which scores decide how narrow a structure gets, and might leave one unit of many."""
+
+
 def _by_score(request: UnitRequest, scores: Mapping[str, Tensor]) -> Worth:
     """The mean score of the units that would go next, over what one of them costs."""
     ranked = replace(request, scores=scores)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -105,14 +105,56 @@ Worth = Callable[[Structure, Mapping[str, int], int], float]
 """What the next so many units of a structure are worth, given what is left; the lowest go."""
 
 
-def unreachable(request: UnitRequest, left: Mapping[str, int]) -> UsageError:
+USUAL_FLOORS = (0.1, 0.05, 0.025)
+"""Shares of its units that each structure keeps unless a plan says otherwise: the first of these
+with which the target can be reached."""
+
+
+def with_usual_floor(request: UnitRequest) -> UnitRequest:
+    """The same with the floor of rankings for which none was asked for.
+
+    Scores of different structures may differ by so much that a ranking of them as they are leaves
+    one unit of many, and no signal passes.
+    """
+    if isinstance(request.sparsity, Mapping):
+        return request
+    whole = request.sizes.total({s.name: s.units for s in request.structures})
+    for share in USUAL_FLOORS:
+        floored = replace(request, layer_floor=share)
+        least = {s.name: floored.floor(s) for s in request.structures}
+        if request.sizes.total(least) <= (1.0 - request.sparsity) * whole:
+            return floored
+    return request
+
+
+class OutOfReachError(UsageError):
+    """Taking out units leaves more than was asked for.
+
+    Parameters
+    ----------
+    message
+        All in words.
+    least
+        Share of the network that is left at least.
+    limits
+        What keeps it from less, in words.
+    """
+
+    def __init__(self, message: str, least: float, limits: str) -> None:
+        super().__init__(message)
+        self.least, self.limits = least, limits
+
+
+def unreachable(request: UnitRequest, left: Mapping[str, int]) -> OutOfReachError:
     """That the floors keep more than was asked for; it says what is the most that may go."""
     whole = request.sizes.total({s.name: s.units for s in request.structures})
     least = request.sizes.total(left) / whole
-    return UsageError(
-        f"sparsity {request.sparsity}: taking out channels leaves {least:.3g} of the network at "
-        f"least (layer_floor {request.layer_floor}, width_multiple "
-        f"{request.width_multiple}, one channel everywhere"
-        f"{', no share that was not scanned' if request.drops else ''}); "
-        f"{1 - least:.3g} is the most."
+    limits = (
+        f"layer_floor {request.layer_floor}, width_multiple {request.width_multiple}, one channel "
+        f"everywhere{', no share that was not scanned' if request.drops else ''}"
     )
+    message = (
+        f"sparsity {request.sparsity}: taking out channels leaves {least:.3g} of the network at "
+        f"least ({limits}); {1 - least:.3g} is the most."
+    )
+    return OutOfReachError(message, least, limits)

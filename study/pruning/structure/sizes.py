@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from study.pruning.structure.units import Structure
@@ -57,6 +59,10 @@ class Sizes:
     def total(self, left: Mapping[str, float]) -> float:
         """Cost of all layers."""
         return sum(self._cost(layer, left) for layer in self.dense)
+
+    def totals(self, left: Mapping[str, Any]) -> NDArray[np.float64]:
+        """Cost of many networks at once: units that are left are numbers, or arrays of a grid."""
+        return np.asarray(self.total(left), dtype=np.float64)
 
     def share(self, layer: str, left: Mapping[str, float]) -> float:
         """What is left of a layer's weights."""

@@ -82,7 +82,7 @@ def _examples(
     for course in options(space.retrain_lr_schedule):
         if course is not None and course not in COURSES:
             resolve("space.retrain_lr_schedule", course, dict.fromkeys(COURSES, lr_at))
-    bounds, floor = space.per_layer.bounds, max(options(space.layer_floor))
+    bounds, floor = space.per_layer.bounds, max(options(space.layer_floor or 0.0))
     if space.form == "per_layer" and isinstance(bounds, tuple) and bounds[1] > 1 - floor:
         raise UsageError(
             f"space.layer_floor: {floor} keeps more than per_layer.bounds may leave; end the "

@@ -50,6 +50,23 @@ def test_what_is_missing_comes_with_a_reason_and_a_remedy(tmp_path: Path) -> Non
         assert check.status == "PASS" or check.remedy
 
 
+def test_rounds_that_cut_nothing_are_told_of(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    study.trial("a", rounds=3)
+    results = analysis.load(tmp_path)
+
+    def told() -> list[str]:
+        return [c.reason for c in analysis.checklist(results) if "its own" in c.name]
+
+    assert told() == []
+    rounds = results.rounds
+    third = rounds.loc[rounds["round"] == 2, "mask_hash"].iloc[0]
+    rounds.loc[rounds["round"] == 3, "mask_hash"] = third
+    (reason,) = told()
+    assert reason.startswith("1 round found nothing to cut")
+    assert reason.endswith("round 3 of trial a")
+
+
 def test_mnist_is_no_pair_and_fashion_mnist_is(tmp_path: Path) -> None:
     def pairs(dataset: str) -> str:
         study = new_study(tmp_path / dataset, name=dataset)

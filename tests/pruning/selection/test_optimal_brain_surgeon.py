@@ -5,12 +5,18 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
+from study.pruning.entries import cut_entries
 from study.pruning.masking.masks import mask_layers
+from study.pruning.plan import PruningPlan
+from study.pruning.scoring import Scoring
 from study.pruning.selection.allocation import allocate
 from study.pruning.selection.input_products import input_products
-from study.pruning.selection.optimal_brain_surgeon import DAMPING, obs_scores, obs_weights
+from study.pruning.selection.optimal_brain_surgeon import DAMPING, obs_mask, obs_scores, obs_weights
+from study.pruning.selection.ranking import keep_best
 from study.pruning.selection.request import Request
 from study.pruning.selection.saliency import SaliencyInputs, mended, score
+from study.pruning.training.trajectory import build_model
+from tests.pruning.tiny import tiny_task
 
 
 def drawn(rows: int, columns: int, groups: int = 1, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
@@ -143,3 +149,82 @@ def test_on_digits_every_layers_outputs_change_less_than_under_magnitude(
     ratios = [changes["obs"][layer] / changes["magnitude"][layer] for layer in weights]
     assert max(ratios) < 1.0, ratios
     assert fmean(ratios) < of_magnitude, ratios
+
+
+def sparse_gpt(weight: Tensor, products: Tensor, sparsity: float, block: int = 128) -> Tensor:
+    """``fasterprune`` of the authors' code (IST-DASLab/sparsegpt, sparsegpt.py), line by line."""
+    values, hessian = weight.clone(), products.clone()
+    columns = values.shape[1]
+    hessian += DAMPING * hessian.diagonal().mean() * torch.eye(columns, dtype=hessian.dtype)
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(hessian))
+    upper = torch.linalg.cholesky(inverse, upper=True)
+    for first in range(0, columns, block):
+        last = min(first + block, columns)
+        own, inner = values[:, first:last].clone(), upper[first:last, first:last]
+        kept, errors = torch.zeros_like(own), torch.zeros_like(own)
+        worth = own**2 / inner.diagonal().reshape(1, -1) ** 2
+        cut_off = worth.flatten().sort().values[int(worth.numel() * sparsity)]
+        goes = worth < cut_off
+        for i in range(last - first):
+            column = own[:, i].clone()
+            column[goes[:, i]] = 0.0
+            kept[:, i] = column
+            error = (own[:, i] - column) / inner[i, i]
+            own[:, i:] -= error[:, None] * inner[i, i:][None]
+            errors[:, i] = error
+        values[:, first:last] = kept
+        values[:, last:] -= errors @ upper[first:last, last:]
+    return values
+
+
+def squared_error(after: Tensor, weight: Tensor, products: Tensor) -> float:
+    change = after - weight
+    return float(((change @ products) * change).sum())
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(5, 12), (6, 200)])  # 200: two blocks
+def test_the_choice_is_as_good_as_sparse_gpts_own(rows: int, columns: int) -> None:
+    ours, theirs, wandas = [], [], []
+    for seed in range(8):
+        weight, _, grouped = drawn(rows, columns, seed=seed)
+        products, alive = grouped[0], torch.ones_like(weight, dtype=torch.bool)
+        mask = obs_mask(weight, alive, weight.numel() // 2, grouped)
+        assert int(mask.sum()) == weight.numel() // 2
+        ours.append(squared_error(obs_weights(weight, mask, grouped), weight, products))
+        theirs.append(squared_error(sparse_gpt(weight, products, 0.5), weight, products))
+        by_norm = weight.abs() * products.diagonal().sqrt()
+        kept = keep_best(by_norm, alive, weight.numel() // 2)
+        wandas.append(squared_error(weight * kept, weight, products))
+    ratios = [own / other for own, other in zip(ours, theirs, strict=True)]
+    assert max(ratios) <= 1.05, ratios
+    assert all(own < other for own, other in zip(ours, wandas, strict=True)), (ours, wandas)
+
+
+def test_what_went_before_stays_away_and_others_are_kept_in_its_place() -> None:
+    weight, alive, products = drawn(6, 300)
+    alive[:, :128] = False  # a whole block
+    count = int(alive.sum()) - 40
+    mask = obs_mask(weight * alive, alive, count, products)
+    assert int(mask.sum()) == count
+    assert not (mask & ~alive).any()
+
+
+@pytest.mark.parametrize(("allocation", "is_chosen"), [("uniform", True), ("global", False)])
+def test_a_round_chooses_so_where_each_layer_has_its_number(
+    allocation: str, is_chosen: bool
+) -> None:
+    task = tiny_task()
+    asked = PruningPlan(sparsity=0.5, allocation=allocation, saliency="obs")  # type: ignore[arg-type]
+    masked = mask_layers(build_model(task, 0))
+    scoring = Scoring(asked, task, masked, {}, 1)
+    weights = {name: weight.detach().clone() for name, weight in masked.weights.items()}
+    cut = cut_entries(asked, 1, masked, scoring, None, masked.masks, None)
+    products = scoring.inputs.input_products()
+    assert cut.weights is not None
+    are_own = []
+    for layer, mask in cut.masks.items():
+        own = obs_mask(weights[layer], masked.masks[layer], int(mask.sum()), products[layer])
+        are_own.append(torch.equal(own, mask))
+        mended_ = obs_weights(weights[layer], mask, products[layer])
+        torch.testing.assert_close(cut.weights[layer], mended_)
+    assert all(are_own) == is_chosen

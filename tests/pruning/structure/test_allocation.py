@@ -1,6 +1,7 @@
 """Which units go: targets, floors, widths, and each allocation against its definition."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from study.errors import UsageError
 from study.pruning.structure.allocation import UNIT_ALLOCATIONS, cut_units
-from study.pruning.structure.request import UnitRequest
+from study.pruning.structure.request import UnitRequest, with_usual_floor
 from study.pruning.structure.sizes import sizes_of, units_left
 from study.pruning.structure.units import Part, Structure
 
@@ -130,3 +131,22 @@ def test_widths_are_counted_in_channels_where_a_unit_is_several() -> None:
     assert asked.unit_multiple(grouped) == 2
     assert asked.unit_multiple(STRUCTURES[0]) == 8
     assert asked.floor(grouped) == 2
+
+
+def test_the_usual_floor_keeps_a_tenth_or_as_much_as_the_target_bears() -> None:
+    steep = {"a": 1e-3, "b": 1.0, "c": 1.0}  # all of the first would go before any other
+    for sparsity, share in ((0.5, 0.1), (0.95, 0.1), (0.975, 0.05), (0.985, 0.025)):
+        asked = request(sparsity=sparsity)
+        asked = replace(asked, scores={n: s * steep[n] for n, s in asked.scores.items()})
+        floored = with_usual_floor(asked)
+        assert floored.layer_floor == share
+        left = units_left(cut_units("global_raw", floored))
+        assert all(left[n] >= max(round(share * w - 1e-9), 1) for n, w in WIDTHS.items())
+        assert cost(left) <= (1 - sparsity) * cost(WIDTHS)
+    assert units_left(cut_units("global_raw", replace(asked, sparsity=0.5)))["a"] == 1
+
+
+def test_of_a_layer_between_two_structures_a_floor_leaves_its_square() -> None:
+    left = units_left(cut_units("uniform", request(sparsity=0.67, layer_floor=0.5)))
+    assert left == {"a": 8, "b": 12, "c": 16}
+    assert SIZES.share("b", left) == pytest.approx(0.25)
