@@ -27,6 +27,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from benchmarks.smaller.fastnas import fastnas
 from benchmarks.smaller.methods import METHODS, dense_model, methods_of, plan_of
 from benchmarks.smaller.speeds import speedups
 from benchmarks.smaller.tasks import MODELS, task_of
@@ -66,7 +67,7 @@ def run_(task: str, seeds: int, first_seed: int, methods: str, folder: Path) -> 
         _write(folder / f"{task}-dense.onnx", loaded, dense_model(loaded, dense))
         for name, path in missing.items():
             began, found = time.perf_counter(), []
-            for narrow, model in METHODS[name](name, loaded, dense, seed):
+            for narrow, model in {**METHODS, "fastnas": fastnas}[name](name, loaded, dense, seed):
                 file = path.with_name(f"{path.stem}-{narrow.target}.onnx")
                 _write(file, loaded, model)
                 found.append({**asdict(narrow), "kib": file.stat().st_size / 1024})

@@ -91,11 +91,12 @@ def dense_model(task: Task, dense: Trajectory) -> nn.Module:
 
 def costs_of(model: nn.Module, task: Task) -> tuple[float, int]:
     """Multiply-adds of the layers and parameters, by Torch-Pruning's count for every method."""
-    macs, parameters = torch_pruning.utils.count_ops_and_params(model, _example(task))
+    macs, parameters = torch_pruning.utils.count_ops_and_params(model, example(task))
     return float(macs), int(parameters)
 
 
-def _example(task: Task) -> torch.Tensor:
+def example(task: Task) -> torch.Tensor:
+    """One image, as a network is given it."""
     image: torch.Tensor = task.prepared(task.data.train.inputs[:1], torch.float32)
     return image.to(task.device)
 
@@ -156,7 +157,7 @@ def peer(name: str, task: Task, dense: Trajectory, seed: int) -> Iterator[tuple[
     kinds = (nn.Linear, nn.Conv2d)
     pruner = torch_pruning.pruner.BasePruner(
         model,
-        _example(task),
+        example(task),
         importance=torch_pruning.importance.GroupMagnitudeImportance(p=2),
         pruning_ratio=1.0,
         max_pruning_ratio=0.95,
