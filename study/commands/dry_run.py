@@ -68,9 +68,10 @@ def _afterwards(prepared: Prepared) -> list[str]:
         lines.append(f"# beside them: the scan, {others} epochs of further dense runs")
     if config.confirm.share:
         share, most = config.confirm.share, config.confirm.share / (1 - config.confirm.share)
+        answer = "" if config.search.target is None else ", or what the answer takes on new seeds"
         lines.append(
             f"# beside them: confirmation, up to {most:.0%} of what the search took ({share:.0%} "
-            "of both)"
+            f"of both){answer}"
         )
     if config.report.controls:
         runs = config.report.controlled_networks * config.report.control_seeds
