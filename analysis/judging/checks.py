@@ -242,7 +242,8 @@ def _nothing_hidden(results: Results) -> Check:
     failed = int(counts.get("errored", 0))
     if failed:
         reason = f"{failed} of {len(results.trials)} trials failed"
-        remedy = f"see why: {command(results, 'table', 'trials')}; when that is mended: {_again(results)}"
+        table, again = command(results, "table", "trials"), _again(results)
+        remedy = f"see why: {table}; when that is mended: {again}"
         return Check(name, "WARN", reason, remedy)
     running = int(counts.get("running", 0))
     if running:

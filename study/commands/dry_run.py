@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from study.configuration.loading import to_toml
+from study.configuration.targets import note_on_target
 from study.configuration.widths import note_on_widths
 from study.pruning.training.fingerprint import fingerprint
 from study.tasks import load_task
@@ -38,7 +39,7 @@ def describe(prepared: Prepared) -> str:
         ),
         *_coupled(prepared),
         f"# {examples:,} training and {len(prepared.task.data.validation):,} validation examples",
-        *([] if (note := note_on_widths(config)) is None else [f"# {note}"]),
+        *(f"# {note}" for note in (note_on_target(config), note_on_widths(config)) if note),
         *_most_epochs(prepared),
         *_afterwards(prepared),
         f"# would be written to {prepared.folder.location}"

@@ -42,8 +42,9 @@ def controls(results: Results) -> Section:
                 f"{command(results, 'confirm')} goes on."
                 if results.config.get("report", {}).get("controls")
                 else "No controls were run. "
-                f"{command(results, 'replicate', '--trial ID --round K --seeds 3')} runs a network on new seeds beside its controls; controls = true under "
-                "[report] does so at a study's end."
+                f"{command(results, 'replicate', '--trial ID --round K --seeds 3')} "
+                "runs a network on new seeds beside its controls; controls = true under [report] "
+                "does so at a study's end."
             ],
         )
     sentences = []
