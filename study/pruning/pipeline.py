@@ -358,8 +358,8 @@ class Pipeline:
                 f"{structure_text(self.plan.structure)} removes entries as well; there is "
                 f"{', '.join(SALIENCIES)}"
             )
-        if not (self.structures and scores_units):
-            resolve("saliency", self.plan.saliency, SALIENCIES)
+        allowed = {**SALIENCIES, **(UNIT_SALIENCIES if self.structures else {})}
+        resolve("saliency", self.plan.saliency, allowed)
         resolve("schedule", self.plan.schedule, SCHEDULES)
         if self.plan.saliency in LOOKS_AT_INPUTS:
             check_layers(self.model, self.masked.weights)
