@@ -89,6 +89,7 @@ def _names_code(results: Results, trial_id: str | None) -> bool:
     trials = results.trials
     own = trials if trial_id is None else trials[trials["trial_id"] == trial_id]
     columns = [field for field in OF_PLAN if field in own]
-    plans = own[columns].drop_duplicates().to_dict("records")
-    named = [*code_of_study(config), *(each for plan in plans for each in code_of_plan("", plan))]
+    named = [*code_of_study(config)]
+    for plan in own[columns].drop_duplicates().to_dict("records"):
+        named += code_of_plan("", {str(field): value for field, value in plan.items()})
     return bool(named)

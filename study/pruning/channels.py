@@ -20,7 +20,7 @@ from study.pruning.selection.ranking import keep_best
 from study.pruning.structure.allocation import cut_units
 from study.pruning.structure.cutting import alive_units
 from study.pruning.structure.finding import Kind, prunable_units
-from study.pruning.structure.request import UnitRequest, unreachable
+from study.pruning.structure.request import UnitRequest, refuse_unreachable
 from study.pruning.structure.scores import UNIT_SALIENCIES, UnitInputs, summed
 from study.pruning.structure.sizes import Measure, Sizes, sizes_of
 from study.pruning.structure.units import Alive, Structure
@@ -137,9 +137,7 @@ def check_channels(
     alive = {s.name: torch.ones(s.units, dtype=torch.bool) for s in structures}
     request = unit_request(plan, masked, structures, dense, alive, {}, sparsity, latency)
     least = {structure.name: request.floor(structure) for structure in structures}
-    whole = request.sizes.total({structure.name: structure.units for structure in structures})
-    if request.sizes.total(least) > (1.0 - sparsity) * whole * (1 + 1e-9):
-        raise unreachable(request, least)
+    refuse_unreachable(request, least)
 
 
 def _requested(request: UnitRequest, masked: MaskedLayers) -> dict[str, float]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -358,7 +359,10 @@ class Pipeline:
                 f"{structure_text(self.plan.structure)} removes entries as well; there is "
                 f"{', '.join(SALIENCIES)}"
             )
-        allowed = {**SALIENCIES, **(UNIT_SALIENCIES if self.structures else {})}
+        allowed: dict[str, Callable[..., Any]] = {
+            **SALIENCIES,
+            **(UNIT_SALIENCIES if self.structures else {}),
+        }
         resolve("saliency", self.plan.saliency, allowed)
         resolve("schedule", self.plan.schedule, SCHEDULES)
         if self.plan.saliency in LOOKS_AT_INPUTS:

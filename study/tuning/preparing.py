@@ -21,12 +21,14 @@ from study.exporting.onnx_files import need_packages
 from study.files.writable import refuse_unwritable
 from study.objectives import SIZES, checked_objectives
 from study.owners import holder, taken
+from study.pruning.latency.table import Tell
 from study.pruning.masking.masks import mask_layers
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
 from study.pruning.rehearsal.plans import rehearse_plans
 from study.pruning.rehearsal.task import rehearse_task
 from study.pruning.seeds import Seeds
+from study.pruning.structure.request import OutOfReachError
 from study.pruning.timing import Timing
 from study.pruning.training.fingerprint import Fingerprint, fingerprint
 from study.pruning.training.trajectory import build_model, step_of_epoch
@@ -105,7 +107,7 @@ class Prepared:
         return self.config.task_arguments()
 
 
-def prepare(config: StudyConfig, *, is_new: bool = True) -> Prepared:
+def prepare(config: StudyConfig, *, is_new: bool = True, tell: Tell | None = None) -> Prepared:
     """Load the task, find its layers, and draw a plan, without writing anything.
 
     Parameters
@@ -114,6 +116,8 @@ def prepare(config: StudyConfig, *, is_new: bool = True) -> Prepared:
         The study.
     is_new
         Whether its folder must not exist yet.
+    tell
+        Told of what takes long: where cuts go by latency, layers are timed once a machine.
 
     Raises
     ------
@@ -148,10 +152,15 @@ def prepare(config: StudyConfig, *, is_new: bool = True) -> Prepared:
     layers = prunable_layers(task, config.space.include, config.space.exclude)
     sets = coupled_sets(task, config.space, layers)
     plans = plans_to_rehearse(config, layers, sets, task)
-    timing = Timing.of(config.latency.settings)
-    for plan in plans:
-        run_pipeline(plan, task, timing=timing)
-    rehearse_plans(task, plans, timing)
+    timing = Timing.of(config.latency.settings, tell)
+    try:
+        for plan in plans:
+            run_pipeline(plan, task, timing=timing)
+        rehearse_plans(task, plans, timing)
+    except OutOfReachError as error:
+        if config.search.target is None:
+            raise
+        raise UsageError(f"search.target: {config.search.target!r}: {error}") from error
     key = task_key(config.task_arguments(), task)
     return Prepared(config, folder, task, layers, key, plans, sets)
 

@@ -105,14 +105,38 @@ Worth = Callable[[Structure, Mapping[str, int], int], float]
 """What the next so many units of a structure are worth, given what is left; the lowest go."""
 
 
-def unreachable(request: UnitRequest, left: Mapping[str, int]) -> UsageError:
-    """That the floors keep more than was asked for; it says what is the most that may go."""
+class OutOfReachError(UsageError):
+    """The floors keep more than was asked for."""
+
+
+def refuse_unreachable(request: UnitRequest, left: Mapping[str, int]) -> None:
+    """Make sure that the smallest network that floors allow is as small as was asked for.
+
+    Where costs are predicted, one that misses by no more than predictions are wrong will do: only
+    a measurement can tell.
+
+    Raises
+    ------
+    OutOfReachError
+        If it is not; it says what is the most that may go.
+    """
     whole = request.sizes.total({s.name: s.units for s in request.structures})
     least = request.sizes.total(left) / whole
-    return UsageError(
+    assert isinstance(request.sparsity, float)
+    if least <= (1.0 - request.sparsity) * (1.0 + request.sizes.error) * (1 + 1e-9):
+        return
+    why = (
+        f"(layer_floor {request.layer_floor}, width_multiple {request.width_multiple}, one channel "
+        f"everywhere{', no share that was not scanned' if request.drops else ''})"
+    )
+    if request.sizes.error:
+        raise OutOfReachError(
+            f"taking out channels leaves {least:.3g} of the dense network's latency at least "
+            f"{why}, by prediction; plans would have to end at {1 - request.sparsity:.3g}, and "
+            f"predictions are not wrong by more than {request.sizes.error:.0%} or so. Ask for "
+            "more than that, or set a smaller space.width_multiple."
+        )
+    raise OutOfReachError(
         f"sparsity {request.sparsity}: taking out channels leaves {least:.3g} of the network at "
-        f"least (layer_floor {request.layer_floor}, width_multiple "
-        f"{request.width_multiple}, one channel everywhere"
-        f"{', no share that was not scanned' if request.drops else ''}); "
-        f"{1 - least:.3g} is the most."
+        f"least {why}; {1 - least:.3g} is the most."
     )

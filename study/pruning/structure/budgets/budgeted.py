@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from study.pruning.selection.choices import Choice, dearest, least_loss
-from study.pruning.structure.request import UnitRequest, unreachable
+from study.pruning.structure.request import UnitRequest, refuse_unreachable
 from study.pruning.structure.sizes import units_left
 
 STEP = 0.9
@@ -34,7 +34,8 @@ def knapsack_left(request: UnitRequest, target: float) -> dict[str, int]:
     while (total := request.sizes.total(left)) > target * (1 + 1e-9):
         fewer = _step(request, left, total - max(target, STEP * total))
         if fewer == left:
-            raise unreachable(request, left)
+            refuse_unreachable(request, left)
+            break
         left = fewer
     return left
 
