@@ -53,20 +53,19 @@ def conduct(
     """
     config, written = prepared.config, None
     quality = quality_of(prepared.task.metrics, config.objectives)
-    with (
-        Interrupts() as interrupts,
-        Progress(config, quality, quiet=quiet) as progress,
-        ray_session(),
-        running_study(prepared, progress.listen, interrupts, past) as finished,
-    ):
+    with Interrupts() as interrupts, Progress(config, quality, quiet=quiet) as progress:
         for note in (note_on_target(config), note_on_widths(config)):
             if note is not None:
                 progress.say(note)
-        if finished.out_of_time:
-            progress.say("the time budget is spent; what was cut off can go on")
-        if report:
-            is_whole = not (finished.interrupted or finished.failure)
-            written = finish(finished.folder, config, progress.say, train=is_whole)
+        with (
+            ray_session(),
+            running_study(prepared, progress.listen, interrupts, past) as finished,
+        ):
+            if finished.out_of_time:
+                progress.say("the time budget is spent; what was cut off can go on")
+            if report:
+                is_whole = not (finished.interrupted or finished.failure)
+                written = finish(finished.folder, config, progress.say, train=is_whole)
     click.echo(written or finished.folder.location)
     if written and config.search.parsed_constraints and not progress.dense_diverged:
         unmet = unmet_constraints(load(finished.folder.location))
