@@ -18,6 +18,12 @@ UNITS = ("channels", "heads", "units")
 FREE = ("weights", "blocks")
 """Entries whose number is the plan's to say; of ``n:m`` the pattern says it."""
 
+STRUCTURES = (
+    *FREE, "2:4", *UNITS,
+    *(f"{units}+{entries}" for units in UNITS for entries in ("weights", "2:4")),
+)  # fmt: skip
+"""As they are written, one for all layers; ``2:4`` stands for any ``n:m``."""
+
 UNIT_SPARSITY = 0.5
 """Sparsity up to which units go where entries follow, unless a plan says otherwise."""
 

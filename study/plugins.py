@@ -10,8 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from study.errors import UsageError, unknown_name
-from study.own_code import told
+from study.errors import UsageError, told, unknown_name
 
 
 def resolve(field: str, name: str, built_in: Mapping[str, Callable[..., Any]]) -> Any:

@@ -16,15 +16,13 @@ from analysis.judging.claims import (
     textbook_baseline,
 )
 from analysis.reading.candidates import has_figures, with_figures
+from analysis.reading.commands import command, place_of
 from analysis.reading.results import Results
 from analysis.reading.tasks import differing_keys, differing_settings, task_name, tasks_of
 from analysis.statistics.replicates import networks
 
 LEAST_SEEDS = 3
 LEAST_PAIRS = 3
-
-AGAIN = "prune-study run DIR/study.toml --name ANOTHER"
-"""How the same study is run once more."""
 
 
 def checklist(results: Results) -> list[Check]:
@@ -89,7 +87,7 @@ def _both_costs(results: Results) -> Check:
     name = "compression ratio and theoretical speedup are both given"
     pruned = _pruned(results)
     if pruned.empty:
-        return Check(name, "FAIL", "no pruned network was measured", AGAIN)
+        return Check(name, "FAIL", "no pruned network was measured", _again(results))
     if pruned["theoretical_speedup"].isna().any():
         return Check(
             name, "WARN", "the multiply-adds of some networks are unknown",
@@ -118,20 +116,20 @@ def _dense_control(results: Results) -> Check:
     pruned = _pruned(results)
     all_seeds = set(zip(pruned["study"], pruned["seed"], strict=True))
     if not all_seeds:
-        return Check(name, "FAIL", "no pruned network was measured", AGAIN)
+        return Check(name, "FAIL", "no pruned network was measured", _again(results))
     if all_seeds <= with_dense:
         n = len(all_seeds)
         more = sorted(set(results.controls["role"].dropna()))
         told = f"; of replicated networks also: {', '.join(more)}" if more else ""
         seeds = "each seed" if n > 1 else "the seed"
         return Check(name, "PASS", f"the dense network of {seeds}{told}")
-    return Check(name, "FAIL", "some seeds have no dense network", AGAIN)
+    return Check(name, "FAIL", "some seeds have no dense network", _again(results))
 
 
 def _operating_points(results: Results) -> Check:
     name = "the whole trade-off, at least five points such as 2, 4, 8, 16, 32 x"
     if _pruned(results).empty:
-        return Check(name, "FAIL", "no pruned network was measured", AGAIN)
+        return Check(name, "FAIL", "no pruned network was measured", _again(results))
     points = operating_points(results)
     missing = points[points["trial_id"].isna()]
     if missing.empty:
@@ -143,7 +141,9 @@ def _operating_points(results: Results) -> Check:
         for study, ratios in by_study
     )
     fewest = len(RATIOS) - int(by_study.size().max())
-    remedy = f"widen the sparsities in [space], or take more samples: {AGAIN} --num-samples N"
+    remedy = (
+        f"widen the sparsities in [space], or take more samples: {_again(results)} --num-samples N"
+    )
     return Check(name, "WARN" if fewest >= 3 else "FAIL", absent, remedy)
 
 
@@ -151,7 +151,10 @@ def _spread(results: Results) -> Check:
     name = "mean and standard deviation over seeds"
     points = operating_points(results) if len(_pruned(results)) else pd.DataFrame({"n": []})
     counts = points.loc[points["n"] > 0, "n"]
-    remedy = "prune-study replicate DIR --trial ID --seeds 5, for each network that is reported"
+    remedy = (
+        f"{command(results, 'replicate', '--trial ID --seeds 5')}, for each network that is "
+        "reported"
+    )
     if counts.empty:
         return Check(name, "FAIL", "no network near an operating point", remedy)
     if counts.min() >= LEAST_SEEDS:
@@ -189,11 +192,11 @@ def _raw_figures(results: Results) -> Check:
     missing = int((~has_figures(results)).sum())
     if missing:
         reason = f"{missing} of {len(results.rounds)} networks have no finite {metric}"
-        return Check(name, "WARN", reason, "see why: prune-study table DIR trials")
+        return Check(name, "WARN", reason, f"see why: {command(results, 'table', 'trials')}")
     if _pruned(results).empty:
-        return Check(name, "FAIL", "no pruned network was measured", AGAIN)
-    told = dict.fromkeys([metric, "loss"])
-    return Check(name, "PASS", f"every round's {' and '.join(told)}: prune-study table DIR rounds")
+        return Check(name, "FAIL", "no pruned network was measured", _again(results))
+    told, table = dict.fromkeys([metric, "loss"]), command(results, "table", "rounds")
+    return Check(name, "PASS", f"every round's {' and '.join(told)}: {table}")
 
 
 def _rounds_that_cut(results: Results) -> Check | None:
@@ -258,14 +261,20 @@ def _nothing_hidden(results: Results) -> Check:
     failed = int(counts.get("errored", 0))
     if failed:
         reason = f"{failed} of {len(results.trials)} trials failed"
-        remedy = f"see why: prune-study table DIR trials; when that is mended: {AGAIN}"
+        table, again = command(results, "table", "trials"), _again(results)
+        remedy = f"see why: {table}; when that is mended: {again}"
         return Check(name, "WARN", reason, remedy)
     running = int(counts.get("running", 0))
     if running:
         reason = f"{running} trials have not ended"
-        return Check(name, "WARN", reason, f"wait; of a study that was killed: {AGAIN}")
+        return Check(name, "WARN", reason, f"wait; of a study that was killed: {_again(results)}")
     said = ", ".join(f"{np.int64(n)} {status}" for status, n in counts.items()) or "no trials"
     return Check(name, "PASS" if len(results.trials) else "FAIL", said)
+
+
+def _again(results: Results) -> str:
+    """How the same study is run once more."""
+    return f"prune-study run {place_of(results)}/study.toml --name ANOTHER"
 
 
 _CHECKS: tuple[Callable[[Results], Check | None], ...] = (

@@ -7,11 +7,11 @@ from analysis.fronts.confirmed import confirmed_networks, named_networks
 from analysis.judging.check import Check
 from analysis.judging.cross_table import aliased
 from analysis.judging.to_confirm import best_descent, textbook_of
+from analysis.reading.commands import command
 from analysis.reading.results import Results
 from analysis.statistics.replicates import drawn, searched
 from study.records import CONTROLS
 
-CONFIRM = "prune-study confirm DIR"
 LEAST_SEEDS = 3
 
 LEAST_TRIALS = 16
@@ -23,12 +23,13 @@ def named_on_new_seeds(results: Results) -> Check:
     name = "what is named holds on new seeds, and on data that did not choose it"
     table = confirmed_networks(results)
     named = named_networks(results).dropna(subset=["trial_id"])
+    confirm = command(results, "confirm")
     if table.empty:
-        return Check(name, "FAIL", "no network was run again on new seeds", CONFIRM)
+        return Check(name, "FAIL", "no network was run again on new seeds", confirm)
     if named.empty:
         return Check(
             name, "WARN", "no network was shown to be within a tolerance of dense",
-            "more examples or seeds tell finer: prune-study confirm DIR --trial ID --seeds N",
+            f"more examples or seeds tell finer: {confirm} --trial ID --seeds N",
         )  # fmt: skip
     if named["contradicted"].eq(True).any():
         return Check(
@@ -48,7 +49,7 @@ def named_on_new_seeds(results: Results) -> Check:
 def literature_controls(results: Results) -> Check:
     """Whether a named network stands beside the controls that the literature asks for."""
     name = "controls: random reinit, also at equal epochs, and shuffled masks"
-    remedy = "prune-study replicate DIR --trial ID --round K --seeds 3"
+    remedy = command(results, "replicate", "--trial ID --round K --seeds 3")
     named = named_networks(results).dropna(subset=["trial_id"])
     pairs = set(zip(named["trial_id"], named["round"].astype("int64"), strict=True))
     found = results.controls
@@ -76,14 +77,15 @@ def textbook_baseline(results: Results) -> Check:
     if any(textbook_of(part) is None for part in parts):
         return Check(name, "FAIL", "no textbook run was made", "textbook = true in [search]")
     for part in parts:
+        confirm = command(part, "confirm")
         textbook, best = textbook_of(part), best_descent(searched(part))
         if confirmed_networks(part).empty:
-            return Check(name, "WARN", "nothing was run again on new seeds beside it", CONFIRM)
+            return Check(name, "WARN", "nothing was run again on new seeds beside it", confirm)
         if best is None or textbook is None or best == textbook:
             continue
         if added_by(part, best, textbook) is None:
             reason = "the search's gain over it is known only on the data that chose"
-            return Check(name, "WARN", reason, CONFIRM)
+            return Check(name, "WARN", reason, confirm)
     told = "what the search added to it is told with an interval, or nothing beats it"
     return Check(name, "PASS", told)
 

@@ -64,7 +64,8 @@ def next_descent(
 
     First the one that dominates the most volume by itself (all of its rounds speak for it, not a
     lucky one), then the textbook run, against which the search is measured, and then whichever
-    holds a network that would take the place of a named one.
+    holds a network that would take the place of a named one. Of a study at one size first the
+    one that holds its best network, however far below dense that is, down to that network.
 
     Parameters
     ----------
@@ -111,13 +112,18 @@ def _waiting(
 
 
 def best_descent(results: Results) -> str | None:
-    """The trial whose own rounds dominate the most volume on the data of the search."""
+    """The trial that the search thinks best, see :func:`ranked_descents`."""
     return next(iter(ranked_descents(results)), None)
 
 
 def ranked_descents(results: Results) -> list[str]:
-    """Trials whose own rounds dominate any volume on the data of the search, the most first."""
+    """Trials whose own rounds dominate any volume on the data of the search, the most first.
+
+    Of a study at one size, which is after no volume: by the quality of their best network.
+    """
     rounds = candidates(results)
+    if results.target is not None:
+        return list(best_at_target(results)["trial_id"].astype("str"))
     axes: Objectives = {results.quality.column: results.quality.direction, results.size: "min"}
     volume = volume_of(results, axes)
     volumes = {
@@ -125,6 +131,21 @@ def ranked_descents(results: Results) -> list[str]:
         for trial_id, own in rounds[rounds["round"] > 0].groupby("trial_id", sort=True)
     }
     return sorted((each for each in volumes if volumes[each] > 0), key=lambda each: -volumes[each])
+
+
+def best_at_target(results: Results) -> pd.DataFrame:
+    """Of a study at one size: the best network of each trial on the data of the search.
+
+    Returns
+    -------
+    DataFrame
+        Rows of ``results.rounds``, of networks that have the size, the best first: that one is
+        what the study was run for.
+    """
+    rounds, quality = candidates(results), results.quality
+    pruned = rounds[(rounds["round"] > 0) & rounds[quality.column].notna()]
+    ranked = pruned.sort_values(quality.column, ascending=quality.direction == "min", kind="stable")
+    return ranked.drop_duplicates("trial_id")
 
 
 def textbook_of(results: Results) -> str | None:
@@ -158,6 +179,9 @@ def _descent(
     None where no round of it is good enough even on the data that chose it.
     """
     own = pruned[pruned["trial_id"] == trial_id].sort_values("round")
+    if results.target is not None and down_to is None:
+        best = best_at_target(results).set_index("trial_id")["round"]
+        return _up_to(results, own, trial_id, int(best[trial_id]), int(best[trial_id]))
     levels = tolerances_of(results)
     ends = [own.loc[_tolerable(results, own, level), "round"].max() for level in levels]
     known = [int(end) for end in ends if not np.isnan(end)]
@@ -167,13 +191,17 @@ def _descent(
         known = [int(far.min()) if len(far) else last]
     if not known:
         return None
+    beyond = 0 if down_to is not None else BEYOND
+    return _up_to(results, own, trial_id, min(known), min(max(known) + beyond, last))
+
+
+def _up_to(results: Results, own: pd.DataFrame, trial_id: str, first: int, last: int) -> Descent:
     examples = (results.provenance.get("examples") or {}).get("confirmation", 0)
     samples = own.set_index("round")["train_samples"]
-    beyond = 0 if down_to is not None else BEYOND
     return Descent(
         trial_id,
-        min(known),
-        min(max(known) + beyond, last),
+        first,
+        last,
         needed_seeds(results, int(examples)),
         {int(str(each)): int(count) for each, count in samples.items()},
     )

@@ -118,7 +118,8 @@ def pruning_worth(
         (milliseconds, or a share), lost (mean drop, of amounts as a share of dense),
         lost_per_saved (their ratio: a drop for each millisecond, or for the whole of what a share
         is of), low, high, n. What is worth most comes first: layers that lose nothing, by what
-        they save; then by the ratio; last those that save nothing, whose ratio is NaN.
+        they save; then by the ratio; then those that are not within the tolerated drop; last those
+        that save nothing, whose ratio is NaN.
 
     Raises
     ------
@@ -146,7 +147,7 @@ def pruning_worth(
     table.insert(table.columns.get_loc("lost_per_saved"), "lost", lost)  # type: ignore[arg-type]
     table.insert(3, "tolerated_drop", drop)
     free, idle = table["lost"] <= 0, table["lost_per_saved"].isna()
-    rank = np.select([idle, free], [2, 0], default=1)
+    rank = np.select([idle, ~table["within"].astype("bool"), free], [3, 2, 0], default=1)
     order = table["lost_per_saved"].where(~free, -table["saved"])
     ranked = table.assign(_rank=rank, _order=order)
     ranked = ranked.sort_values(["study", "_rank", "_order"], ignore_index=True)

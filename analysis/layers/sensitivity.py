@@ -11,6 +11,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from analysis.reading.commands import command
 from analysis.reading.results import Results
 from analysis.reading.sensitivity import read_conditional
 from analysis.statistics.intervals import CONFIDENCE, t_intervals
@@ -164,7 +165,7 @@ def conditional_sensitivity(
         have = f"; it has scans of rounds {scanned}" if scanned else ""
         raise UsageError(
             f"trial {trial_id} has no scan of round {'any' if round is None else round}{have}; "
-            f"prune-study sensitivity DIR --trial {trial_id} makes one"
+            f"{command(results, 'sensitivity', trial_id=trial_id)} makes one"
         )
     layers = results.layers
     own = layers[(layers["trial_id"] == trial_id) & (layers["round"] == found["round"].iloc[0])]

@@ -195,6 +195,12 @@ class Results:
         written = (*(search.get("constraints") or ()), *([] if target is None else [target]))
         return () if self.parts else tuple(Constraint.parse(text) for text in written)
 
+    @property
+    def target(self) -> Constraint | None:
+        """The size at which one study seeks the best network; None: it is after a front."""
+        target = None if self.parts else self.config.get("search", {}).get("target")
+        return None if target is None else Constraint.parse(target)
+
     def direction_of(self, column: str) -> Literal["max", "min"]:
         """Whether more of a column is better, or less."""
         metric = self.metric_of(column)

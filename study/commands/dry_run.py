@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from study.configuration.loading import to_toml
+from study.configuration.targets import note_on_target
 from study.configuration.widths import note_on_widths
 from study.owners import is_unused
 from study.pruning.training.fingerprint import fingerprint
@@ -39,7 +40,7 @@ def describe(prepared: Prepared) -> str:
         ),
         *_coupled(prepared),
         f"# {examples:,} training and {len(prepared.task.data.validation):,} validation examples",
-        *([] if (note := note_on_widths(config)) is None else [f"# {note}"]),
+        *(f"# {note}" for note in (note_on_target(config), note_on_widths(config)) if note),
         *_most_epochs(prepared),
         *_afterwards(prepared),
         f"# would be written to {prepared.folder.location}"
@@ -69,9 +70,10 @@ def _afterwards(prepared: Prepared) -> list[str]:
         lines.append(f"# beside them: the scan, {others} epochs of further dense runs")
     if config.confirm.share:
         share, most = config.confirm.share, config.confirm.share / (1 - config.confirm.share)
+        answer = "" if config.search.target is None else ", or what the answer takes on new seeds"
         lines.append(
             f"# beside them: confirmation, up to {most:.0%} of what the search took ({share:.0%} "
-            "of both)"
+            f"of both){answer}"
         )
     if config.report.controls:
         runs = config.report.controlled_networks * config.report.control_seeds

@@ -8,6 +8,7 @@ import click
 
 if TYPE_CHECKING:
     from study.exporting.export import Exported
+    from study.exporting.sizes import Sizes
 
 
 @click.command()
@@ -84,8 +85,11 @@ def _rows(done: Exported) -> list[tuple[str, str]]:
     rows = [
         ("file", done.path),
         ("network", f"trial {done.trial}, round {done.round} of {done.study}"),
-        ("parameters", f"{sizes.parameters:,}"),
-        ("not zero", _smaller(sizes.nonzero_parameters, sizes.parameters, "", "fewer")),
+        ("parameters", _parameters(sizes)),
+        (
+            "not zero",
+            _smaller(sizes.nonzero_parameters, sizes.dense_parameters, "", "fewer than dense"),
+        ),
         ("on disk", f"{sizes.file_bytes:,} bytes"),
         ("gzip", _smaller(sizes.gzip_bytes, sizes.file_bytes, " bytes", "smaller than the file")),
         ("dense weights", f"{sizes.dense_bytes:,} bytes in memory"),
@@ -104,6 +108,14 @@ def _rows(done: Exported) -> list[tuple[str, str]]:
         told = f"{cost.before:.4f} in float32, {cost.after:.4f} in int8"
         rows.append((cost.column, f"{told} ({cost.examples:,} validation examples)"))
     return rows
+
+
+def _parameters(sizes: Sizes) -> str:
+    """How many, and of a network of which something was left out also how many there were."""
+    if sizes.parameters == sizes.dense_parameters:
+        return f"{sizes.parameters:,}"
+    fewer = _smaller(sizes.parameters, sizes.dense_parameters, "", "fewer")
+    return f"{fewer}; dense {sizes.dense_parameters:,}"
 
 
 def _smaller(few: int, many: int, unit: str, than: str) -> str:

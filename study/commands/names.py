@@ -11,13 +11,18 @@ from study.commands.options import CRASH
 @click.argument(
     "what",
     type=click.Choice(
-        ["presets", "tasks", "models", "datasets", "saliencies", "allocations", "schedules",
-         "studies"]
+        ["presets", "tasks", "models", "datasets", "structures", "saliencies", "allocations",
+         "schedules", "studies"]
     ),
 )  # fmt: skip
 @click.option("--storage-path", default="studies", metavar="DIR", help="Where studies are.")
 def list_(what: str, storage_path: str) -> None:
-    """List the names that a study file or a command may use."""
+    """List the names that a study file or a command may use.
+
+    Saliencies and allocations are those of all structures; docs/smaller.md says which go together,
+    and a study file that mixes others is refused with those that it may have. Of structures 2:4
+    stands for any n:m.
+    """
     from study.commands.listing import names_of
     from study.visible import visible
 

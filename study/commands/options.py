@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import click
 
 from study.errors import UsageError
+from study.visible import visible
 
 FORMATS = ("table", "csv", "json", "parquet")
 
@@ -16,6 +17,11 @@ OK, CRASH, USAGE, FAILED_TRIALS, NOTHING, INTERRUPTED = 0, 1, 2, 3, 4, 130
 changes_option = click.option(
     "--set", "changes", multiple=True, metavar="TABLE.KEY=VALUE", help="Change a key."
 )
+
+
+def teller(quiet: bool) -> Callable[[str], None] | None:
+    """Says on stderr what takes long before a study begins; None where nobody wants to know."""
+    return None if quiet else lambda line: click.echo(visible(line), err=True)
 
 
 def settings(values: Mapping[str, object]) -> list[tuple[str, object]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from study.commands.options import as_seconds
+from study.commands.options import as_seconds, teller
 
 
 @click.command()
@@ -50,5 +50,6 @@ def resume(
         max_concurrent=max_concurrent,
         errored="retry" if retry_errored else "restart" if restart_errored else "keep",
         trust_code=trust_code,
+        tell=teller(quiet),
     )
     ctx.exit(conduct(prepared, past, report=not no_report, quiet=quiet))

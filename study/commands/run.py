@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from study.commands.options import as_seconds, changes_option, settings
+from study.commands.options import as_seconds, changes_option, settings, teller
 
 
 def _show_config_help(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -67,7 +67,7 @@ def run(ctx: click.Context, /, study: str, changes: tuple[str, ...], **options: 
 
     from study.tuning.preparing import prepare
 
-    prepared = prepare(config, is_new=not options["dry_run"])
+    prepared = prepare(config, is_new=not options["dry_run"], tell=teller(options["quiet"]))
     if options["dry_run"]:
         from study.commands.dry_run import describe, rehearse_again
 

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from study.commands.options import FORMATS, changes_option, settings
+from study.commands.options import FORMATS, changes_option, settings, teller
 from study.errors import UsageError
 
 
@@ -82,4 +82,4 @@ def _scan_dense(
         }
     )
     config = load_config(study, [*changes, *own])
-    return scan_only(prepare(config), lambda *_: None).location
+    return scan_only(prepare(config, tell=teller(quiet=False)), lambda *_: None).location

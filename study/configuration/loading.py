@@ -54,14 +54,17 @@ def load_config(
     UsageError
         If there is no such file, it is no TOML, or a key or value is wrong.
     """
-    tables = _tables(source)
+    tables, changed = _tables(source), dict[str, Any]()
     for change in set_:
         _apply(tables, change)
-    if not isinstance(source, Mapping) and str(source) not in presets():
+        _apply(changed, change)
+    is_preset = not isinstance(source, Mapping) and str(source) in presets()
+    if not isinstance(source, Mapping) and not is_preset:
         _note_folder(tables, Path(source).absolute().parent)
     check_values(tables)
+    own_space = (changed.get("space") or {}) if is_preset else None
     try:
-        return StudyConfig.model_validate(with_aligned_widths(at_target(tables)))
+        return StudyConfig.model_validate(with_aligned_widths(at_target(tables, own_space)))
     except ValidationError as error:
         raise UsageError(explain(error, StudyConfig)) from error
 

@@ -97,7 +97,7 @@ def export_network(
     found = find_round(study, trial_id, round_, or_dense=True)
     config = study_config(study)
     task = task_on_cpu(config)
-    model = plain_network(study, task, found)
+    model = dense = plain_network(study, task, found)
     metric = quality_of(task.metrics, config.objectives)
     example = prepared_examples(task, model, task.data.validation, 2)
     metadata = origin_of(config, found, metric, example)
@@ -110,7 +110,7 @@ def export_network(
     else:
         data, parity, cost = _graph_file(suffix, model, task, metric, metadata, quantize)
     write_output(output, data)
-    sizes = sizes_of(data, model)
+    sizes = sizes_of(data, model, dense)
     return Exported(output, config.study.name, trial_id, found.round, sizes, parity, cost)
 
 

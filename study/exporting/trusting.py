@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-from study.configuration.loading import StudyConfig
 from study.errors import UsageError
 from study.exporting.networks import study_config
+from study.files.named_code import code_of_plan, code_of_study
 from study.records import PLAN_FILE, STUDY_FILE, TRIALS_DIR
 from study.storage import Folder
-
-OF_TASK = ("object", "dataset", "model", "optimizer", "lr_schedule", "metrics")
-OF_PLAN = ("saliency", "schedule", "retrain_lr_schedule", "allocation", "function")
 
 
 def refuse_untrusted(
@@ -58,7 +54,7 @@ def names_code(study: Folder) -> bool:
 
 def _named(study: Folder, trial_id: str | None) -> Iterator[tuple[str, str]]:
     """Import strings, and where they stand."""
-    yield from _in_config(study_config(study))
+    yield from code_of_study(study_config(study).model_dump())
     for each in study.folders(TRIALS_DIR) if trial_id is None else [trial_id]:
         if study.exists(TRIALS_DIR, each, PLAN_FILE):
             try:
@@ -66,19 +62,4 @@ def _named(study: Folder, trial_id: str | None) -> Iterator[tuple[str, str]]:
             except (ValueError, RecursionError):
                 continue  # it cannot be built either, which says so itself
             if isinstance(plan, Mapping):
-                yield from _in_table(f"the plan of trial {each}: ", plan, OF_PLAN)
-
-
-def _in_config(config: StudyConfig) -> Iterator[tuple[str, str]]:
-    yield from _in_table("task.", config.task.model_dump(), OF_TASK)
-    yield from _in_table("space.", config.space.model_dump(), OF_PLAN)
-
-
-def _in_table(
-    where: str, table: Mapping[str, Any], fields: tuple[str, ...]
-) -> Iterator[tuple[str, str]]:
-    for field in fields:
-        value = table.get(field)
-        for each in value if isinstance(value, (list, tuple)) else [value]:
-            if isinstance(each, str) and ":" in each:
-                yield f"{where}{field}", each
+                yield from code_of_plan(f"the plan of trial {each}: ", plan)

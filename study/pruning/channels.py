@@ -20,7 +20,11 @@ from study.pruning.selection.ranking import keep_best
 from study.pruning.structure.allocation import RANKINGS, cut_units
 from study.pruning.structure.cutting import alive_units
 from study.pruning.structure.finding import Kind, prunable_units
-from study.pruning.structure.request import UnitRequest, unreachable, with_usual_floor
+from study.pruning.structure.request import (
+    UnitRequest,
+    refuse_unreachable,
+    with_usual_floor,
+)
 from study.pruning.structure.scores import UNIT_SALIENCIES, UnitInputs, summed
 from study.pruning.structure.sizes import Measure, Sizes, sizes_of
 from study.pruning.structure.units import Alive, Structure
@@ -139,9 +143,7 @@ def check_channels(
     alive = {s.name: torch.ones(s.units, dtype=torch.bool) for s in structures}
     request = unit_request(plan, masked, structures, dense, alive, {}, sparsity, latency)
     least = {structure.name: request.floor(structure) for structure in structures}
-    whole = request.sizes.total({structure.name: structure.units for structure in structures})
-    if request.sizes.total(least) > (1.0 - sparsity) * whole * (1 + 1e-9):
-        raise unreachable(request, least)
+    refuse_unreachable(request, least)
 
 
 def _requested(request: UnitRequest, masked: MaskedLayers) -> dict[str, float]:

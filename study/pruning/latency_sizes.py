@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -25,6 +25,9 @@ of them is measured as its cuts go."""
 FAR_ENOUGH = 0.9
 """The narrow network's layers take no more of the dense one's, or the line goes through the dense
 network and an empty call: two points that are so near each other are mostly noise apart."""
+
+ERROR = 0.1
+"""Share by which predictions are wrong at times: docs/latency.md has medians of 3 to 9 %."""
 
 Left = Mapping[str, int]
 """Units that are left, by structure."""
@@ -75,6 +78,8 @@ class LatencySizes:
         self._depends = self._found_dependences(dense)
         self._note(self._whole, dense)
         self._line: tuple[float, float] | None = None
+
+    error: ClassVar[float] = ERROR
 
     def total(self, left: Left) -> float:
         """Milliseconds of a call."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -358,8 +359,11 @@ class Pipeline:
                 f"{structure_text(self.plan.structure)} removes entries as well; there is "
                 f"{', '.join(SALIENCIES)}"
             )
-        if not (self.structures and scores_units):
-            resolve("saliency", self.plan.saliency, SALIENCIES)
+        allowed: dict[str, Callable[..., Any]] = {
+            **SALIENCIES,
+            **(UNIT_SALIENCIES if self.structures else {}),
+        }
+        resolve("saliency", self.plan.saliency, allowed)
         resolve("schedule", self.plan.schedule, SCHEDULES)
         if self.plan.saliency in LOOKS_AT_INPUTS:
             check_layers(self.model, self.masked.weights)

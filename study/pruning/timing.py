@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 import torch
@@ -12,7 +12,7 @@ from torch import nn
 from study.errors import UsageError
 from study.pruning.channels import reachable_widths
 from study.pruning.latency.measuring import measure_latency
-from study.pruning.latency.table import LayerTable
+from study.pruning.latency.table import LayerTable, Tell
 from study.pruning.latency_sizes import LatencySizes
 from study.pruning.masking.masks import MaskedLayers
 from study.pruning.plan import PruningPlan
@@ -33,17 +33,20 @@ class Timing:
         As of :func:`~study.pruning.latency.measuring.measure_latency`.
     batch_size
         Training examples in a call.
+    tell
+        Told of what is measured before a plan is run, which may take minutes.
     """
 
     backend: Literal["eager", "onnxruntime", "cuda"]
     batch_size: int = 1
     threads: int = 1
     repeats: int = 50
+    tell: Tell | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def of(cls, settings: Mapping[str, Any] | None) -> Self | None:
+    def of(cls, settings: Mapping[str, Any] | None, tell: Tell | None = None) -> Self | None:
         """As the settings of a study say; None where it measures nothing."""
-        return None if settings is None else cls(**settings)
+        return None if settings is None else cls(**settings, tell=tell)
 
     def columns(
         self, task: Task, masked: MaskedLayers, structures: Sequence[Structure]
@@ -133,6 +136,6 @@ def latency_sizes(
     if not structures:
         return None
     dense = plain_copy(masked).to(timing.device)
-    table = LayerTable(timing.backend, timing.threads)
+    table = LayerTable(timing.backend, timing.threads, tell=timing.tell)
     widths = None if field is None else reachable_widths(plan, structures)
     return LatencySizes(dense, structures, timing.inputs(task, dense), task.forward, table, widths)

@@ -12,8 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from study.errors import UsageError
-from study.own_code import told
+from study.errors import UsageError, told
 from study.plugins import import_string, refuse_namesake, resolve, search_in
 from study.tasks.data.parts import keep_back
 from study.tasks.data.splits import Data

@@ -21,6 +21,7 @@ from study.exporting.onnx_files import need_packages
 from study.files.writable import refuse_unwritable
 from study.objectives import SIZES, checked_objectives
 from study.owners import holder, is_unused, taken
+from study.pruning.latency.table import Tell
 from study.pruning.masking.masks import mask_layers
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
@@ -107,7 +108,7 @@ class Prepared:
         return self.config.task_arguments()
 
 
-def prepare(config: StudyConfig, *, is_new: bool = True) -> Prepared:
+def prepare(config: StudyConfig, *, is_new: bool = True, tell: Tell | None = None) -> Prepared:
     """Load the task, find its layers, and draw a plan, without writing anything.
 
     Parameters
@@ -116,6 +117,8 @@ def prepare(config: StudyConfig, *, is_new: bool = True) -> Prepared:
         The study.
     is_new
         Whether its folder must not exist yet.
+    tell
+        Told of what takes long: where cuts go by latency, layers are timed once a machine.
 
     Raises
     ------
@@ -150,7 +153,7 @@ def prepare(config: StudyConfig, *, is_new: bool = True) -> Prepared:
     layers = prunable_layers(task, config.space.include, config.space.exclude)
     sets = coupled_sets(task, config.space, layers)
     plans = plans_to_rehearse(config, layers, sets, task)
-    timing = Timing.of(config.latency.settings)
+    timing = Timing.of(config.latency.settings, tell)
     for plan in plans:
         try:
             run_pipeline(plan, task, timing=timing)

@@ -10,6 +10,7 @@ from study.errors import UsageError
 from study.exporting.networks import study_config
 from study.exporting.trusting import refuse_untrusted
 from study.owners import refuse_running
+from study.pruning.latency.table import Tell
 from study.records import STUDY_FILE
 from study.storage import Folder
 from study.tuning.afterwards.points import task_record
@@ -30,6 +31,7 @@ def prepare_resume(
     errored: Errored = "keep",
     trust_code: bool = False,
     asked_by: str = "--trust-code",
+    tell: Tell | None = None,
 ) -> tuple[Prepared, list[PastTrial]]:
     """Read what a study has run, and prepare what is left of it.
 
@@ -47,6 +49,8 @@ def prepare_resume(
         What becomes of trials that failed.
     trust_code, asked_by
         As of :func:`study.exporting.trusting.refuse_untrusted`.
+    tell
+        As of :func:`study.tuning.preparing.prepare`.
 
     Raises
     ------
@@ -63,7 +67,7 @@ def prepare_resume(
         raise UsageError(
             f"--num-samples: {num_samples}, and the study has {len(past)} trials already."
         )
-    prepared = prepare(config, is_new=False)
+    prepared = prepare(config, is_new=False, tell=tell)
     before = task_record(folder).key
     if prepared.key != before:
         raise UsageError(

@@ -2,7 +2,8 @@
 
 import pytest
 
-from study.configuration.loading import load_config
+from study.configuration.loading import load_config, presets
+from study.configuration.targets import note_on_target
 from study.errors import UsageError
 from tests.conftest import SMALL
 
@@ -38,3 +39,43 @@ def test_zeros_have_no_latency_to_aim_at() -> None:
 def test_what_is_no_share_of_a_size_is_no_target(target: str) -> None:
     with pytest.raises(UsageError, match=r"is no size to prune to.*'latency_ms <= 0.5'"):
         load_config(CHANNELS, [f"search.target='{target}'"])
+
+
+@pytest.mark.parametrize("preset", presets())
+def test_of_a_preset_multiply_adds_are_those_of_channels_that_are_left(preset: str) -> None:
+    config = load_config(preset, [("search.target", "macs <= 0.4")])
+    assert config.space.structure == "channels"
+    assert (config.space.budget, config.space.density) == ("macs", 0.4)
+    assert "really smaller" in (note_on_target(config) or "")
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        {"structure": "weights"},
+        {"per_layer": {"bounds": [0.0, 0.9]}},
+        {"form": "density_projected"},
+        {"allocation": ["lamp", "erk"]},
+        {"saliency": "obs"},
+    ],
+)
+def test_what_a_user_says_of_weights_stays_and_is_told(space: dict[str, object]) -> None:
+    config = load_config({**SMALL, "space": space}, [("search.target", "macs <= 0.4")])
+    assert config.space.structure == "weights"
+    assert "--set space.structure=channels" in (note_on_target(config) or "")
+    changes = [(f"space.{key}", value) for key, value in space.items()]
+    own = load_config("digits-mlp", [*changes, ("search.target", "macs <= 0.4")])
+    assert own.space.structure == "weights"
+
+
+def test_a_user_s_space_that_says_nothing_of_either_is_of_channels() -> None:
+    tables = {**SMALL, "space": {"rounds": 2, "allocation": "lamp", "density": [0.1, 1.0]}}
+    config = load_config(tables, [("search.target", "macs <= 0.4")])
+    assert config.space.structure == "channels"
+    assert config.space.allocation == "lamp"
+
+
+def test_of_a_density_single_weights_are_meant() -> None:
+    config = load_config("digits-mlp", [("search.target", "density <= 0.1")])
+    assert (config.space.structure, note_on_target(config)) == ("weights", None)
+    assert note_on_target(load_config("digits-mlp")) is None

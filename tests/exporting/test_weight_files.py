@@ -48,16 +48,27 @@ def test_what_is_no_tensor_is_refused_by_name() -> None:
     model = nn.Sequential(Remembering(2, 2))
     with pytest.raises(UsageError, match=r"0\._extra_state of this network is no tensor"):
         plain_state(model)
-    assert sizes_of(b"", model).dense_bytes == 6 * 4  # other files of it are told their sizes
+    assert (
+        sizes_of(b"", model, model).dense_bytes == 6 * 4
+    )  # other files of it are told their sizes
 
 
 def test_sizes_count_tied_weights_once() -> None:
     model = Tied()
     with torch.no_grad():
         model.embed.weight[1:] = 0
-    sizes = sizes_of(b"\0" * 1000, model)
+    sizes = sizes_of(b"\0" * 1000, model, model)
     assert sizes.file_bytes == 1000
     assert sizes.gzip_bytes < 50
     assert sizes.parameters == 36 + 8
     assert sizes.nonzero_parameters == 4 + 4  # the norm's shift is zero as yet
     assert sizes.dense_bytes == (36 + 4 * 4) * 4 + 8
+    assert sizes.dense_parameters == 36 + 8
+
+
+def test_what_was_left_out_is_told_beside_what_there_was() -> None:
+    small, dense = nn.Linear(4, 3), nn.Linear(4, 8)
+    sizes = sizes_of(b"", small, dense)
+    assert (sizes.parameters, sizes.dense_parameters) == (15, 40)
+    assert sizes.dense_bytes == 160
+    assert sizes.sparse_bytes < 160 + 15 * 4

@@ -180,7 +180,7 @@ def test_a_plan_that_cuts_by_latency_needs_to_know_how_it_is_measured() -> None:
 def test_a_pipeline_ends_at_its_share_of_latency_and_records_the_prediction(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(timing, "LayerTable", lambda *_: KnownTable(step=1))
+    monkeypatch.setattr(timing, "LayerTable", lambda *_, **__: KnownTable(step=1))
     plan = PruningPlan(**PLAN)  # type: ignore[arg-type]
     dense, record = list(Pipeline(plan, tiny_task(), None, Timing("eager", repeats=2)).rounds(None))
     by_layer = {layer.layer: layer for layer in record.layers}
@@ -197,6 +197,26 @@ def test_a_pipeline_ends_at_its_share_of_latency_and_records_the_prediction(
 def test_what_cannot_be_reached_is_said_before_the_dense_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(timing, "LayerTable", lambda *_: KnownTable(beside=10_000.0, step=1))
-    with pytest.raises(UsageError, match="is the most"):
+    monkeypatch.setattr(timing, "LayerTable", lambda *_, **__: KnownTable(beside=10_000.0, step=1))
+    with pytest.raises(UsageError, match=r"leaves 0.94 of .* latency at least .*, by prediction"):
         Pipeline(PruningPlan(**PLAN), tiny_task(), None, Timing("eager"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("allocation", ["uniform", "knapsack"])
+def test_what_is_missed_by_less_than_predictions_are_wrong_is_left_to_the_clock(
+    allocation: str,
+) -> None:
+    model = Chain().eval()
+    left, structures = sizes(model, torch.randn(2, 5), KnownTable())
+    whole = {structure.name: structure.units for structure in structures}
+    least = left.total(dict.fromkeys(whole, 1)) / left.total(whole)
+
+    def cut(share: float) -> dict[str, int]:
+        alive = {name: torch.ones(units, dtype=torch.bool) for name, units in whole.items()}
+        scores = {name: torch.rand(units) for name, units in whole.items()}
+        request = UnitRequest(structures, alive, scores, left, 1.0 - share, left)
+        return units_left(cut_units(allocation, request))
+
+    assert left.total(cut(least * 0.95)) == pytest.approx(least * left.total(whole))
+    with pytest.raises(UsageError, match="are not wrong by more than 10%"):
+        cut(least * 0.85)

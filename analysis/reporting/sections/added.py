@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from analysis.fronts.added import Added, added_by
 from analysis.judging.to_confirm import best_descent, next_descent, textbook_of
+from analysis.reading.commands import command
 from analysis.reading.results import Results
 from analysis.reporting.page.document import Section, count
-from analysis.reporting.sections.headline import MORE
 from analysis.spending.cost import cost_summary
 from analysis.statistics.replicates import searched
 from study.telling import Telling, percent, size_text
@@ -102,5 +102,5 @@ def _not_known(results: Results, best: str, textbook: str) -> str:
     return (
         f"On the search's own data trial {best} dominates more than the textbook run, which is "
         "what the best of many does by luck as well. Whether it holds is not known: both must be "
-        "run again on the same new seeds" + (f", {MORE}." if waits else ".")
+        "run again on the same new seeds" + (f", {command(results, 'confirm')}." if waits else ".")
     )

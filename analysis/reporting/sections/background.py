@@ -6,6 +6,7 @@ from typing import Any
 
 from analysis.judging.checks import checklist_frame
 from analysis.judging.status import study_state
+from analysis.reading.commands import command, short_place
 from analysis.reading.results import Results
 from analysis.reporting.page.document import Section, Table, as_table, count
 from analysis.statistics.replicates import searched
@@ -68,11 +69,11 @@ def appendix(results: Results) -> Section:
     ]  # fmt: skip
     shown = rounds[[name for name in columns if name in rounds]]
     tables = [as_table("Every round of every trial", shown.head(MOST_ROWS), folded=True)]
-    missing = []
+    missing, place = [], short_place(results)
     if len(shown) > MOST_ROWS:
         missing.append(
             f"The table holds the first {MOST_ROWS} of {count(len(shown), 'round')}; all of them: "
-            "prune-study table DIR rounds --format csv."
+            f"{command(results, 'table', 'rounds --format csv')}."
         )
     return Section(
         "appendix",
@@ -80,7 +81,7 @@ def appendix(results: Results) -> Section:
         [
             "Every number above comes from the study's folder: rounds.jsonl and outcome.json in "
             "trials/ID and controls/ID, sensitivity.parquet, test.jsonl and events.jsonl. In "
-            "Python: results = analysis.load(DIR), then results.trials, .rounds, .layers, "
+            f"Python: results = analysis.load({place!r}), then results.trials, .rounds, .layers, "
             ".sensitivity, .controls. "
             "The same study file, seed and versions give the same numbers on a CPU at one worker."
         ],

@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis.comparing.controls import control_table, masks_alone
 from analysis.judging.validation_gaps import mean_gap, validation_gap
+from analysis.reading.commands import command
 from analysis.reading.results import Results
 from analysis.reporting.page.document import Section, as_table, count
 from analysis.statistics.intervals import wilson
@@ -38,11 +39,12 @@ def controls(results: Results) -> Section:
             "Is it the mask?",
             missing=[
                 "No controls were run: no network was named that they could stand beside. "
-                "prune-study confirm DIR goes on."
+                f"{command(results, 'confirm')} goes on."
                 if results.config.get("report", {}).get("controls")
-                else "No controls were run. prune-study replicate DIR --trial ID --round K "
-                "--seeds 3 runs a network on new seeds beside its controls; controls = true under "
-                "[report] does so at a study's end."
+                else "No controls were run. "
+                f"{command(results, 'replicate', '--trial ID --round K --seeds 3')} "
+                "runs a network on new seeds beside its controls; controls = true under [report] "
+                "does so at a study's end."
             ],
         )
     sentences = []

@@ -12,19 +12,17 @@ from analysis.fronts.confirmed import confirmed_networks, named_networks, needed
 from analysis.fronts.confirmed_descents import plot_confirmation
 from analysis.judging.to_confirm import best_descent, next_descent
 from analysis.reading.candidates import is_candidate, unmet_constraints, with_figures
+from analysis.reading.commands import command, export_command
 from analysis.reading.results import Results
 from analysis.reporting.page.document import Card, Figure, Section, Table, as_table, count
 from analysis.reporting.page.drawing import figure
 from analysis.reporting.sections.bounds import bound_label, rounded_up
-from analysis.reporting.sections.target import at_target, export_command
+from analysis.reporting.sections.target import at_target
 from analysis.spending.latency import clock_of
 from analysis.statistics.replicates import searched
 from study.confirmation import LEAST_GROUPS
 from study.records import TRIALS_DIR, round_state_file
 from study.telling import Telling, percent, points, size_text
-
-MORE = "prune-study confirm DIR"
-"""The command that goes on with what the budget did not reach."""
 
 
 def headline(results: Results) -> Section:
@@ -156,7 +154,7 @@ def _nothing_named(results: Results, table: pd.DataFrame, rows: pd.DataFrame) ->
         why = "the budget was too small, or the study ended before"
     return [
         f"Nothing is confirmed: no network was run again on new seeds ({why}), so none is named "
-        f"here. {MORE} runs the best descent again."
+        f"here. {command(results, 'confirm')} runs the best descent again."
     ]
 
 
@@ -183,7 +181,7 @@ def _goes_on(results: Results, table: pd.DataFrame) -> list[str]:
     return [
         f"Trial {descent.trial_id} waits to be confirmed up to round {descent.last} on "
         f"{count(descent.seeds, 'new seed')} ({cost:,} training examples, beyond the study's share "
-        f"for it): {MORE}."
+        f"for it): {command(results, 'confirm')}."
     ]
 
 
@@ -294,7 +292,7 @@ def _none(results: Results, table: pd.DataFrame, tolerance: float) -> Card:
         notes.append(text.strip())
     elif len(table):
         needed = needed_seeds(results, int(table["examples"].iloc[0]))
-        notes.append(f"naming needs {count(needed, 'seed')}; {MORE}")
+        notes.append(f"naming needs {count(needed, 'seed')}; {command(results, 'confirm')}")
     return Card("none", f"within {Telling(metric).within(tolerance)} of dense", notes)
 
 

@@ -125,7 +125,7 @@ def _worth_narrowing(results: Results) -> tuple[list[Table], list[Figure]]:
 
 
 def _most_worth(results: Results, worth: pd.DataFrame, by: By) -> str:
-    """One sentence: where narrowing pays most, and where least."""
+    """One sentence: where narrowing pays most, and where least, of what is within the drop."""
     tell = Telling(results.quality, 1.0)  # drops are on the scale of tolerances here
 
     def said(row: pd.Series) -> str:
@@ -137,15 +137,24 @@ def _most_worth(results: Results, worth: pd.DataFrame, by: By) -> str:
             f"save {saved} and cost {lost})"
         )
 
-    ranked = worth.dropna(subset=["lost_per_saved"])
+    within = Telling(results.quality).within(DROP)
+    what = "time" if by == "latency" else "multiply-adds"
+    ranked = worth[worth["within"].astype("bool") & (worth["saved"] > 0)]
     if ranked.empty:
-        return "No layer saves anything by being made narrower alone."
+        saves = "is predicted to save" if by == "latency" else "saves"
+        return (
+            f"Nothing is saved within {within}: no layer that was made narrower alone, "
+            f"{_how_retrained(worth)}, is so good and {saves} {what}."
+        )
     most, least = ranked.iloc[0], ranked.iloc[-1]
     if len(ranked) == 1:
-        return f"One set of {results.scanned} can be made narrower: {said(most)}."
+        return (
+            f"One set of {results.scanned} alone saves {what} within {within}: {said(most)}, "
+            f"{_how_retrained(ranked)}."
+        )
     sentence = (
-        f"Narrowing pays most in {said(most)}, and least in {said(least)}, alone and "
-        f"{_how_retrained(ranked)}."
+        f"Within {within}, narrowing pays most in {said(most)}, and least in {said(least)}, alone "
+        f"and {_how_retrained(ranked)}."
     )
     if not most["high"] < least["low"]:
         sentence += " Their intervals overlap or are not known: the order may be another."

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.reading.candidates import dense_value, is_candidate, with_figures
+from analysis.judging.to_confirm import best_at_target
+from analysis.reading.candidates import dense_value, with_figures
+from analysis.reading.commands import command, export_command
 from analysis.reading.results import Results
-from analysis.reading.structures import has_units
 from analysis.reporting.sections.bounds import bound_label
 from analysis.spending.predicted_latency import predicted_latency
 from analysis.statistics.replicates import searched
@@ -24,36 +25,39 @@ def at_target(results: Results, table: pd.DataFrame) -> list[str]:
     table
         Every network that was run again, of :func:`analysis.confirmed_networks`.
     """
-    target = results.config.get("search", {}).get("target")
-    if target is None:
+    limit = results.target
+    if limit is None:
         return []
-    found = searched(results)
-    rounds = found.rounds[is_candidate(found) & (found.rounds["round"] > 0).to_numpy()]
-    limit = Constraint.parse(target)
-    if rounds.empty:
+    target, found = str(limit), searched(results)
+    answers = best_at_target(results)
+    if answers.empty:
         return _predicted_alone(found, target, limit, None)
-    metric = results.quality
-    best = rounds.sort_values(metric.column, ascending=metric.direction == "min").iloc[0]
+    metric, best = results.quality, answers.iloc[0]
     trial, round_ = best["trial_id"], int(best["round"])
     tell = Telling(metric, dense_value(found))
     words = (
-        f"The best network with {target} is trial {trial}, round {round_}: "
+        f"The best network with {target} is trial {trial}, round {round_}, "
+        f"{_confirmed(results, table, trial, round_)}: "
         f"{tell.named(best[metric.column])} on the validation split, which chose it, with "
         f"{_size(best, limit)}{1 / best['theoretical_speedup']:.3g} of the dense network's "
         f"multiply-adds and a density of {best['density']:.3g}."
     )
-    own = table[(table["trial_id"] == trial) & (table["round"] == round_)] if len(table) else table
-    known = own[own["enough"] & own["drop_bound"].notna()] if len(own) else own
-    if len(known):
-        row = known.iloc[0]
-        on_new = Telling(metric, row[f"dense_{metric.name}"])
-        words += f" On new seeds it is {bound_label(row, on_new)}."
-    else:
-        words += f" It was not confirmed: prune-study confirm DIR --trial {trial} --round {round_}."
     return [
         f"{words} {export_command(results, trial, round_)} writes it.",
         *_predicted_alone(found, target, limit, float(best[metric.column])),
     ]
+
+
+def _confirmed(results: Results, table: pd.DataFrame, trial: str, round_: int) -> str:
+    """Whether the network was run again on new seeds, and what they say of it."""
+    own = table[(table["trial_id"] == trial) & (table["round"] == round_)] if len(table) else table
+    known = own[own["enough"] & own["drop_bound"].notna()] if len(own) else own
+    if known.empty:
+        how = command(results, "confirm", f"--round {round_}", trial)
+        return f"which is not confirmed on new seeds ({how} does that)"
+    row = known.iloc[0]
+    on_new = Telling(results.quality, row[f"dense_{results.quality.name}"])
+    return f"confirmed on new seeds as {bound_label(row, on_new)}"
 
 
 def _size(best: pd.Series, limit: Constraint) -> str:
@@ -91,9 +95,3 @@ def _predicted_alone(
         f"{first['predicted_share']:.3g} of the dense network's latency, and measured to take "
         f"{first['measured_share']:.3g}."
     ]
-
-
-def export_command(results: Results, trial_id: str, round_: int) -> str:
-    """The command that hands a network over, without what is dead in it where units were cut."""
-    shrink = " --shrink" if has_units(results.structure_of(trial_id)) else ""
-    return f"prune-study export DIR --trial {trial_id} --round {round_} -o network.onnx{shrink}"

@@ -12,6 +12,7 @@ from analysis.reading.candidates import unmet_constraints
 from study.commands.options import CRASH, FAILED_TRIALS, OK
 from study.commands.studies.finishing import finish
 from study.configuration.loading import StudyConfig
+from study.configuration.targets import note_on_target
 from study.configuration.widths import note_on_widths
 from study.errors import NothingToReportError
 from study.exporting.trusting import names_code
@@ -51,20 +52,20 @@ def conduct(
         If no trial finished a round.
     """
     config, written = prepared.config, None
-    quality, note = quality_of(prepared.task.metrics, config.objectives), note_on_widths(config)
-    with (
-        Interrupts() as interrupts,
-        Progress(config, quality, quiet=quiet) as progress,
-        ray_session(),
-        running_study(prepared, progress.listen, interrupts, past) as finished,
-    ):
-        if note is not None:
-            progress.say(note)
-        if finished.out_of_time:
-            progress.say("the time budget is spent; what was cut off can go on")
-        if report:
-            is_whole = not (finished.interrupted or finished.failure)
-            written = finish(finished.folder, config, progress.say, train=is_whole)
+    quality = quality_of(prepared.task.metrics, config.objectives)
+    with Interrupts() as interrupts, Progress(config, quality, quiet=quiet) as progress:
+        for note in (note_on_target(config), note_on_widths(config)):
+            if note is not None:
+                progress.say(note)
+        with (
+            ray_session(),
+            running_study(prepared, progress.listen, interrupts, past) as finished,
+        ):
+            if finished.out_of_time:
+                progress.say("the time budget is spent; what was cut off can go on")
+            if report:
+                is_whole = not (finished.interrupted or finished.failure)
+                written = finish(finished.folder, config, progress.say, train=is_whole)
     click.echo(written or finished.folder.location)
     if written and config.search.parsed_constraints and not progress.dense_diverged:
         unmet = unmet_constraints(load(finished.folder.location))

@@ -23,7 +23,9 @@ def confirm(folder: Folder, config: StudyConfig, say: Say) -> None:
     """Confirm what the search found, as far as the study's share of the budget goes.
 
     The share is of all training examples of the study, the search's and these; of a study with a
-    time budget, no more than can be expected to fit into what is left of it either.
+    time budget, no more than can be expected to fit into what is left of it either. Of a study at
+    one size the network that it was run for is confirmed first, also where it takes more than the
+    share: all else that is confirmed says nothing of it.
 
     Parameters
     ----------
@@ -46,7 +48,9 @@ def confirm(folder: Folder, config: StudyConfig, say: Say) -> None:
         ends_s = time.monotonic() + config.study.time_budget_s - cost["elapsed_s"]
     tried: set[str] = set()
     while True:
-        affordable = min(left, rate * max(ends_s - time.monotonic(), 0.0))
+        in_time = rate * max(ends_s - time.monotonic(), 0.0)
+        is_for_the_answer = results.target is not None and not tried
+        affordable = in_time if is_for_the_answer else min(left, in_time)
         descent = next_descent(results, affordable, tried)
         if descent is None:
             return

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,12 @@ EMPTY = "empty call"
 """What a call costs that does nothing: it is taken from each layer's time, and once in each
 network's."""
 
+
+EVERY_S = 15.0
+"""Seconds between two words on how far a measurement is."""
+
+Tell = Callable[[str], None]
+"""Takes a line for the user."""
 
 IN_TURNS = 100
 """Layers that are measured side by side; of more, those that come first are kept before."""
@@ -65,6 +72,8 @@ class LayerTable:
         and the threads.
     repeats
         Samples of each layer that is measured.
+    tell
+        Told what is measured, and now and then how far it is: it may take minutes.
 
     Raises
     ------
@@ -80,7 +89,9 @@ class LayerTable:
         *,
         folder: str | Path | None = None,
         repeats: int = REPEATS,
+        tell: Tell | None = None,
     ) -> None:
+        self._tell = tell
         self.machine = this_machine(backend, threads)
         self.repeats = repeats
         self.path = Path(folder or cache_folder() / "layers") / self.machine.file_name
@@ -102,14 +113,20 @@ class LayerTable:
         jobs |= networks or {}
         lacking = [name for name in jobs if name not in self.times]
         for first in range(0, len(lacking), IN_TURNS):
-            self._measure({name: jobs[name] for name in lacking[first : first + IN_TURNS]})
+            progress = None if self._tell is None else _progress(self._tell, first, len(lacking))
+            if progress is not None:
+                progress(0)
+            own = {name: jobs[name] for name in lacking[first : first + IN_TURNS]}
+            self._measure(own, progress)
 
-    def _measure(self, jobs: Mapping[str, Job]) -> None:
+    def _measure(self, jobs: Mapping[str, Job], progress: Callable[[int], None] | None) -> None:
         backend, threads = self.machine.backend, self.machine.threads
         every = {**jobs, EMPTY: Job(nn.Identity(), torch.zeros(1, 1), call)}
         runs = ready(every, backend=backend, threads=threads, exported_at_once=True)
         with runs as (timed, _), alone():
-            samples = take_turns(timed, repeats=self.repeats, warm_up=WARM_UP, seed=0)
+            samples = take_turns(
+                timed, repeats=self.repeats, warm_up=WARM_UP, seed=0, after_pass=progress
+            )
         empty_ms = float(np.median(samples[EMPTY]))
         found = {name: _time(samples[name], empty_ms) for name in jobs}
         found[EMPTY] = _time(samples[EMPTY], 0.0)
@@ -135,6 +152,21 @@ class LayerTable:
                 f"have its layers measured on this one: {self.machine}."
             )
         return dict(file.layers)
+
+
+def _progress(tell: Tell, known: int, every: int) -> Callable[[int], None]:
+    """Tells of the first pass, and of a later one where some time has gone by."""
+    told_s = -EVERY_S
+
+    def passed(number: int) -> None:
+        nonlocal told_s
+        if number and time.monotonic() - told_s < EVERY_S:
+            return
+        told_s = time.monotonic()
+        more = f", pass {number}" if number else ""
+        tell(f"timing {every} sizes of layers, once a machine: {known} of {every} known{more}")
+
+    return passed
 
 
 class _AsOne(nn.Module):

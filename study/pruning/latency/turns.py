@@ -49,6 +49,7 @@ def take_turns(
     warm_up: int,
     seed: int,
     disturbances: Callable[[], int] = times_off_the_processor,
+    after_pass: Callable[[int], None] | None = None,
 ) -> dict[str, list[float]]:
     """Milliseconds of one call of each candidate, once in each of many passes.
 
@@ -70,6 +71,8 @@ def take_turns(
         Of the orders.
     disturbances
         Counts what disturbs; a sample during which the count grew is disturbed.
+    after_pass
+        Told of each pass that is over, by its number from 1, between two samples.
 
     Returns
     -------
@@ -96,6 +99,8 @@ def take_turns(
                 every[name].append(taken_ms)
                 if disturbances() == before:
                     quiet[name].append(taken_ms)
+            if after_pass is not None:
+                after_pass(number + 1)
     return {
         name: samples[:repeats] if FEWEST * len(samples) >= repeats else every[name]
         for name, samples in quiet.items()

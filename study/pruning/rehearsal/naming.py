@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from study.errors import UsageError
-from study.own_code import line_of_own_code, what_it_says
+from study.errors import UsageError, line_of_own_code, what_it_says
 
 
 @contextmanager

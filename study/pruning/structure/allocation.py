@@ -19,7 +19,7 @@ from study.pruning.selection.lamp import lamp_scores
 from study.pruning.selection.ranking import keep_best
 from study.pruning.structure.budgets.budgeted import knapsack_left
 from study.pruning.structure.budgets.sensitivity import sensitivity
-from study.pruning.structure.request import UnitRequest, Worth, unreachable
+from study.pruning.structure.request import UnitRequest, Worth, refuse_unreachable
 from study.pruning.structure.sizes import units_left
 from study.pruning.structure.units import Structure
 
@@ -64,7 +64,8 @@ def cut_units(allocation: str, request: UnitRequest) -> dict[str, Tensor]:
             if (cut := request.next_cut(structure, left[structure.name]))
         ]
         if not cuts:
-            raise unreachable(request, left)
+            refuse_unreachable(request, left)
+            break
         _, place, cut = min(cuts)
         left[request.structures[place].name] -= cut
     return _keep(request, left)

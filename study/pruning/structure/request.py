@@ -145,16 +145,36 @@ class OutOfReachError(UsageError):
         self.least, self.limits = least, limits
 
 
-def unreachable(request: UnitRequest, left: Mapping[str, int]) -> OutOfReachError:
-    """That the floors keep more than was asked for; it says what is the most that may go."""
+def refuse_unreachable(request: UnitRequest, left: Mapping[str, int]) -> None:
+    """Make sure that the smallest network that floors allow is as small as was asked for.
+
+    Where costs are predicted, one that misses by no more than predictions are wrong will do: only
+    a measurement can tell.
+
+    Raises
+    ------
+    OutOfReachError
+        If it is not; it says what is the most that may go.
+    """
     whole = request.sizes.total({s.name: s.units for s in request.structures})
     least = request.sizes.total(left) / whole
+    assert isinstance(request.sparsity, float)
+    if least <= (1.0 - request.sparsity) * (1.0 + request.sizes.error) * (1 + 1e-9):
+        return
     limits = (
         f"layer_floor {request.layer_floor}, width_multiple {request.width_multiple}, one channel "
         f"everywhere{', no share that was not scanned' if request.drops else ''}"
     )
-    message = (
-        f"sparsity {request.sparsity}: taking out channels leaves {least:.3g} of the network at "
-        f"least ({limits}); {1 - least:.3g} is the most."
-    )
-    return OutOfReachError(message, least, limits)
+    if request.sizes.error:
+        message = (
+            f"taking out channels leaves {least:.3g} of the dense network's latency at least "
+            f"({limits}), by prediction; plans would have to end at {1 - request.sparsity:.3g}, "
+            f"and predictions are not wrong by more than {request.sizes.error:.0%} or so. Ask for "
+            "more than that, or set a smaller space.width_multiple."
+        )
+    else:
+        message = (
+            f"sparsity {request.sparsity}: taking out channels leaves {least:.3g} of the network "
+            f"at least ({limits}); {1 - least:.3g} is the most."
+        )
+    raise OutOfReachError(message, least, limits)

@@ -6,6 +6,7 @@ that make it and those that read it. Beside these there are some that only units
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -92,7 +93,7 @@ def norm_scale(structures: Sequence[Structure], inputs: UnitInputs) -> dict[str,
     UsageError
         If the units of a structure pass no norm that has a scale.
     """
-    found = {}
+    found, without = {}, list[str]()
     for structure in structures:
         scales = [
             sum_by_unit(part, inputs.parameters[part.tensor].abs(), structure.units)
@@ -101,11 +102,15 @@ def norm_scale(structures: Sequence[Structure], inputs: UnitInputs) -> dict[str,
             and inputs.parameters[part.tensor].dim() == 1
         ]  # fmt: skip
         if not scales:
-            raise UsageError(
-                f"saliency 'norm_scale': the channels of {structure.name!r} pass no norm with a "
-                "scale; take l2 or taylor."
-            )
+            without.append(structure.name)
+            continue
         found[structure.name] = torch.stack(scales).sum(dim=0)
+    if without:
+        whole = ", or leave them whole: exclude = " + json.dumps(without) if found else ""
+        raise UsageError(
+            f"saliency 'norm_scale': the channels of {', '.join(map(repr, without))} pass no norm "
+            f"with a scale; take l2 or taylor{whole}."
+        )
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -17,6 +17,10 @@ from study.pruning.structure.units import Structure
 
 class Measure(Protocol):
     """What a network costs, as a function of how many units of each structure are left."""
+
+    @property
+    def error(self) -> float:
+        """By how much, as a share, what it says may be wrong; 0 where it counts."""
 
     def total(self, left: Mapping[str, int]) -> float:
         """Cost of the network."""
@@ -55,6 +59,7 @@ class Sizes:
 
     dense: Mapping[str, float]
     sides: Mapping[str, tuple[_Side, ...]]
+    error: ClassVar[float] = 0.0
 
     def total(self, left: Mapping[str, float]) -> float:
         """Cost of all layers."""

@@ -12,8 +12,7 @@ from search_spaces.drawing import allocation_parameter
 from search_spaces.structures import alternatives, removal_of, structure_text
 from search_spaces.values import options
 from study.configuration.loading import StudyConfig
-from study.errors import UsageError
-from study.own_code import told
+from study.errors import UsageError, told
 from study.plugins import resolve
 from study.pruning.plan import COST_AWARE, PruningPlan
 from study.pruning.selection.saliency import SALIENCIES

@@ -53,8 +53,9 @@ def named(config: StudyConfig, plan: PruningPlan, error: OutOfReachError) -> Usa
             high = space.density.high
         asks = f"space.density: plans go down to {low:.6g}{unset} of the network's {whole}"
         mend = f"Set space.density = [{lowest:.6g}, {max(high, lowest):.6g}]"
+    predicted = ", by prediction" if space.budget == "latency_ms" else ""
     return UsageError(
-        f"{asks}, but taking out {plan.removal.units} leaves {error.least:.3g} at least "
+        f"{asks}, but taking out {plan.removal.units} leaves {error.least:.3g} at least{predicted} "
         f"({error.limits}). {mend}, or lower space.width_multiple or space.layer_floor."
     )
 

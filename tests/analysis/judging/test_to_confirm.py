@@ -67,3 +67,22 @@ def test_a_study_without_pruned_networks_has_none(tmp_path: Path) -> None:
     study = new_study(tmp_path)
     study.trial("0000", finished=0, status="errored", error="no")
     assert next_descent(analysis.load(tmp_path)) is None
+
+
+def test_at_one_size_its_best_network_comes_first_however_bad(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    text = (tmp_path / "study.toml").read_text()
+    at = '[search]\ntextbook = true\ntarget = "density <= 0.2"\n'
+    study.folder.write(text.replace("[search]\n", at), "study.toml")
+    study.trial("0000", rounds=4, sparsity=0.9, accuracy=0.7)
+    study.trial("0001", rounds=1, sparsity=0.5, accuracy=0.97)  # good, and too large
+    study.trial("0002", rounds=1, sparsity=0.9, accuracy=0.72)
+    results = analysis.load(tmp_path)
+    assert best_descent(results) == "0002"
+    first = next_descent(results)
+    assert first is not None
+    assert (first.trial_id, first.first, first.last) == ("0002", 1, 1)
+    _again(study, "0002", 1)
+    second = next_descent(analysis.load(tmp_path))
+    assert second is not None
+    assert second.trial_id == "0000"

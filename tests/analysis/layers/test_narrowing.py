@@ -9,6 +9,7 @@ from scipy import stats
 
 import analysis
 from analysis.layers.narrowing import By
+from analysis.reporting.sections.layers import layers
 from study.errors import UsageError
 from tests.analysis.study_folders import new_study
 
@@ -67,6 +68,31 @@ def test_what_saves_nothing_comes_last_and_has_no_ratio(tmp_path: Path) -> None:
     table = analysis.pruning_worth(loaded(tmp_path), "latency", drop=0.012)
     assert table["layer"].tolist()[-1] == "head"  # its width within the drop saves 0 ms
     assert np.isnan(table["lost_per_saved"].iloc[-1])
+
+
+RUIN = {"fc1": (0.3, 0.4, 0.5), "fc2": (0.001, 0.002, 0.1), "head": (0.0, 0.001, 0.015)}
+"""Fast where it ruins the network, and slower where it doesn't, but for a little in one layer."""
+
+
+@pytest.mark.parametrize(("head", "told"), [(0.01, "head"), (-0.01, None)])
+def test_nobody_is_sent_to_a_layer_that_ruins_the_network(
+    tmp_path: Path, head: float, told: str | None
+) -> None:
+    saved = {"fc1": (5.0, 6.0, 7.0), "fc2": (-0.1, -0.2, 1.0), "head": (head, head, head)}
+    new_study(tmp_path).narrowing(RUIN, saved)
+    results = analysis.load(tmp_path)
+    table = analysis.pruning_worth(results, "latency", drop=0.02)
+    assert table["layer"].tolist()[0] == (told or "fc1")
+    assert table["within"].tolist() == ([True, False, True] if told else [False, True, True])
+    findings = [each.finding for each in layers(results).figures]
+    (finding,) = (each for each in findings if each.startswith(("One set of", "Nothing is saved")))
+    assert "fc1" not in finding
+    if told:
+        assert "One set of" in finding
+        assert "head (8 to 2" in finding
+    else:
+        assert finding.startswith("Nothing is saved within 2.0 points")
+        assert "is predicted to save time" in finding
 
 
 def test_one_seed_has_no_interval(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_nothing_is_named_that_was_not_confirmed(searched: analysis.Results) -> 
     headline = render_report(searched, "md").split("## What did the search add")[0]
     answer = headline.split("## How far does it prune?")[1].strip()
     assert answer.startswith("Nothing is confirmed: no network was run again on new seeds")
-    assert "prune-study confirm DIR" in answer
+    assert f"prune-study confirm {searched.folders[0].location}" in answer.replace("\\", "")
     assert not re.search(r"trial \d", headline)
     told = json.loads(render_report(searched, "json"))["headline"]
     assert [row["trial_id"] for row in told] == [None] * 3
@@ -201,7 +201,9 @@ def test_a_card_ends_with_the_command_that_hands_its_network_over(tmp_path: Path
     results = confirmed_study(tmp_path / "s")
     for round_, escaped in enumerate(_cards(results), 1):
         card = escaped.replace("\\", "")
-        command = re.findall(r"prune-study export DIR --trial (\S+) --round (\d) -o (\S+)$", card)
+        command = re.findall(
+            rf"prune-study export {tmp_path}/s --trial (\S+) --round (\d) -o (\S+)$", card
+        )
         ((trial, told, output),) = command
         assert (int(told), output) == (round_, "network.onnx")
         assert f"weights and masks: trials/{trial}/round_{round_:02d}.safetensors" in card

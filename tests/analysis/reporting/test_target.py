@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import analysis
+from analysis.reading.commands import export_command
 from analysis.reading.results import Results
 from analysis.reporting.sections.headline import headline
-from analysis.reporting.sections.target import export_command
-from tests.analysis.study_folders import searched_study
+from tests.analysis.study_folders import new_study, searched_study
 
 
 def at(results: Results, target: str, structure: str = "weights") -> Results:
@@ -19,11 +19,12 @@ def test_the_best_network_of_the_size_comes_first_with_its_command(tmp_path: Pat
     rounds = results.rounds[(results.rounds["round"] > 0)]
     fit = rounds[rounds["macs"] <= 0.2 * rounds["dense_macs"]]
     best = fit.loc[fit["val_accuracy"].idxmax()]
+    where = tmp_path
     first = headline(at(results, "macs <= 0.2", "channels")).sentences[0]
     place = f"--trial {best['trial_id']} --round {int(best['round'])}"
     assert first.startswith(f"The best network with macs <= 0.2 is trial {best['trial_id']}")
-    assert f"prune-study confirm DIR {place}." in first
-    assert f"prune-study export DIR {place} -o network.onnx --shrink" in first
+    assert f"not confirmed on new seeds (prune-study confirm {where} {place} does that)" in first
+    assert f"prune-study export {where} {place} -o network.onnx --shrink" in first
     assert "--shrink" not in headline(at(results, "macs <= 0.2")).sentences[0]
 
 
@@ -46,3 +47,17 @@ def test_where_no_network_is_of_the_size_it_is_said(tmp_path: Path) -> None:
     results = analysis.load(searched_study(tmp_path))
     first = headline(at(results, "macs <= 0.0001")).sentences[0]
     assert first.startswith("No network meets macs <= 0.0001")
+
+
+def test_the_first_sentence_says_what_new_seeds_say_of_the_network(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    study.trial("0000", rounds=1, sparsity=0.9, accuracy=0.95)
+    study.trial("0001", rounds=1, sparsity=0.9, accuracy=0.96)
+    for seed in (1, 2, 3, 4, 5):
+        study.replicate("0000", seed, [0.001], sparsity=0.9)
+    first = headline(at(analysis.load(tmp_path), "density <= 0.4")).sentences[0]
+    assert "is trial 0001, round 1, which is not confirmed on new seeds" in first
+    for seed in (1, 2, 3, 4, 5):
+        study.replicate("0001", seed, [0.003], sparsity=0.9)
+    first = headline(at(analysis.load(tmp_path), "density <= 0.4")).sentences[0]
+    assert "is trial 0001, round 1, confirmed on new seeds as at most " in first

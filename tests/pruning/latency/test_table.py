@@ -83,6 +83,23 @@ def test_only_what_is_lacking_is_measured(tmp_path: Path, monkeypatch: pytest.Mo
     assert known.times[first].median_ms == 0.0  # as long as an empty call
 
 
+def test_what_takes_long_is_told_with_a_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(table, "IN_TURNS", 2)
+    monkeypatch.setattr(table, "EVERY_S", 0.0)
+    known = LayerTable(folder=tmp_path, repeats=2, tell=told.append)
+    predict_latency(MODEL, INPUTS, known)
+    lacking = len(set(sizes()))
+    first = f"timing {lacking} sizes of layers, once a machine: 0 of {lacking} known"
+    assert told[:2] == [first, f"{first}, pass 1"]
+    assert f"{first.replace('0 of', '2 of')}, pass 1" in told
+    told.clear()
+    predict_latency(MODEL, INPUTS, LayerTable(folder=tmp_path, repeats=2, tell=told.append))
+    assert told == []
+
+
 def test_what_another_process_wrote_meanwhile_stays(tmp_path: Path) -> None:
     mine, theirs = (LayerTable(folder=tmp_path, repeats=2) for _ in range(2))
     predict_latency(MODEL[:1], INPUTS, theirs)

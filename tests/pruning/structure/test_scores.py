@@ -70,5 +70,7 @@ def test_fisher_is_half_the_mean_square_of_that_derivative() -> None:
 def test_norm_scale_is_that_of_the_norm_and_refuses_units_without_one() -> None:
     found = UNIT_SALIENCIES["norm_scale"](structures()[:1], inputs())["0"]
     torch.testing.assert_close(found, MODEL[1].weight.detach().abs().double())
-    with pytest.raises(UsageError, match="'3' pass no norm"):
+    with pytest.raises(UsageError, match=r"'3' pass no norm.*: exclude = \[\"3\"\]\.$"):
         UNIT_SALIENCIES["norm_scale"](structures(), inputs())
+    with pytest.raises(UsageError, match=r"'3' pass no norm.*; take l2 or taylor\.$"):
+        UNIT_SALIENCIES["norm_scale"](structures()[1:], inputs())

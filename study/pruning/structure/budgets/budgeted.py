@@ -9,7 +9,7 @@ import numpy as np
 from study.errors import UsageError
 from study.pruning.selection.choices import Choice, dearest, least_loss
 from study.pruning.structure.budgets.widths import Curve, improved
-from study.pruning.structure.request import UnitRequest, unreachable
+from study.pruning.structure.request import UnitRequest, refuse_unreachable
 from study.pruning.structure.sizes import units_left
 from study.pruning.structure.units import Structure
 
@@ -53,7 +53,8 @@ def knapsack_left(request: UnitRequest, target: float) -> dict[str, int]:
     while (total := request.sizes.total(left)) > target * (1 + 1e-9):
         fewer = _step(request, left, total - max(target, STEP * total))
         if fewer == left:
-            raise unreachable(request, left)
+            refuse_unreachable(request, left)
+            break
         left = fewer
     return improved(curves, request.sizes, target, left)
 
