@@ -47,7 +47,7 @@ from .layers.sensitivity import sensitivity_map_data as sensitivity_map_data
 from .layers.sensitivity import sensitivity_thresholds as sensitivity_thresholds
 from .layers.widths import layer_widths as layer_widths
 from .layers.widths import plot_widths as plot_widths
-from .networks import load_network as load_network
+from .network_loading import load_network as load_network
 from .reading.files.problems import ProblemWarning as ProblemWarning
 from .reading.loading import load as load
 from .reading.objectives import DEFAULT_OBJECTIVES as DEFAULT_OBJECTIVES

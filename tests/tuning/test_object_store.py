@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.fs as pafs
 import pytest
 
-from benchmarks.chaos import records
+from benchmarks.chaos.comparing import records
 from study.configuration.loading import load_config
 from study.owners import claimed
 from study.records import EVENTS_FILE, JOURNAL_FILE, ROUNDS_FILE, TRIALS_DIR

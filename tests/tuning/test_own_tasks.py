@@ -109,7 +109,10 @@ def many_losses() -> Task:
     ("task", "message"),
     [
         (unseeded, "loaded again on a worker, it differs in its data"),
-        (failing_transform, "transform on inputs .* raised OSError: the lookup table is gone"),
+        (
+            failing_transform,
+            "transform on inputs .* raised OSError, in line .*: the lookup table is gone",
+        ),
         (missing_value, "1 training examples hold NaN"),
         (one_left_over, "drop_last"),
         (broadcast, r"loss of outputs float32 \(1,\)"),

@@ -135,7 +135,9 @@ def test_cuts_by_latency_need_it_to_be_measured(tmp_path: Path) -> None:
 
 def test_a_size_that_no_plan_reaches_is_told_as_the_user_asked_for_it(tmp_path: Path) -> None:
     tables = {**SMALL, "study": {"storage_path": str(tmp_path)}, "space": {"structure": "channels"}}
-    with pytest.raises(UsageError, match=r"^search\.target: 'macs <= 0.001': .* is the most\.$"):
+    with pytest.raises(
+        UsageError, match=r"^search\.target: 'macs <= 0\.001' is less, .* leaves \S+ at least"
+    ):
         prepare(load_config(tables, ["search.target='macs <= 0.001'"]))
 
 

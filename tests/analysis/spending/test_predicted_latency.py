@@ -54,7 +54,7 @@ def test_the_clock_decides_which_network_meets_a_limit(tmp_path: Path) -> None:
     fit = rounds[share <= limit]
     best = fit.loc[fit["val_accuracy"].idxmax()]
     first, *others = headline(at(results, f"latency_ms <= {limit!r}")).sentences
-    assert f"is trial {best['trial_id']}, round {int(best['round'])}:" in first
+    assert f"is trial {best['trial_id']}, round {int(best['round'])}, which is" in first
     assert f"{share[best.name]:.3g} of the dense network's latency, measured" in first
     missed = rounds[(share > limit) & (0.8 * share <= limit)]
     better = missed[missed["val_accuracy"] > best["val_accuracy"]]

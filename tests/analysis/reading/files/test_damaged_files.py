@@ -158,7 +158,7 @@ def test_a_study_file_that_says_what_it_may_not_is_refused_by_key(study: StudyFo
     text = file.read_text()
     for written, said in (
         ("constraints = 3", r"study\.toml is damaged: search\.constraints"),
-        ('constraints = ["accuracy"]', r"search\.constraints\.0: constraint 'accuracy'"),
+        ('constraints = ["accuracy"]', r"search\.constraints\.0: constraint: 'accuracy'"),
     ):
         file.write_text(text.replace("constraints = []", written))
         with pytest.raises(UsageError, match=said):
