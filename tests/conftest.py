@@ -42,9 +42,9 @@ It has one worker: a second one would spend more time on its imports than on its
 
 
 LONGEST = (
-    "test_kills.py", "test_resuming.py", "test_cli.py", "test_examples.py", "test_docs.py", "test_study.py",
-    "test_confirming.py", "test_own_tasks.py", "test_replicating.py", "test_finishing.py",
-    "test_scheduler.py",
+    "test_kills.py", "test_resuming.py", "test_cli.py", "test_examples.py", "test_docs.py",
+    "test_study.py", "test_confirming.py", "test_own_tasks.py", "test_replicating.py",
+    "test_finishing.py", "test_scheduler.py",
     "test_trajectories.py", "test_notebooks.py", "test_every_figure.py", "test_job.py",
     "test_slurm.py", "test_lost_nodes.py", "test_object_store.py",
 )  # fmt: skip
