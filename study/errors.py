@@ -6,6 +6,7 @@ Also where in a user's own code an error came from, for such messages.
 from __future__ import annotations
 
 import os
+import re
 import sysconfig
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -104,3 +105,11 @@ def what_it_says(error: BaseException) -> str:
     """The text of an error; its place apart, which a syntax error has in its text."""
     what = error.msg if isinstance(error, SyntaxError) else str(error)
     return what.strip() or "no message"
+
+
+def what_was_raised(traceback: str) -> str:
+    """The line of a traceback that names the exception; texts of several lines go on after it."""
+    lines = traceback.strip().splitlines()
+    frames = [place for place, line in enumerate(lines) if line.startswith("  File ")]
+    after = lines[frames[-1] + 1 :] if frames else lines
+    return next((line for line in after if re.match(r"[A-Za-z_][\w.]*(: |$)", line)), lines[-1])

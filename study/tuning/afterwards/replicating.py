@@ -9,6 +9,7 @@ from traceback import format_exc
 
 import ray
 
+from study.errors import what_was_raised
 from study.files.documents import Problems, needed, read_lines, read_tensors, refuse, refused
 from study.objectives import quality_of
 from study.pruning.pipeline import run_pipeline
@@ -273,7 +274,7 @@ class _Seed:
             trial_id=run.name,
             status="completed" if failed is None else "errored",
             stop_reason=None if failed is None else "error",
-            error=None if failed is None else failed.strip().splitlines()[-1],
+            error=None if failed is None else what_was_raised(failed),
             traceback=failed,
             rounds_planned=last,
             rounds_finished=finished,

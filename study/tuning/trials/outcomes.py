@@ -8,6 +8,7 @@ from typing import Any
 
 from ray.tune import Callback
 
+from study.errors import what_was_raised
 from study.records import (
     ERROR_FILE,
     EVENTS_FILE,
@@ -135,7 +136,7 @@ class OutcomeRecorder(Callback):
             status=status,
             stop_reason=reason,
             stop_detail=detail,
-            error=traceback.strip().splitlines()[-1] if traceback else None,
+            error=what_was_raised(traceback) if traceback else None,
             traceback=traceback,
             rounds_planned=trial.config["plan"]["rounds"],
             rounds_finished=0 if last is None else last,
