@@ -17,6 +17,7 @@ from hypothesis import settings
 from tests.s3_server import KEYS, S3Server, s3_server
 
 torch.set_num_threads(1)
+os.environ.setdefault("RAY_ADDRESS", "local")  # and no cluster that another test has started
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # workers find compiled what another has compiled
 settings.register_profile("no deadline", deadline=None)  # other work on the machine is no failure
 settings.load_profile("no deadline")

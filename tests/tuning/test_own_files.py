@@ -45,7 +45,7 @@ def test_own_files_are_found_on_workers_and_shadow_nothing_installed(tmp_path: P
     (tmp_path / "tasks" / "reading.py").write_text(MODULE)
     (tmp_path / "tasks" / "mine.toml").write_text(STUDY)
     own = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    own.pop("RAY_ADDRESS", None)  # a Ray of its own: workers stand where it was begun
+    own["RAY_ADDRESS"] = "local"  # a Ray of its own: workers stand where it was begun
     answer = subprocess.run(
         [sys.executable, "-P", "-m", "study.cli", "run", "tasks/mine.toml", "--no-report"],
         cwd=tmp_path, env=own, capture_output=True, text=True, check=False, timeout=300,
