@@ -51,10 +51,10 @@ def fastnas(
     """
     del name
     plan, whole = plan_of("uniform", task, seed), costs_of(dense_model(task, dense), task)[0]
-    test, data_step = task.data.load_test(), dense_steps(task)
+    test = task.data.load_test()
     for round_, target in enumerate(TARGETS, 1):
         model = searched(dense_model(task, dense), task, target)
-        step = data_step
+        step = dense_steps(task)
         for _ in range(round_):
             segment = retrain_segment(plan, task, step)
             train(model, build_optimizer(task.recipe, model), task, segment, plan.seeds.data)
@@ -67,7 +67,7 @@ def fastnas(
 
 def searched(model: nn.Module, task: Task, target: float) -> nn.Module:
     """The network of the highest score below a share of the multiply-adds."""
-    from modelopt.torch import opt, prune
+    from modelopt.torch import prune
 
     images = task.prepared(task.data.train.inputs[:CALIBRATED], example(task).dtype)
     batches: list[Tensor] = list(images.split(BATCH))
@@ -96,5 +96,5 @@ def searched(model: nn.Module, task: Task, target: float) -> nn.Module:
                 "verbose": False,
             },
         )
-    network: nn.Module = opt.export(found) if hasattr(opt, "export") else found
+    network: nn.Module = found
     return network
