@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -20,7 +21,7 @@ from benchmarks.on_gpu import __main__ as command
 from benchmarks.on_gpu import graphs, memory, processes, two_of_four
 from benchmarks.on_gpu.checks import CHECKS, Result, perform
 from benchmarks.on_gpu.report import as_json, markdown
-from benchmarks.on_gpu.setting import Found
+from benchmarks.on_gpu.setting import Found, Setting
 from study.pruning import PruningPlan
 from study.pruning.masking.gradient_masks import GradientMask
 from study.pruning.packed.state import Stack
@@ -130,6 +131,67 @@ def test_what_is_wrong_fails_its_check(
     found = result(name)
     assert found.outcome == "failed"
     assert any(missed in figure.case for figure in found.missed)
+
+
+@pytest.mark.parametrize(
+    ("capability", "has_cusparselt", "kinds"),
+    [
+        ((8, 0), True, ["cuSPARSELt", "CUTLASS"]),
+        ((9, 0), True, ["cuSPARSELt"]),
+        ((8, 6), False, ["CUTLASS"]),
+        ((7, 5), True, []),
+    ],
+)
+def test_kernels_for_2_of_4_are_those_that_the_gpu_has(
+    capability: tuple[int, int],
+    has_cusparselt: bool,
+    kinds: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(torch.backends.cusparselt, "is_available", lambda: has_cusparselt)
+    found, notes = two_of_four._kinds(Setting(torch.device("cuda")))
+    assert found == kinds
+    assert len(notes) == 2 - len(kinds)
+
+
+def test_a_step_is_recorded_on_the_stream_on_which_it_was_warmed_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str] = []
+
+    class Stream:
+        def __init__(self, name: str = "side") -> None:
+            self.name = name
+
+        def wait_stream(self, other: Stream) -> None:
+            told.append(f"{self.name} waits for {other.name}")
+
+    class Graph:
+        def replay(self) -> None:
+            told.append("play")
+
+    @contextmanager
+    def on(stream: Stream) -> Iterator[None]:
+        told.append(f"to {stream.name}")
+        yield
+
+    @contextmanager
+    def recorded(graph: Graph, stream: Stream) -> Iterator[None]:
+        told.append(f"record on {stream.name}")
+        yield
+        told.append("recorded")
+
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: Stream())
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream("main"))
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "stream", on)
+    monkeypatch.setattr(torch.cuda, "graph", recorded)
+    play = graphs.record(lambda: told.append("step"), Setting(torch.device("cuda")))
+    play()
+    warm_up = ["side waits for main", "to side", *["step"] * graphs.WARM_UP]
+    record = ["main waits for side", "record on side", "step", "recorded"]
+    assert told == [*warm_up, *record, "play"]
 
 
 def test_a_check_that_takes_too_long_is_ended_and_says_so() -> None:

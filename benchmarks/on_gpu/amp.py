@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -41,10 +42,7 @@ def check(setting: Setting) -> Found:
     """Compare one step, training, whole descents, and times."""
     model, shape, batch = setting.pick(("resnet20", (3, 32, 32), 512), ("mlp", (8, 8), 32))
     figures: list[Figure] = []
-    torch.manual_seed(0)
-    network = MODELS[model](shape, CLASSES)
-    cut_at_random(mask_layers(network), DENSITY)
-    network.to(setting.device)
+    network = _network(setting, model, shape)
     inputs, targets = (part.to(setting.device) for part in setting.classes(shape, batch, seed=3))
     with plain_float32():
         expected = Loop(copy.deepcopy(network), None).forward_backward(inputs, targets)
@@ -83,6 +81,14 @@ def check(setting: Setting) -> Found:
             ),
         ]
     return Found((*figures, *_descents(setting), *_speeds(setting)), notes=_NOTES)
+
+
+def _network(setting: Setting, model: str, shape: tuple[int, ...]) -> nn.Module:
+    """A masked network, the same on every device."""
+    torch.manual_seed(0)
+    network = MODELS[model](shape, CLASSES)
+    cut_at_random(mask_layers(network), DENSITY)
+    return network.to(setting.device)
 
 
 _NOTES = (
@@ -168,23 +174,19 @@ def _descents(setting: Setting) -> list[Figure]:
 def _speeds(setting: Setting) -> list[Figure]:
     """Steps of a loop in each type, over those in fp32."""
     figures = []
-    cases = setting.pick({"resnet20": (3, 32, 32), "vgg16": (3, 32, 32)}, {"mlp": (8, 8)})
+    cases: dict[str, tuple[int, ...]] = setting.pick(
+        {"resnet20": (3, 32, 32), "vgg16": (3, 32, 32)}, {"mlp": (8, 8)}
+    )
     for model, shape in cases.items():
         inputs, targets = setting.classes(shape, setting.pick(512, 32), seed=4)
         inputs, targets = inputs.to(setting.device), targets.to(setting.device)
-
-        def steps(dtype: torch.dtype | None, model: str = model, shape: tuple[int, ...] = shape):
-            torch.manual_seed(0)
-            network = MODELS[model](shape, CLASSES)
-            cut_at_random(mask_layers(network), DENSITY)
-            return Loop(network.to(setting.device), dtype)
-
-        loops = {"fp32": steps(None), **{name: steps(dtype) for name, dtype in TYPES.items()}}
+        network = _network(setting, model, shape)
+        loops = {
+            name: Loop(copy.deepcopy(network), dtype)
+            for name, dtype in {"fp32": None, **TYPES}.items()
+        }
         times = setting.times_ms(
-            {
-                name: lambda loop=loop, x=inputs, y=targets: loop.step(x, y)
-                for name, loop in loops.items()
-            },
+            {name: partial(loop.step, inputs, targets) for name, loop in loops.items()},
             calls=setting.pick(10, 1),
         )
         figures += [

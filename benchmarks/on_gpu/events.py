@@ -16,6 +16,7 @@ from torch import nn
 from benchmarks.measuring import Figure
 from benchmarks.on_gpu.setting import CLASSES, Found, Setting
 from study.pruning import measure_latency
+from study.pruning.latency.backends import Backend
 from study.tasks.models import MODELS
 
 CALL = "torch.cuda.Event"
@@ -39,7 +40,7 @@ def _compare(
 ) -> list[Figure]:
     """Times by both clocks, and by how much a network is faster than another by each."""
     repeats = setting.pick(20, 2)
-    backend = "cuda" if setting.on_gpu else "eager"
+    backend: Backend = "cuda" if setting.on_gpu else "eager"
     rounds = setting.pick(3, 1)
     by_events: dict[str, list[float]] = {name: [] for name in networks}
     by_clock: dict[str, list[float]] = {name: [] for name in networks}

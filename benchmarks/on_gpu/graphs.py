@@ -33,7 +33,9 @@ SAME = 0.02
 
 def check(setting: Setting) -> Found:
     """Record a step of one network and of a stack of them."""
-    cases = setting.pick({"lenet300": (1, 28, 28), "resnet20": (3, 32, 32)}, {"mlp": (8, 8)})
+    cases: dict[str, tuple[int, ...]] = setting.pick(
+        {"lenet300": (1, 28, 28), "resnet20": (3, 32, 32)}, {"mlp": (8, 8)}
+    )
     figures: list[Figure] = []
     for model, shape in cases.items():
         task = setting.task(model, shape, setting.pick(1_024, 64), batch_size=64, lr=1e-3)

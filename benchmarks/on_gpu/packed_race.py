@@ -49,7 +49,7 @@ def recipes(cuts: Sequence[float], epochs: Sequence[float]) -> list[PruningPlan]
 
 def check(setting: Setting) -> Found:
     """Race on a dense network and on a convolutional one."""
-    cases = setting.pick(
+    cases: dict[str, tuple[tuple[int, ...], int]] = setting.pick(
         {"lenet300": ((1, 28, 28), 1_920), "small_cnn": ((1, 16, 16), 1_920)},
         {"mlp": ((8, 8), 320)},
     )
