@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from benchmarks.measuring import Figure
 from benchmarks.on_gpu import __main__ as command
-from benchmarks.on_gpu import graphs, memory, processes, two_of_four
+from benchmarks.on_gpu import events, graphs, memory, processes, two_of_four
 from benchmarks.on_gpu.checks import CHECKS, Result, perform
 from benchmarks.on_gpu.report import as_json, markdown
 from benchmarks.on_gpu.setting import Found, Setting
@@ -192,6 +192,23 @@ def test_a_step_is_recorded_on_the_stream_on_which_it_was_warmed_up(
     warm_up = ["side waits for main", "to side", *["step"] * graphs.WARM_UP]
     record = ["main waits for side", "record on side", "step", "recorded"]
     assert told == [*warm_up, *record, "play"]
+
+
+@pytest.mark.parametrize(
+    ("batch", "by_events", "missed"),
+    [(8, 1.0, []), (8, 0.8, [">= 0.9"]), (8, 1.2, ["<= 1.1"]), (1, 0.8, []), (1, 1.2, ["<= 1.1"])],
+)
+def test_events_must_agree_with_the_clock_and_lie_within_it(
+    batch: int, by_events: float, missed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def times(_: Any, networks: dict[str, nn.Module], inputs: Tensor, clocks: Any) -> Any:
+        return {**dict.fromkeys(networks, [by_events] * 3), **dict.fromkeys(clocks, [1.0] * 3)}
+
+    monkeypatch.setattr(Setting, "latencies_ms", times)
+    networks: dict[str, nn.Module] = {"slow": nn.Identity(), "fast": nn.Identity()}
+    figures = events._compare(Setting(torch.device("cuda")), networks, torch.zeros(batch, 2))
+    found = [figure for figure in figures if figure.meets_goal is False]
+    assert [figure.goal for figure in found] == missed * 2
 
 
 def test_a_check_that_takes_too_long_is_ended_and_says_so() -> None:

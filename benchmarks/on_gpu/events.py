@@ -7,16 +7,14 @@ batch that is nothing, and the two must agree within a tenth.
 
 from __future__ import annotations
 
-import statistics
 import time
+from functools import partial
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from benchmarks.measuring import Figure
+from benchmarks.measuring import Figure, ratios
 from benchmarks.on_gpu.setting import CLASSES, Found, Setting
-from study.pruning import measure_latency
-from study.pruning.latency.backends import Backend
 from study.tasks.models import MODELS
 
 CALL = "torch.cuda.Event"
@@ -35,54 +33,53 @@ def check(setting: Setting) -> Found:
     return Found(tuple(figures), skipped=() if setting.on_gpu else (CALL,))
 
 
-def _compare(
-    setting: Setting, networks: dict[str, nn.Module], inputs: torch.Tensor
-) -> list[Figure]:
+def _compare(setting: Setting, networks: dict[str, nn.Module], inputs: Tensor) -> list[Figure]:
     """Times by both clocks, and by how much a network is faster than another by each."""
-    repeats = setting.pick(20, 2)
-    backend: Backend = "cuda" if setting.on_gpu else "eager"
-    rounds = setting.pick(3, 1)
-    by_events: dict[str, list[float]] = {name: [] for name in networks}
-    by_clock: dict[str, list[float]] = {name: [] for name in networks}
-    for seed in range(rounds):
-        found = measure_latency(networks, inputs, backend=backend, repeats=repeats, seed=seed)
-        for name, network in networks.items():
-            by_events[name].append(found[name].median_ms)
-            by_clock[name].append(_clock_ms(setting, network, inputs, repeats))
+    backend = "events" if setting.on_gpu else "the eager backend"
+    clocks = {
+        f"{name} by the clock": partial(_by_the_clock, setting, network, inputs)
+        for name, network in networks.items()
+    }
+    found = setting.latencies_ms(networks, inputs, clocks)
     figures = []
     for name in networks:
-        shares = [e / c for e, c in zip(by_events[name], by_clock[name], strict=True)]
-        who, large = f"{name}, batch {len(inputs)}", len(inputs) > 1
-        limits = (">= 0.9", "<= 1.1") if setting.on_gpu and large else ("", "")
-        if setting.on_gpu and not large:
-            limits = ("", "<= 1.1")
+        times, by_clock = found[name], found[f"{name} by the clock"]
+        who = f"{name}, batch {len(inputs)}"
         figures += [
-            Figure.of(f"{who}: by {backend}", "ms", by_events[name]),
+            Figure.of(f"{who}: by {backend}", "ms", times),
             *(
-                Figure.of(f"{who}: by {backend}", "x the clock's", shares, limit)
-                for limit in dict.fromkeys(limits)
+                Figure.of(f"{who}: by {backend}", "x the clock's", ratios(times, by_clock), goal)
+                for goal in _goals(setting, len(inputs))
             ),
         ]
     slow, fast = networks
-    figures += [
-        Figure.of(
-            f"{fast}, batch {len(inputs)}, by {who}",
-            f"x as fast as {slow}",
-            [a / b for a, b in zip(times[slow], times[fast], strict=True)],
-        )
-        for who, times in ((backend, by_events), ("the clock", by_clock))
+    return [
+        *figures,
+        *(
+            Figure.of(
+                f"{fast}, batch {len(inputs)}, by {who}",
+                f"x as fast as {slow}",
+                ratios(found[f"{slow}{suffix}"], found[f"{fast}{suffix}"]),
+            )
+            for who, suffix in ((backend, ""), ("the clock", " by the clock"))
+        ),
     ]
-    return figures
 
 
-def _clock_ms(setting: Setting, network: nn.Module, inputs: torch.Tensor, repeats: int) -> float:
-    """Median of the time from before a call until all of it is done."""
-    taken_ms = []
-    with torch.inference_mode():
-        for _ in range(repeats + 3):
-            setting.wait()
-            begin_ns = time.perf_counter_ns()
-            network(inputs)
-            setting.wait()
-            taken_ms.append((time.perf_counter_ns() - begin_ns) / 1e6)
-    return statistics.median(taken_ms[3:])
+def _goals(setting: Setting, batch: int) -> tuple[str, ...]:
+    """Of the time by events over that by the clock; on a CPU both are the same clock."""
+    if not setting.on_gpu:
+        return ("",)
+    return ("<= 1.1",) if batch == 1 else (">= 0.9", "<= 1.1")
+
+
+def _by_the_clock(setting: Setting, network: nn.Module, inputs: Tensor, calls: int) -> float:
+    """Milliseconds of so many calls, each from before it is sent off until all of it is done."""
+    taken_ns = 0
+    for _ in range(calls):
+        setting.wait()
+        begin_ns = time.perf_counter_ns()
+        network(inputs)
+        setting.wait()
+        taken_ns += time.perf_counter_ns() - begin_ns
+    return taken_ns / 1e6

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from statistics import median
 from typing import Any, TypeVar
 
 import torch
@@ -13,9 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.measuring import Figure, interleaved_ms
+from study.pruning.latency.backends import ready
+from study.pruning.latency.job import Job
+from study.pruning.latency.turns import Timed, take_turns
 from study.pruning.masking.masks import MaskedLayers
 from study.records import RoundRecord
 from study.tasks import Task, make_task
+from study.tasks.forward import call
 from study.tasks.models import MODELS
 
 T = TypeVar("T")
@@ -67,14 +72,37 @@ class Setting:
     ) -> dict[str, list[float]]:
         """Milliseconds of a call of each candidate, in turns of ``calls`` that are waited for."""
 
-        def turn(call: Callable[[], object]) -> None:
+        def turn(candidate: Callable[[], object]) -> None:
             for _ in range(calls):
-                call()
+                candidate()
             self.wait()
 
-        turns = {name: partial(turn, call) for name, call in candidates.items()}
+        turns = {name: partial(turn, candidate) for name, candidate in candidates.items()}
         taken_ms = interleaved_ms(turns, self.pick(9, 2))
         return {name: [each / calls for each in times] for name, times in taken_ms.items()}
+
+    def latencies_ms(
+        self, networks: Mapping[str, nn.Module], inputs: Tensor, others: Mapping[str, Timed]
+    ) -> dict[str, list[float]]:
+        """Medians of a few rounds of turns, of networks by the project's latency, and of others.
+
+        Studies that train on this machine are not waited for, as ``measure_latency`` does for up
+        to a minute: a check has a time limit.
+        """
+        jobs = {name: Job(network, inputs, call) for name, network in networks.items()}
+        backend = "cuda" if self.on_gpu else "eager"
+        medians: dict[str, list[float]] = {name: [] for name in (*networks, *others)}
+        for seed in range(self.pick(3, 1)):
+            with ready(jobs, backend=backend, threads=1) as (timed, _):
+                samples = take_turns(
+                    {**timed, **others},
+                    repeats=self.pick(20, 2),
+                    warm_up=self.pick(5, 0),
+                    seed=seed,
+                )
+            for name, taken_ms in samples.items():
+                medians[name].append(median(taken_ms))
+        return medians
 
     def classes(self, shape: tuple[int, ...], examples: int, seed: int) -> tuple[Tensor, Tensor]:
         """Noise over a coarse pattern for each class, and the classes; on the CPU.

@@ -16,7 +16,7 @@ from torch.sparse import SparseSemiStructuredTensor, to_sparse_semi_structured
 
 from benchmarks.measuring import Figure, ratios
 from benchmarks.on_gpu.setting import Found, Last, Setting, apart
-from study.pruning import PruningPlan, measure_latency, run_pipeline
+from study.pruning import PruningPlan, run_pipeline
 from study.pruning.selection.regular_masks import n_of_m
 
 CALL = "torch.sparse.to_sparse_semi_structured"
@@ -53,7 +53,7 @@ def check(setting: Setting) -> Found:
     for kind in kinds:
         for name, weight in weights.items():
             figures.append(_parity(f"{kind}, {name}, {_shape(weight)}", kind, weight))
-        figures += _speed(kind, _large(setting))
+        figures += _speed(setting, kind, _large(setting))
     return Found(tuple(figures), skipped=() if kinds else (CALL,), notes=notes)
 
 
@@ -120,13 +120,12 @@ def _large(setting: Setting) -> Tensor:
     return weight * n_of_m(weight.abs(), torch.ones_like(weight, dtype=torch.bool))
 
 
-def _speed(kind: str, weight: Tensor) -> list[Figure]:
+def _speed(setting: Setting, kind: str, weight: Tensor) -> list[Figure]:
     figures = [_parity(f"{kind}, large layer, {_shape(weight)}", kind, weight)]
     pair = _pair(kind, weight)
     for batch in BATCHES:
         inputs = torch.randn(batch, weight.shape[1], device=weight.device, dtype=torch.float16)
-        rounds = [measure_latency(pair, inputs, backend="cuda", seed=seed) for seed in range(5)]
-        times = {name: [found[name].median_ms for found in rounds] for name in pair}
+        times = setting.latencies_ms(pair, inputs, {})
         figures += [
             Figure.of(f"{_shape(weight)} in float16, batch {batch}: dense", "ms", times["dense"]),
             Figure.of(
