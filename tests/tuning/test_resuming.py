@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,20 @@ from study.configuration.loading import load_config
 from study.errors import StudyFailedError, UsageError
 from study.owners import claimed, holder
 from study.pruning.selection.saliency import SaliencyInputs
+from study.records import SCANNED_LAYERS_FILE
 from study.storage import Folder
-from study.tuning.launching import Finished, run_study
-from study.tuning.preparing import prepare
+from study.tuning.dense_runs.scan_files import ScannedLayers, stored_scan
+from study.tuning.ending import StopWatch
+from study.tuning.launching import Finished, run_study, scan_only
+from study.tuning.preparing import Prepared, prepare
 from study.tuning.resuming import prepare_resume
 from tests.conftest import SMALL, call, environment
 
+SEED = 3
+
 TABLES: dict[str, Any] = {
     **SMALL,
-    "study": {"name": "s", "num_samples": 4, "seed": 3},
+    "study": {"name": "s", "num_samples": 4, "seed": SEED},
     "sensitivity": {"scan": True, "levels": [0.5, 0.9]},
     "resources": {"max_concurrent": 1, "checkpoint_interval_s": 0.001},
 }
@@ -96,9 +102,16 @@ def test_a_study_whose_folder_is_removed_fails_and_says_so(
         start(tmp_path, at("round_finished", 2, remove))
 
 
-def killed_at(place: Path, condition: Callable[[Path], bool]) -> Path:
-    """A study whose driver is killed when its folder has something."""
-    (place / "s.json").write_text(json.dumps(TABLES))
+SCAN: dict[str, Any] = {
+    **TABLES,
+    "sensitivity": {"scan": True, "levels": [0.5, 0.9], "recovery_epochs": 20},
+}
+"""Of which a layer takes long enough to be met between two."""
+
+
+def killed_within_the_scan(place: Path) -> Path:
+    """A scan whose driver is killed when its first layer is finished."""
+    (place / "s.json").write_text(json.dumps(SCAN))
     code = (
         "import json, sys, study\n"
         "study.run(json.load(open(sys.argv[1])), storage_path=sys.argv[2])\n"
@@ -106,45 +119,44 @@ def killed_at(place: Path, condition: Callable[[Path], bool]) -> Path:
     command = [sys.executable, "-c", code, str(place / "s.json"), str(place)]
     with subprocess.Popen(command, env=environment()) as process:
         deadline = time.monotonic() + 120
-        while not condition(place / "s") and time.monotonic() < deadline:
+        while not (place / "s" / SCANNED_LAYERS_FILE).exists() and time.monotonic() < deadline:
             assert process.poll() is None, "the study ended before it was killed"
-            time.sleep(0.01)
+            time.sleep(0.005)
         process.kill()
     return place / "s"
 
 
-def has_rounds(trial: str, count: int) -> Callable[[Path], bool]:
-    def has(folder: Path) -> bool:
-        file = folder / "trials" / trial / "rounds.jsonl"
-        return file.exists() and len(file.read_bytes().splitlines()) >= count
-
-    return has
+def scanning(place: Path) -> Prepared:
+    return prepare(load_config(SCAN, [f"study.storage_path={json.dumps(str(place))}"]))
 
 
 @pytest.mark.slow
-def test_a_study_whose_driver_was_killed_says_so_and_goes_on(whole: Path, tmp_path: Path) -> None:
-    folder = killed_at(tmp_path, has_rounds("0001", 2))
-    told = call("status", str(folder), "--format", "json")
-    assert json.loads(told.output)["state"] == "dead"
-    again = call("status", str(folder))
-    assert "is gone" in again.output
-    assert f"prune-study resume {folder}" in again.output
-    refused = call("run", "digits-mlp", "--name", "s", "--storage-path", str(tmp_path))
-    assert refused.exit_code == 2
-    assert f"its run died. Go on with it: prune-study resume {folder}" in refused.output
-    moved = tmp_path / "elsewhere" / "t"
-    moved.parent.mkdir()
-    shutil.move(folder, moved)
-    done = call("resume", str(moved), "--no-report", "--quiet")
-    assert done.exit_code == 0, done.output
-    assert records(moved) == records(whole)
-    assert load_config_of(moved)["study"]["name"] == "t"
+def test_a_scan_whose_driver_was_killed_goes_on_with_the_layers_that_are_left(
+    ray_cluster: None, tmp_path: Path
+) -> None:
+    whole = stored_scan(scan_only(scanning(tmp_path / "whole"), lambda *_: None))
+    assert whole is not None
+    layers = {each.layer for each in whole.records}
+    folder = Folder(killed_within_the_scan(tmp_path))
+    scanned = ScannedLayers(folder, load_config(SCAN).sensitivity, StopWatch(folder, ("stop",)))
+    kept = [found for layer in layers if (found := scanned.known(SEED, layer)) is not None]
+    assert 0 < len(kept) < len(layers)
 
+    mark = {"val_loss": 12345.0}  # of a layer that was scanned again, it would be gone
+    for found in kept:
+        marked = tuple(each.model_copy(update=mark) for each in found.records)
+        scanned.keep(SEED, replace(found, records=marked))
+    prepared, past = prepare_resume(folder, trust_code=True)
+    assert not past
+    run_study(prepared, lambda *_: None, past)
 
-def load_config_of(folder: Path) -> dict[str, Any]:
-    import tomllib
-
-    return tomllib.loads((folder / "study.toml").read_text())
+    ended = stored_scan(folder)
+    assert ended is not None
+    names = {found.layer for found in kept}
+    assert ended.records == tuple(
+        each.model_copy(update=mark) if each.layer in names else each for each in whole.records
+    )
+    assert ended.train_samples == whole.train_samples
 
 
 def test_a_finished_study_takes_more_trials_and_keeps_what_it_has(
