@@ -408,6 +408,15 @@ class Event(Record):
         return self
 
 
+class JournalLine(BaseModel):
+    """A line of ``optuna.journal``, in Optuna's own format: its kind, its writer, and more."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    op_code: int
+    worker_id: str
+
+
 class Owner(Record):
     """Who runs a study; ``owners/NNNN.json``, of which the highest number counts."""
 

@@ -16,10 +16,13 @@ import pytest
 from torch import Tensor
 
 import study
+from analysis import load
+from analysis.judging.status import study_status
 from benchmarks.chaos.comparing import records
 from study import owners
 from study.configuration.loading import load_config
 from study.errors import StudyFailedError, UsageError
+from study.files.documents import ProblemWarning
 from study.owners import claimed, holder
 from study.pruning.selection.saliency import SaliencyInputs
 from study.records import SCANNED_LAYERS_FILE
@@ -222,6 +225,25 @@ def test_a_damaged_record_is_named_and_nothing_is_run(whole: Path, tmp_path: Pat
     (folder / "trials" / "0002" / "rounds.jsonl").write_text("{]\n")
     with pytest.raises(UsageError, match=r"0002/rounds.jsonl cannot be read in line 1"):
         prepare_resume(Folder(folder))
+
+
+def test_lines_that_a_crash_tore_are_skipped_and_named(whole: Path, tmp_path: Path) -> None:
+    """By whatever reads the folder; they stay where they are, and others follow them."""
+    folder = tmp_path / "s"
+    shutil.copytree(whole, folder)
+    named = dict[str, str]()
+    for file, torn in (("events.jsonl", '{"event": "ro'), ("optuna.journal", '{"op_code": 4, "')):
+        lines = (folder / file).read_text().splitlines()
+        (folder / file).write_text("\n".join([*lines[:-1], torn, lines[-1]]) + "\n")
+        named[file] = f"cannot be read in line {len(lines)} "
+    with pytest.warns(ProblemWarning) as told:
+        prepare_resume(Folder(folder))
+    assert sorted(str(each.message).partition("(")[0] for each in told) == [
+        f"s: {file} {how}" for file, how in named.items()
+    ]
+    with pytest.warns(ProblemWarning):
+        problems = study_status(load(folder))["problems"]
+    assert {file: text.partition("(")[0] for file, text in problems.items()} == named
 
 
 def test_from_python_too(whole: Path, tmp_path: Path) -> None:
