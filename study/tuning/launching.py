@@ -220,11 +220,12 @@ class _Run:
     def fail(self, why: str) -> None:
         """Record that the study failed; where even that fails, its owner's silence tells of it."""
         self.recorder.interrupted()
-        for record in (
+        records: tuple[Callable[[], None], ...] = (
             lambda: self.folder.write(format_exc(), ERROR_FILE),
             self.recorder.close_unfinished,
             lambda: self.recorder.note("study_failed", {"why": why}),
-        ):
+        )
+        for record in records:
             with contextlib.suppress(OSError):  # of a full disk: one may fit and not another
                 record()
 
