@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from study.errors import UsageError
+from study.errors import UsageError, shortened
 from study.files.regular_files import RefusedFileError
 from study.records import SCHEMA_VERSION, Record
 from study.storage import Folder
@@ -129,9 +129,8 @@ def _invalid(error: ValidationError) -> Problem:
     said = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"].lower()
     if first["type"] == "missing":
         return Problem("is missing", field)
-    given = repr(first["input"])
-    shown = given if len(given) <= _LONGEST else given[: _LONGEST - 1] + "…"
-    return Problem(f"{said}, but {shown}" if field else said, field)
+    given = shortened(first["input"], _LONGEST)
+    return Problem(f"{said}, but {given}" if field else said, field)
 
 
 def _is_a_type(part: int | str) -> bool:
