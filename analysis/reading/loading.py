@@ -21,7 +21,8 @@ from analysis.reading.names import distinct_names
 from analysis.reading.results import Results, name_study
 from analysis.reading.trials import is_textbook, last_rows, trials_frame
 from study.errors import UsageError
-from study.files.documents import Problems, read_document, read_lines
+from study.files.documents import read_document, read_lines
+from study.files.problems import Problems
 from study.records import (
     JOURNAL_FILE,
     OUTCOME_FILE,

@@ -10,15 +10,8 @@ from torch import nn
 
 from study.configuration.loading import StudyConfig, load_config
 from study.errors import UsageError, unknown_name
-from study.files.documents import (
-    Problems,
-    needed,
-    read_lines,
-    read_tables,
-    read_tensors,
-    refuse,
-    refused,
-)
+from study.files.documents import needed, read_lines, read_tables, read_tensors, refuse, refused
+from study.files.problems import Problems
 from study.pruning.channels import channels_of
 from study.pruning.masking.masks import MaskedLayers, mask_layers
 from study.pruning.plan import PruningPlan

@@ -9,7 +9,8 @@ from study.configuration.loading import StudyConfig
 from study.errors import UsageError
 from study.exporting.networks import study_config
 from study.exporting.trusting import refuse_untrusted
-from study.files.documents import Problems, read_lines
+from study.files.documents import read_lines
+from study.files.problems import Problems
 from study.owners import refuse_running
 from study.pruning.latency.table import Tell
 from study.records import EVENTS_FILE, JOURNAL_FILE, STUDY_FILE, Event, JournalLine

@@ -22,7 +22,7 @@ from benchmarks.chaos.comparing import records
 from study import owners
 from study.configuration.loading import load_config
 from study.errors import StudyFailedError, UsageError
-from study.files.documents import ProblemWarning
+from study.files.problems import ProblemWarning
 from study.owners import claimed, holder
 from study.pruning.selection.saliency import SaliencyInputs
 from study.records import SCANNED_LAYERS_FILE

@@ -8,7 +8,8 @@ from typing import Any
 
 from optuna.storages.journal import BaseJournalBackend
 
-from study.files.documents import Problems, read_lines
+from study.files.documents import read_lines
+from study.files.problems import Problems
 from study.records import JOURNAL_FILE, JournalLine
 from study.storage import Folder
 
