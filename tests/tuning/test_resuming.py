@@ -23,13 +23,14 @@ from study import owners
 from study.configuration.loading import load_config
 from study.errors import StudyFailedError, UsageError
 from study.files.problems import ProblemWarning
+from study.interrupts import Interrupts
 from study.owners import claimed, holder
 from study.pruning.selection.saliency import SaliencyInputs
 from study.records import SCANNED_LAYERS_FILE
 from study.storage import Folder
 from study.tuning.dense_runs.scan_files import ScannedLayers, stored_scan
 from study.tuning.ending import StopWatch
-from study.tuning.launching import Finished, run_study, scan_only
+from study.tuning.launching import Finished, run_study, running_study, scan_only
 from study.tuning.preparing import Prepared, prepare
 from study.tuning.resuming import prepare_resume
 from tests.conftest import SMALL, call, environment
@@ -244,6 +245,26 @@ def test_lines_that_a_crash_tore_are_skipped_and_named(whole: Path, tmp_path: Pa
     with pytest.warns(ProblemWarning):
         problems = study_status(load(folder))["problems"]
     assert {file: text.partition("(")[0] for file, text in problems.items()} == named
+
+
+def test_what_fails_after_the_trials_fails_the_study(whole: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    shutil.copytree(whole, folder)
+    prepared, past = prepare_resume(Folder(folder))
+    with (
+        pytest.raises(StudyFailedError, match=r"OSError: \[Errno 28\] disk full"),
+        Interrupts() as interrupts,
+        running_study(prepared, lambda *_: None, interrupts, past),
+    ):
+        raise OSError(28, "disk full")
+    held = holder(Folder(folder))
+    assert held is not None
+    assert held.standing == "failed"
+    last = json.loads((folder / "events.jsonl").read_text().splitlines()[-1])
+    assert last["event"] == "study_failed"
+    assert last["detail"]["why"] == "OSError: [Errno 28] disk full"
+    assert 'raise OSError(28, "disk full")' in (folder / "error.txt").read_text()
+    assert records(folder) == records(whole)
 
 
 def test_from_python_too(whole: Path, tmp_path: Path) -> None:
