@@ -187,21 +187,23 @@ def broken_at_first(inputs: SaliencyInputs) -> dict[str, Tensor]:
     return {layer: weight.abs() for layer, weight in inputs.weights.items()}
 
 
-@pytest.mark.parametrize("errored", ["retry", "restart"])
 def test_failed_trials_are_tried_again_where_that_is_asked_for(
-    ray_cluster: None, tmp_path: Path, errored: str
+    ray_cluster: None, tmp_path: Path
 ) -> None:
     space = {**SMALL["space"], "saliency": f"{__name__}:broken_at_first", "rounds": 3}
+    study = {**TABLES["study"], "num_samples": 2}
     flag = Path("/tmp", _BROKEN)
     flag.touch()
     try:
-        assert start(tmp_path, space=space).failed_trials == 4
-        assert go_on(tmp_path / "s").failed_trials == 4
+        assert start(tmp_path, space=space, study=study).failed_trials == 2
+        assert go_on(tmp_path / "s").failed_trials == 2
     finally:
         flag.unlink()
-    assert go_on(tmp_path / "s", errored=errored).failed_trials == 0
-    start(tmp_path / "well", space=space)
-    assert records(tmp_path / "s") == records(tmp_path / "well" / "s")
+    start(tmp_path / "well", space=space, study=study)
+    for errored in ("retry", "restart"):
+        folder = shutil.copytree(tmp_path / "s", tmp_path / errored / "s")
+        assert go_on(folder, errored=errored).failed_trials == 0
+        assert records(folder) == records(tmp_path / "well" / "s")
 
 
 def test_what_cannot_go_on_is_refused_by_name(whole: Path, tmp_path: Path) -> None:
