@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from analysis.reading.files.masks import masks_from
 from study.errors import UsageError
-from study.pruning.masking.masks import MaskedLayers, mask_layers
+from study.pruning.masking.choosing import mask_layers
+from study.pruning.masking.masks import MaskedLayers
 from study.pruning.states.state_files import load_weights, weights_to_bytes
 
 
