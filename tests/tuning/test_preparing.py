@@ -141,6 +141,17 @@ def test_a_size_that_no_plan_reaches_is_told_as_the_user_asked_for_it(tmp_path: 
         prepare(load_config(tables, ["search.target='macs <= 0.001'"]))
 
 
+def test_what_a_refusal_proposes_is_accepted(tmp_path: Path) -> None:
+    tables = {**SMALL, "study": {"storage_path": str(tmp_path)}, "space": {"structure": "channels"}}
+    with pytest.raises(UsageError) as refused:
+        prepare(load_config(tables, ["search.target='macs <= 0.001'"]))
+    least, proposed = re.findall(
+        r"leaves (\S+) at least .* Let it be (\S+) at", str(refused.value)
+    )[0]
+    assert float(least) <= float(proposed) < float(least) + 0.01
+    assert prepare(load_config(tables, [f"search.target='macs <= {proposed}'"])).plans
+
+
 def test_a_target_is_the_size_of_every_plan(tmp_path: Path) -> None:
     tables = {**SMALL, "study": {"storage_path": str(tmp_path)}}
     prepared = prepare(load_config(tables, ["search.target='macs <= 0.4'"]))

@@ -10,7 +10,6 @@ from study.configuration.loading import StudyConfig
 from study.errors import UsageError
 from study.pruning.plan import PruningPlan
 from study.pruning.structure.request import OutOfReachError
-from study.tuning.search.textbook import TEXTBOOK_CUT
 
 SHARES_OF = {
     "weights": "prunable weights",
@@ -32,13 +31,13 @@ def named(config: StudyConfig, plan: PruningPlan, error: OutOfReachError) -> Usa
         What it was refused with.
     """
     space = config.space
-    lowest = _in_digits(_of_textbook(error.least))
+    lowest = _in_digits(error.least)
     whole = SHARES_OF[space.budget]
     if space.function is not None or space.form != "global":
         return error
     if plan.removal.is_mixed:
         asks = f"space.unit_sparsity: {plan.unit_sparsity} of the network's {whole} are to go"
-        mend = f"Let it be {1 - _in_digits(error.least):.6g} at most"
+        mend = f"Let it be {1 - lowest:.6g} at most"
     elif config.search.target is not None:
         asks = f"search.target: {config.search.target!r} is less"
         mend = f"Let it be {lowest:.6g} at least"
@@ -64,10 +63,3 @@ def _in_digits(share: float) -> float:
     """Rounded up to a hundredth, and to a thousandth below a tenth."""
     digits = 100 if share >= 0.1 else 1000
     return min(math.ceil(share * digits - 1e-9) / digits, 1.0)
-
-
-def _of_textbook(least: float) -> float:
-    """The lowest end of a textbook run, which takes whole steps, that is not below."""
-    kept = 1.0 - TEXTBOOK_CUT
-    steps = int(math.log(least) / math.log(kept) + 1e-9) if least < 1.0 else 0
-    return max(float(kept**steps), least)

@@ -259,7 +259,10 @@ def test_what_ran_again_and_passed_nowhere_is_said_first(tmp_path: Path) -> None
     for seed in (1, 2, 3):
         study.replicate("0000", seed, [0.3], sparsity=0.9)
     section = headline(analysis.load(study.path))
-    assert section.sentences[0].startswith("Nothing is confirmed: 1 descent ran again on 3 new")
+    assert section.sentences[0].startswith(
+        "No network was shown to be within 2.0 points of dense: "
+    )
+    assert "1 descent ran again on 3 new seeds at most" in section.sentences[0]
     assert "No interval" not in section.sentences[0]
 
 
