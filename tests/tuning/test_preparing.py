@@ -245,6 +245,7 @@ def test_a_space_of_channels_is_told_with_its_coupled_sets(tmp_path: Path) -> No
     tables = {**OF_SMALL, "space": space, "study": {"storage_path": str(tmp_path)}}
     prepared = prepare(load_config(tables))
     assert "# 2 coupled sets of channels\n#   fc1      24\n#   fc2      16" in describe(prepared)
+    assert "#   fc3 stays: nothing reads them: they are the network's outputs" in describe(prepared)
     dense, least = 64 * 24 + 24 * 16 + 16 * 10, 64 * 12 + 12 * 1 + 1 * 10
     assert prepared.floor_density == pytest.approx(least / dense)
     assert prepared.textbook is not None

@@ -76,7 +76,8 @@ def _begun(results: Results, textbook: str) -> str:
     spent = cost_summary(own)["spent_train_samples"]
     rounds = int(of_textbook["round"].max())
     plan = own.trials.set_index("trial_id").loc[textbook]
-    structure, cut = plan["structure"], 1.0 - (1.0 - plan["sparsity"]) ** (1.0 / plan["rounds"])
+    structure, sparsity = plan["structure"], float(str(plan["sparsity"]))
+    cut = 1.0 - (1.0 - sparsity) ** (1.0 / int(str(plan["rounds"])))
     how = _way(structure if isinstance(structure, str) else "weights")
     return (
         f"The textbook run is trial {textbook}: {how}, {count(rounds, 'round')} that each cut "

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
+from search_spaces.cuts import totals_of
 from search_spaces.table import DEFAULT_DENSITY
-from search_spaces.values import Range, options
+from search_spaces.values import Numbers, Range, options
 from study.configuration.loading import StudyConfig
 from study.errors import UsageError
 from study.pruning.plan import PruningPlan
@@ -41,9 +42,9 @@ def named(config: StudyConfig, plan: PruningPlan, error: OutOfReachError) -> Usa
     elif config.search.target is not None:
         asks = f"search.target: {config.search.target!r} is less"
         mend = f"Let it be {lowest:.6g} at least"
-    elif space.floor is not None:
+    elif space.floor is not None and space.cut is not None:
         asks = f"space.floor: plans go down to {space.floor} of the network's {whole}"
-        mend = f"Set space.floor = {lowest:.6g}"
+        mend = f"Set space.floor = {_floor_above(error.least, space.cut):.6g}"
     else:
         assert space.density is not None
         unset = ", the default," if space.density == DEFAULT_DENSITY else ""
@@ -57,6 +58,14 @@ def named(config: StudyConfig, plan: PruningPlan, error: OutOfReachError) -> Usa
         f"{asks}, but taking out {plan.removal.units} leaves {error.least:.3g} at least{predicted} "
         f"({error.limits}). {mend}, or lower space.width_multiple or space.layer_floor."
     )
+
+
+def _floor_above(least: float, cut: Numbers) -> float:
+    """A floor below which cuts, which take whole steps, end no lower than what can be reached."""
+    floor = _in_digits(least)
+    while totals_of(cut, floor)[0] < least and floor < 0.99:
+        floor = _in_digits(floor + 0.01)
+    return floor
 
 
 def _in_digits(share: float) -> float:

@@ -252,3 +252,12 @@ def test_heads_that_are_not_where_they_are_looked_for_stay(
     structures, reasons = separable_units(model, lambda m: m(inputs), "heads")
     assert not structures
     assert reason in reasons["0"]
+
+
+def test_a_stated_head_that_is_wider_than_the_keys_is_no_head() -> None:
+    """As of attention that keeps its keys in fewer numbers than a head has."""
+    model = nn.Module()
+    model.head_dim = 16  # type: ignore[assignment]
+    model.q_proj, model.o_proj = nn.Linear(8, 32), nn.Linear(32, 8)
+    model.k_proj, model.v_proj = nn.Linear(8, 4), nn.Linear(8, 4)
+    assert attention_heads(model) == ([], {})
