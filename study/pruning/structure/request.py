@@ -145,11 +145,22 @@ class OutOfReachError(UsageError):
         self.least, self.limits = least, limits
 
 
-def refuse_unreachable(request: UnitRequest, left: Mapping[str, int]) -> None:
+def refuse_unreachable(
+    request: UnitRequest, left: Mapping[str, int], field: str = "sparsity"
+) -> None:
     """Make sure that the smallest network that floors allow is as small as was asked for.
 
     Where costs are predicted, one that misses by no more than predictions are wrong will do: only
     a measurement can tell.
+
+    Parameters
+    ----------
+    request
+        What is asked for.
+    left
+        Units of each structure that floors keep.
+    field
+        Of a plan, which asks for it.
 
     Raises
     ------
@@ -176,7 +187,7 @@ def refuse_unreachable(request: UnitRequest, left: Mapping[str, int]) -> None:
         )
     else:
         message = (
-            f"sparsity {request.sparsity}: taking out {what} leaves {least:.3g} of the network "
+            f"{field} {request.sparsity}: taking out {what} leaves {least:.3g} of the network "
             f"at least ({limits}); {1 - least:.3g} is the most."
         )
     raise OutOfReachError(message, least, limits)
