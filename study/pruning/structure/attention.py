@@ -100,7 +100,7 @@ def _separate_heads(model: nn.Module, name: str, module: nn.Module) -> Structure
         ]
         parts.append(Part(f"{end}.weight", 1, of_queries, "reads"))
         alike = f"{queries // keys} heads of {size}"
-        return Structure(name, keys, tuple(parts), alike, of_heads=True)
+        return Structure(name or "attention", keys, tuple(parts), alike, of_heads=True)
     return None
 
 

@@ -261,3 +261,12 @@ def test_a_stated_head_that_is_wider_than_the_keys_is_no_head() -> None:
     model.q_proj, model.o_proj = nn.Linear(8, 32), nn.Linear(32, 8)
     model.k_proj, model.v_proj = nn.Linear(8, 4), nn.Linear(8, 4)
     assert attention_heads(model) == ([], {})
+
+
+def test_a_model_that_is_an_attention_itself_has_heads_by_name() -> None:
+    model = nn.Module()
+    model.head_dim = 4  # type: ignore[assignment]
+    for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
+        setattr(model, name, nn.Linear(8, 8))
+    (found,), _ = attention_heads(model)
+    assert (found.name, found.units) == ("attention", 2)
