@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from shlex import quote
 from traceback import format_exc
 from typing import Any
 
@@ -151,7 +152,12 @@ def _running(
             is_interrupt = isinstance(error, KeyboardInterrupt)
             with contextlib.suppress(OSError):
                 held.release("interrupted" if is_interrupt else "failed", one_line(error))
-            raise
+            if isinstance(error, UsageError) or not isinstance(error, Exception):
+                raise
+            with contextlib.suppress(OSError):
+                prepared.folder.write(format_exc(), ERROR_FILE)
+            again = f"go on with: prune-study resume {quote(prepared.folder.location)}"
+            raise StudyFailedError(f"{one_line(error)}; {again}") from error
         if finished.failure:
             with contextlib.suppress(OSError):
                 held.release("failed", finished.failure)
@@ -298,10 +304,11 @@ def _begin(
     """Write what is known of a study before it runs."""
     config, folder = prepared.config, prepared.folder
     folder.write(to_toml(config), STUDY_FILE)
+    folder.remove(ERROR_FILE)  # of an earlier run that failed
     for each in past or ():
         if each.is_restarted:
             forget(folder, each.name)
-    if past is None:
+    if not folder.exists(TASK_FILE):  # also where an earlier driver was gone before it wrote it
         note = note_on_widths(config)
         provenance = collect(config.study.name, prepared.task, [] if note is None else [note])
         folder.write(provenance.model_dump_json(indent=2), PROVENANCE_FILE)

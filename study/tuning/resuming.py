@@ -11,7 +11,7 @@ from study.exporting.networks import study_config
 from study.exporting.trusting import refuse_untrusted
 from study.owners import refuse_running
 from study.pruning.latency.table import Tell
-from study.records import STUDY_FILE
+from study.records import STUDY_FILE, TASK_FILE
 from study.storage import Folder
 from study.tuning.afterwards.points import task_record
 from study.tuning.preparing import Prepared, prepare
@@ -68,14 +68,18 @@ def prepare_resume(
             f"--num-samples: {num_samples}, and the study has {len(past)} trials already."
         )
     prepared = prepare(config, is_new=False, tell=tell)
-    before = task_record(folder).key
+    if past or folder.exists(TASK_FILE):  # else its driver was gone before it wrote of its task
+        _refuse_other_task(prepared, task_record(folder).key)
+    return prepared, past
+
+
+def _refuse_other_task(prepared: Prepared, before: str) -> None:
     if prepared.key != before:
         raise UsageError(
             f"task: it is not what it was when the study began (key {prepared.key}, then {before}):"
             " its data, model, recipe or code changed. Trials of both would be compared as one. "
             "Put it back as it was, or run a new study."
         )
-    return prepared, past
 
 
 def _changed(

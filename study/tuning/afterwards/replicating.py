@@ -260,12 +260,15 @@ class _Seed:
             return
         run.begin()
         writer = self._writer(run)
-        writer.begin(plan)
-        finished, failed = 0, None
+        is_over = writer.is_over(plan)
+        kept = None if is_over else writer.begin(plan)
+        finished = max((record.round for record in writer.finished), default=-1)
+        failed = None
         try:
-            records = run_pipeline(plan, self._task, start(), writer, timing)
-            for record in _up_to(last, records):
-                finished = record.round
+            if finished < last and not is_over:
+                records = run_pipeline(plan, self._task, kept or start(), writer, timing)
+                for record in _up_to(last, records):
+                    finished = record.round
         except Exception:
             failed = format_exc()
             writer.failed(failed)
@@ -277,7 +280,7 @@ class _Seed:
             error=None if failed is None else what_was_raised(failed),
             traceback=failed,
             rounds_planned=last,
-            rounds_finished=finished,
+            rounds_finished=max(finished, 0),
             started_at=started_at,
             finished_at=utc_now(),
         )

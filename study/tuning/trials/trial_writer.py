@@ -93,10 +93,11 @@ class TrialWriter:
         if self._folder.exists(RESUME_DIR, PROGRESS_FILE):
             progress = progress_from_bytes(self._folder.read(RESUME_DIR, PROGRESS_FILE))
             finished = progress.round + progress.measured
-            lines = self._recorded()
-            if progress.record is not None and len(lines) < finished:
-                lines.append(progress.record)
-            self._lines = lines[:finished]
+            # By their rounds: a control begins where its replicate was, and not at round 0.
+            lines = {RoundRecord.model_validate_json(each).round: each for each in self._recorded()}
+            if progress.record is not None:
+                lines.setdefault(finished - 1, progress.record)
+            self._lines = [lines[each] for each in sorted(lines) if each < finished]
             self._write_rounds()
         return progress
 

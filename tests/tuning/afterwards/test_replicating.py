@@ -182,6 +182,52 @@ def test_a_control_that_fails_is_on_record_and_keeps_no_other_back(
     assert _run_seed(str(folder), point, 7, True) == [(each, True) for each in failed]
 
 
+class KilledError(BaseException):
+    """Stands for a kill: nothing is written after it."""
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 3])
+def test_a_replicate_and_its_controls_that_were_killed_go_on_and_run_no_round_twice(
+    replicated: tuple[Path, str, list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rounds: int,
+) -> None:
+    folder, trial, made = replicated
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    point = find_point(Folder(str(copy)), trial, 2)
+    names = [made[0], f"{made[0]}-dense"]
+
+    def recorded() -> list[list[str]]:
+        timed = {"wall_s", "finished_at"}
+        return [[r.model_dump_json(exclude=timed) for r in rounds_of(copy, n)] for n in names]
+
+    before = recorded()
+    judged = [(folder_of(copy, name) / "confirmation.jsonl").read_bytes() for name in names]
+    for name in names:
+        shutil.rmtree(folder_of(copy, name))
+    ran: list[int] = []
+
+    def killed(*arguments: Any) -> Iterator[RoundRecord]:
+        for count, record in enumerate(run_pipeline(*arguments), 1):
+            ran.append(record.round)
+            if count == rounds:
+                raise KilledError
+            yield record
+
+    monkeypatch.setattr("study.tuning.afterwards.replicating.run_pipeline", killed)
+    for _ in range(20):
+        try:
+            _run_seed(str(copy), point, 1, True)
+        except KilledError:
+            continue
+        break
+    assert recorded() == before
+    assert [(folder_of(copy, name) / "confirmation.jsonl").read_bytes() for name in names] == judged
+    assert ran == [0, 1, 2, 0, 1, 2]
+
+
 def test_a_replicate_that_fails_has_no_controls(
     small_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
