@@ -86,6 +86,8 @@ class TrialWriter:
         finished or not, at whatever moment the attempt was cut off. Rounds of which no state was
         kept are run again, to the same result, so their records go.
         """
+        for place in (self._folder, self._folder.child(RESUME_DIR)):
+            place.sweep()
         _write_plan(self._folder, plan)
         self._last_round = plan.rounds
         self._lines = []

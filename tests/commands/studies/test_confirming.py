@@ -19,8 +19,8 @@ from study.commands.studies import confirming
 from study.configuration.loading import load_config
 from study.pruning import PruningPlan, mask_layers
 from study.pruning.states.state_files import load_weights
-from study.tasks import evaluate, load_task
 from study.storage import Folder
+from study.tasks import evaluate, load_task
 from study.tuning.afterwards.replicating import Replicated
 from tests.conftest import SMALL
 
