@@ -18,6 +18,7 @@ PLAN_DEFAULTS: dict[str, Any] = {
     "budget": "weights",
     "cost": "macs",
     "cost_exponent": 0.0,
+    "score_offsets": {},
     "saliency": "magnitude",
     "structure": "weights",
     "unit_sparsity": None,
