@@ -33,8 +33,8 @@ PLAN_COLUMNS = {
     "layer_floor": "float64",
     "seed": "Int64",
 }
-"""Fields of a plan and their types; a table of sparsities or offsets of scores is one more column for
-each layer, and one of structures is told in words."""
+"""Fields of a plan and their types; a table of sparsities or of offsets is one more column for each
+layer, and one of structures is told in words."""
 
 BY_LAYER = ("sparsity.", "score_offset.")
 """What the names of columns of layers begin with."""
