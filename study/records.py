@@ -84,6 +84,9 @@ Share = Annotated[float, Within(0, 1)]
 
 Amount = Annotated[float, Within(0, 1e18)]
 
+Offset = Annotated[float, Within(-20, 20)]
+"""Of the natural logarithm of scores."""
+
 ShareOrNan = Annotated[float, BeforeValidator(_null_is_nan), Within(0, 1, or_nan=True)]
 
 AmountOrNan = Annotated[float, BeforeValidator(_null_is_nan), Within(0, math.inf, or_nan=True)]
@@ -306,6 +309,7 @@ class PlanRecord(Record):
     budget: str | None = None
     cost: str | None = None
     cost_exponent: Amount | None = None
+    score_offsets: dict[str, Offset] = {}
     saliency: str | None = None
     structure: str | dict[str, str] | None = None
     unit_sparsity: Share | None = None

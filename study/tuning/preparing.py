@@ -86,7 +86,7 @@ class Prepared:
 
     @property
     def drawn(self) -> tuple[Layer, ...]:
-        """What the space may draw levels for: layers, or coupled sets of channels."""
+        """What the space may draw levels or offsets for: layers, or coupled sets of channels."""
         return drawn_layers(self.config.space, self.layers, self.sets)
 
     @property

@@ -34,7 +34,7 @@ def named(config: StudyConfig, plan: PruningPlan, error: OutOfReachError) -> Usa
     space = config.space
     lowest = _in_digits(_of_textbook(error.least))
     whole = SHARES_OF[space.budget]
-    if space.function is not None or space.form != "global":
+    if space.function is not None or not space.by_allocation:
         return error
     if plan.removal.is_mixed:
         asks = f"space.unit_sparsity: {plan.unit_sparsity} of the network's {whole} are to go"
