@@ -89,9 +89,9 @@ def allocations_of(form: Form, structure: Structure) -> tuple[str, ...]:
 
 
 def usual_allocations_of(form: Form, structure: Structure) -> tuple[str, ...]:
-    """Those that a search tries unless it is told which: around LAMP, where entries are moved."""
+    """Those that a search tries unless it is told which."""
     if form == "offsets" and removal_of(structure).units is None:
-        return ("lamp",)
+        return ("lamp", "global")
     allowed = allocations_of(form, structure)
     return tuple(name for name in usual_allocations(structure) if name in allowed)
 

@@ -380,6 +380,7 @@ class TrialOutcome(Record):
         description="what early stopping found: what a stop rests on, and of a trial "
         "that ran on all the same (audited), whether it reached the front",
     )
+    stage: str = Field(default="", description="of the search, where it has stages")
     error: str | None = Field(default=None, description="last line of the traceback")
     traceback: str | None = None
     rounds_planned: RoundNumber

@@ -39,7 +39,7 @@ layer, and one of structures is told in words."""
 BY_LAYER = ("sparsity.", "score_offset.")
 """What the names of columns of layers begin with."""
 
-END_COLUMNS = ("status", "stop_reason", "error", "started_at", "finished_at")
+END_COLUMNS = ("stage", "status", "stop_reason", "error", "started_at", "finished_at")
 
 AUDIT_COLUMNS = ("audited", "reached_front")
 """Of trials that were to be stopped: whether they ran on, and if so, whether they did join the

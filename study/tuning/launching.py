@@ -253,6 +253,8 @@ class _Run:
             return  # open trials can go on
         if searcher.is_exhausted:
             self.recorder.note("space_exhausted", {"trials": len(self.folder.folders(TRIALS_DIR))})
+        if searcher.is_settled:
+            self.recorder.note("search_settled", {"trials": len(self.folder.folders(TRIALS_DIR))})
         close_open_trials(study)
         journal.flush()
         if config.search.extend:

@@ -44,7 +44,5 @@ class Deciding:
         """Nothing more comes of a plan."""
         self._keep(plan, results, is_over=True)
 
-    def _keep(
-        self, plan: PruningPlan, results: Sequence[Mapping[str, Any]], is_over: bool
-    ) -> None:
+    def _keep(self, plan: PruningPlan, results: Sequence[Mapping[str, Any]], is_over: bool) -> None:
         self._tried[plan.content_hash()] = Tried(plan, tuple(results), is_over)

@@ -32,7 +32,7 @@ def finals(aim: Aim, standing: Standing) -> Wanted:
     best, family = winner(aim, standing), best_family(aim, standing)
     if best is None or family is None:
         return Wanted(is_settled=False)
-    fields = ("allocation", "cost", "cost_exponent")
+    fields = ("allocation", "budget", "cost", "cost_exponent")
     first = best.plan.model_copy(update={name: getattr(family.plan, name) for name in fields})
     plans = [] if first == best.plan else [first]
     if not (to_come := offsets(aim, standing)).is_settled or to_come.plans:

@@ -11,10 +11,9 @@ import math
 from collections.abc import Sequence
 
 import optuna
-from optuna.distributions import BaseDistribution
 
 from search_spaces.drawing import asked_of
-from search_spaces.offsets import draw_offsets, read_offsets
+from search_spaces.offsets import QUANTILES, draw_offsets, read_offsets
 from search_spaces.values import Choose
 from study.pruning.plan import COST_AWARE, PruningPlan
 from study.pruning.seeds import derive_seed
@@ -61,8 +60,7 @@ def moved(standing: Standing, family: PruningPlan) -> list[Tried]:
     return [
         each
         for each in standing.tried.values()
-        if each.plan.score_offsets
-        and each.plan.model_copy(update={"score_offsets": {}}) == family
+        if each.plan.score_offsets and each.plan.model_copy(update={"score_offsets": {}}) == family
     ]
 
 
@@ -80,20 +78,21 @@ def _drawn(aim: Aim, family: Tried, ended: Sequence[Tried], number: int) -> Prun
         if (value := loss(each)) < math.inf:
             study.add_trial(_known(aim, each.plan, value))
     trial = study.ask()
-    drawn = draw_offsets(aim.space, asked_of(trial), aim.layers)
+    drawn = _draw(aim, asked_of(trial))
     if not trial.params:
         return None
     return family.plan.model_copy(update={"score_offsets": drawn})
 
 
 def _known(aim: Aim, plan: PruningPlan, value: float) -> optuna.trial.FrozenTrial:
-    wanted = read_offsets(aim.space, plan.score_offsets, aim.layers)
-    distributions: dict[str, BaseDistribution] = {}
+    by, scale = aim.space.per_layer.group_by, aim.space.offset_scale
+    assert scale is not None
+    quantiles = read_offsets(aim.layers, by, scale, plan.score_offsets)
+    return optuna.trial.create_trial(
+        params=quantiles, distributions=dict.fromkeys(quantiles, QUANTILES), value=value
+    )
 
-    def choose(name: str, distribution: BaseDistribution) -> float:
-        distributions[name] = distribution
-        return wanted[name]
 
-    chosen: Choose = choose
-    draw_offsets(aim.space, chosen, aim.layers)
-    return optuna.trial.create_trial(params=wanted, distributions=distributions, value=value)
+def _draw(aim: Aim, choose: Choose) -> dict[str, float]:
+    assert aim.space.offset_scale is not None
+    return draw_offsets(choose, aim.layers, aim.space.per_layer.group_by, aim.space.offset_scale)

@@ -45,7 +45,9 @@ def proxy(aim: Aim, **changed: Any) -> PruningPlan:
     """The textbook run, cut short."""
     short = max(EPOCHS, LEAST_STEPS / aim.steps_per_epoch)
     epochs = min(short, aim.textbook.retrain_epochs or short)
-    return aim.textbook.model_copy(update={"rounds": ROUNDS, "retrain_epochs": epochs, **changed})
+    same_size = {"budget": "macs", "cost": "macs"} if aim.size == "macs" else {}
+    fields = {"rounds": ROUNDS, "retrain_epochs": epochs, **same_size, **changed}
+    return aim.textbook.model_copy(update=fields)
 
 
 def has_proxies(aim: Aim) -> bool:
@@ -83,8 +85,10 @@ def _choices(aim: Aim) -> list[dict[str, Any]]:
 
 
 def _exponents(aim: Aim) -> list[float]:
-    """Powers of the cost that the space may have; all weights cost the same where weights count."""
+    """Powers of the cost: those of the space, and some where multiply-adds are to be few."""
     allowed = aim.space.cost_exponent
+    if allowed == 0.0 and aim.size == "macs":
+        return list(EXPONENTS)
     if isinstance(allowed, Range):
         return sorted({0.0, *(e for e in EXPONENTS if allowed.low <= e <= allowed.high)})
     return sorted({0.0, *(float(each) for each in options(allowed))})

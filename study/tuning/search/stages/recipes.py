@@ -116,7 +116,11 @@ def _longer(aim: Aim, times: float) -> float:
 
 def _ways(aim: Aim) -> list[str]:
     allowed = options(aim.space.retrain)
-    return [way for way in WAYS if way == aim.textbook.retrain or (way in allowed and _differs(aim, way))]
+    return [
+        way
+        for way in WAYS
+        if way == aim.textbook.retrain or (way in allowed and _differs(aim, way))
+    ]
 
 
 def _differs(aim: Aim, way: str) -> bool:
