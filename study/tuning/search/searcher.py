@@ -194,7 +194,7 @@ class PlanSearcher(Searcher):
             self.is_settled = True
             return str(Searcher.FINISHED)
         name, self._asked = f"{self._asked:04d}", self._asked + 1
-        return self._run(trial_id, Asked(None, name, wanted.plan))
+        return self._run(trial_id, Asked(None, name, wanted.plan, stage=wanted.stage))
 
     def _draw(self) -> Asked | None:
         """The next trial; None where every plan that is drawn was run before."""
@@ -274,15 +274,14 @@ class PlanSearcher(Searcher):
         self._running[trial_id] = asked
         self._last.setdefault(asked.plan.content_hash(), None)
         self._flush()
-        stage = ""
         if self._stages is not None:
-            stage = self._stages.stage_of(asked.plan)
+            asked.stage = asked.stage or self._stages.stage_of(asked.plan)
             self._stages.begun(asked.plan)
         self._begun(asked.name, asked.plan, asked.first > 0)
         return {
             **self._trial_config,
             "id": asked.name,
-            "stage": stage,
+            "stage": asked.stage,
             "plan": asked.plan.model_dump(mode="json"),
             "first_round": asked.first,
             "order": next(self._order),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from study.tuning.search.stages.standing import Aim, Tried
+
+ROUNDING = 1e-9
 
 FEWEST = 3
 """Sizes at which two descents must be compared before their differences have a spread."""
@@ -45,7 +47,7 @@ def difference(aim: Aim, one: Tried, other: Tried, last: int | None = None) -> D
     """Compare two descents at the sizes that both have come to.
 
     The quality of each is taken at the sizes of the other too, on a straight line over the
-    logarithm of the size between its own networks, the dense one among them.
+    logarithm of the size between its own pruned networks.
 
     Parameters
     ----------
@@ -57,14 +59,14 @@ def difference(aim: Aim, one: Tried, other: Tried, last: int | None = None) -> D
         Compare at so many sizes alone, the smallest; None: at all.
     """
     first, second = _curve(aim, one), _curve(aim, other)
-    if len(first[0]) < 2 or len(second[0]) < 2:
+    if not first or not second:
         return Difference(math.nan, math.nan, 0)
-    least = max(first[0][0], second[0][0])
-    own = (_log_sizes(aim, one), _log_sizes(aim, other))
-    sizes = [s for s in sorted({*own[0], *own[1]}) if s >= least - 1e-9][:last]
+    least, most = max(min(first), min(second)), min(max(first), max(second))
+    common = [s for s in {*first, *second} if least - ROUNDING <= s <= most + ROUNDING]
+    sizes = sorted(common)[:last]
     if not sizes:
         return Difference(math.nan, math.nan, 0)
-    gaps = np.interp(sizes, *first) - np.interp(sizes, *second)
+    gaps = _at(first, sizes) - _at(second, sizes)
     error = math.nan
     if len(sizes) >= FEWEST:
         error = statistics.stdev(gaps.tolist()) / math.sqrt(len(sizes))
@@ -81,20 +83,15 @@ def best_of(aim: Aim, descents: Sequence[Tried]) -> Tried:
     return max(descents, key=gain)
 
 
-def _log_sizes(aim: Aim, descent: Tried) -> list[float]:
-    return [
-        math.log(result[aim.size])
+def _curve(aim: Aim, descent: Tried) -> dict[float, float]:
+    """The quality of its pruned networks by the logarithm of their size."""
+    return {
+        math.log(result[aim.size]): aim.yardstick.worth(result)
         for result in descent.pruned
         if result[aim.size] > 0 and math.isfinite(aim.yardstick.worth(result))
-    ]
-
-
-def _curve(aim: Aim, descent: Tried) -> tuple[list[float], list[float]]:
-    """Logarithms of sizes, ascending, and the quality at each."""
-    points = {
-        math.log(result[aim.size]): aim.yardstick.worth(result)
-        for result in descent.results
-        if result[aim.size] > 0 and math.isfinite(aim.yardstick.worth(result))
     }
-    sizes = sorted(points)
-    return sizes, [points[size] for size in sizes]
+
+
+def _at(curve: Mapping[float, float], sizes: Sequence[float]) -> np.ndarray:
+    known = sorted(curve)
+    return np.interp(sizes, known, [curve[size] for size in known])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from search_spaces.structures import removal_of
-from study.tuning.search.stages.offsets import best_offsets, offsets
+from study.tuning.search.stages.offsets import are_over, best_offsets
 from study.tuning.search.stages.proxies import best_family, has_proxies
 from study.tuning.search.stages.recipes import winner
 from study.tuning.search.stages.standing import Aim, Standing, Wanted
@@ -35,7 +35,7 @@ def finals(aim: Aim, standing: Standing) -> Wanted:
     fields = ("allocation", "budget", "cost", "cost_exponent")
     first = best.plan.model_copy(update={name: getattr(family.plan, name) for name in fields})
     plans = [] if first == best.plan else [first]
-    if not (to_come := offsets(aim, standing)).is_settled or to_come.plans:
+    if not are_over(aim, standing):
         return Wanted(plans, is_settled=False)
     if (layered := best_offsets(aim, standing)) is not None:
         plans.append(first.model_copy(update={"score_offsets": layered.plan.score_offsets}))

@@ -58,7 +58,7 @@ def next_plan(aim: Aim, standing: Standing) -> Next | Literal["wait", "over"]:
 
 def stage_of(aim: Aim, standing: Standing, plan: PruningPlan) -> str:
     """The stage that wants, or wanted, a plan; empty where none did."""
-    for name, stage in STAGES.items():
-        if plan in stage(aim, standing).plans:
-            return name
-    return "offsets" if plan.score_offsets and is_proxy(aim, plan) else ""
+    if plan.score_offsets and is_proxy(aim, plan):
+        return "offsets"
+    others = (name for name in STAGES if name != "offsets")
+    return next((name for name in others if plan in STAGES[name](aim, standing).plans), "")

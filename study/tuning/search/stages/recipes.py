@@ -1,10 +1,10 @@
 """The race of recipes: how much goes each round, how long it retrains, and in which way.
 
-Recipes differ over whole descents, and cannot be judged round by round. So scouts are whole descents
-that cost no more than the textbook run, and run side by side. One has half its rounds and twice its
-epochs in each: where that is better at equal size, longer retraining is worth more than small steps,
-and the descent is run with both. Others take half of what remains each round, at a third of the
-cost, once for each way of retraining, and are compared among themselves.
+Recipes differ over whole descents, and cannot be judged round by round. So scouts are descents of
+their own that cost no more than the textbook run, side by side. One has half its rounds and twice
+its epochs in each: where that is better at equal size, longer retraining is worth more than small
+steps, and the descent is run with both. Others take half of what remains each round, at a third of
+the cost, once for each way of retraining, and are compared among themselves.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LONGER = 2.5
 """How many times the textbook's epochs a longer retraining has, up to the dense run's."""
 
 WAYS = ("lr_rewind", "finetune", "weight_rewind")
-"""Ways of retraining, that of the textbook first."""
+"""Ways of retraining that are compared, that of the textbook first."""
 
 
 def scouts(aim: Aim, standing: Standing) -> Wanted:
@@ -62,14 +62,17 @@ def gains(aim: Aim, standing: Standing) -> dict[str, Any] | None:
 
 
 def winner(aim: Aim, standing: Standing) -> Tried | None:
-    """The best of all whole descents of the race; None while one is still under way."""
+    """The textbook run, or what gained on it in the race; None while one is still under way."""
     raced = challengers(aim, standing)
     if not raced.is_settled:
         return None
     slower = _slower(aim)
     plans = [aim.textbook, *([] if slower is None else [slower]), *raced.plans]
     ended = standing.ended(plans)
-    return None if not ended else best_of(aim, ended)
+    if not ended:
+        return None
+    best = best_of(aim, ended)
+    return best if difference(aim, best, ended[0]).is_gain else ended[0]
 
 
 def _is_better(aim: Aim, standing: Standing, one: PruningPlan, other: PruningPlan) -> bool:
@@ -116,16 +119,10 @@ def _longer(aim: Aim, times: float) -> float:
 
 def _ways(aim: Aim) -> list[str]:
     allowed = options(aim.space.retrain)
-    return [
-        way
-        for way in WAYS
-        if way == aim.textbook.retrain or (way in allowed and _differs(aim, way))
-    ]
-
-
-def _differs(aim: Aim, way: str) -> bool:
-    """Where the learning rate is constant, to rewind it is to fine-tune."""
-    return not (way == "finetune" and aim.constant_lr)
+    others = [way for way in WAYS if way in allowed and way != aim.textbook.retrain]
+    if aim.constant_lr:  # to rewind the learning rate is to fine-tune then
+        others = [way for way in others if way != "finetune"]
+    return [aim.textbook.retrain, *others]
 
 
 def _way(aim: Aim, way: str) -> dict[str, Any]:
