@@ -44,7 +44,7 @@ def test_a_better_way_of_retraining_is_found_by_coarse_descents() -> None:
 def test_the_best_family_and_exponent_have_a_whole_descent_with_the_recipe_of_the_winner() -> None:
     def merit(plan: PruningPlan) -> float:
         by_cost = 0.01 * (plan.cost_exponent == 0.5)
-        return by_cost + 0.005 * ((plan.retrain_epochs or 0) > 2)
+        return by_cost + 0.002 * (plan.retrain_epochs or 0.0)
 
     ran = whole_search(aim("macs", form="global", allocation=["lamp", "global", "erk"]), merit)
     plan = of_stage(ran, "finals")[0]
