@@ -1,4 +1,4 @@
-"""The forms that the sparsity of a space's plans may have, and the one where none is named.
+"""The forms of a space's sparsity, the one where none is named, and what a form needs.
 
 The rule is here alone: ``offsets``, where the structure allows it and nothing else is said;
 otherwise the form in which what is said (bounds of layers, allocations that rank no scores) has a
@@ -7,9 +7,10 @@ meaning.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from search_spaces.cuts import fill_in
 from search_spaces.per_layer import PerLayer
 from search_spaces.structures import (
     COST_AWARE,
@@ -17,10 +18,13 @@ from search_spaces.structures import (
     Structure,
     Structures,
     allocations_for,
+    alternatives,
     is_units,
+    read_structures,
     removal_of,
     usual_allocations,
 )
+from search_spaces.values import Names, Range
 
 Form = Literal["offsets", "per_layer", "density_projected", "global"]
 
@@ -40,6 +44,14 @@ MEANINGLESS: dict[Form, tuple[str, ...]] = {
 SIGNED = ("movement",)
 """Saliencies whose scores may be negative: what multiplies them would rank the wrong way round."""
 
+DEFAULT_DENSITY = Range(0.02, 1.0, log=True)
+DENSITY_OF_OFFSETS = Range(0.01, 1.0, log=True)
+"""Of single weights: as far down as the usual bounds of levels of each layer lead."""
+
+OFFSET_SCALE, TRUST_REGION = 0.5, 0.15
+"""Standard deviation of offsets, of entries and of units: what units of a set are worth is moved by
+a factor of 1.5 at most."""
+
 
 def forms_for(structures: Structures) -> tuple[Form, ...]:
     """Forms that a space of this structure can have, the usual one first."""
@@ -48,6 +60,38 @@ def forms_for(structures: Structures) -> tuple[Form, ...]:
     if is_units(structures):
         return ("offsets", "per_layer", "global")
     return ("offsets", "global") if _is_free(structures) else ("global",)
+
+
+def filled_in(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What the table of a space leaves open: its form, and what follows from that and from a cut.
+
+    Raises
+    ------
+    ValueError
+        If a structure is none, or there are both a cut and rounds.
+    """
+    by_cut = values.get("cut") is not None
+    written = read_structures(values.get("structure", "weights"))
+    structures = alternatives(written)
+    form = values.get("form")
+    form = usual_form(values, written) if form is None else form
+    filled = {**values, "form": form}
+    if by_cut:
+        filled = fill_in(filled)
+    elif filled.get("rounds", ...) is None:
+        del filled["rounds"]
+    if form in BY_ALLOCATION and values.get("allocation") is None:
+        usual = [name for each in structures for name in usual_allocations_of(form, each)]
+        filled["allocation"] = _one_or_more(usual)
+    if form == "offsets" and values.get("offset_scale") is None:
+        filled["offset_scale"] = TRUST_REGION if is_units(written) else OFFSET_SCALE
+    only_threshold = filled.get("allocation") in ("threshold", ["threshold"], ("threshold",))
+    by_pattern = all(removal_of(each).pattern for each in structures)
+    has_total = form in ("density_projected", *BY_ALLOCATION) and not (only_threshold or by_pattern)
+    if has_total and not by_cut and values.get("density") is None:
+        is_far = form == "offsets" and written == "weights"
+        filled["density"] = DENSITY_OF_OFFSETS if is_far else DEFAULT_DENSITY
+    return filled
 
 
 def usual_form(values: Mapping[str, Any], structures: Structures) -> Form:
@@ -109,3 +153,9 @@ def _speaks_of_levels(per_layer: Any) -> bool:
 def _names(value: Any) -> list[str]:
     values = value if isinstance(value, (list, tuple)) else [value]
     return [each for each in values if isinstance(each, str)]
+
+
+def _one_or_more(names: Sequence[str]) -> Names:
+    """Names without those that come again, alone where there is one."""
+    found = tuple(dict.fromkeys(names))
+    return found if len(found) > 1 else found[0]

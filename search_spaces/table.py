@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from search_spaces.cuts import check_cuts, fill_in
+from search_spaces.cuts import check_cuts
 from search_spaces.forms import (
     BY_ALLOCATION,
     MEANINGLESS,
     Form,
     allocations_of,
+    filled_in,
     forms_for,
-    usual_allocations_of,
-    usual_form,
 )
 from search_spaces.per_layer import DEFAULT_BOUNDS, PerLayer
 from search_spaces.strict import Strict
@@ -47,14 +46,6 @@ Cost = Literal["parameters", "macs", "latency_ms"]
 Patterns = Annotated[
     tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
 ]
-
-DEFAULT_DENSITY = Range(0.02, 1.0, log=True)
-DENSITY_OF_OFFSETS = Range(0.01, 1.0, log=True)
-"""Of single weights: as far down as the usual bounds of levels of each layer lead."""
-
-OFFSET_SCALE, TRUST_REGION = 0.5, 0.15
-"""Standard deviation of offsets, of entries and of units: what units of a set are worth is moved by
-a factor of 1.5 at most."""
 
 MOST_SCALE = 5.0
 MOST_ROUNDS, MOST_EPOCHS = 1000, 100_000
@@ -229,29 +220,7 @@ class SpaceTable(Strict):
     def _fill_in_what_the_form_needs(cls, values: Any) -> Any:
         if not isinstance(values, Mapping) or values.get("function") is not None:
             return values
-        by_cut = values.get("cut") is not None
-        written = read_structures(values.get("structure", "weights"))
-        structures = alternatives(written)
-        form = values.get("form")
-        form = usual_form(values, written) if form is None else form
-        filled = {**values, "form": form}
-        filled = fill_in(filled) if by_cut else filled
-        if not by_cut and filled.get("rounds", ...) is None:
-            del filled["rounds"]
-        if form in BY_ALLOCATION and values.get("allocation") is None:
-            usual = [name for each in structures for name in usual_allocations_of(form, each)]
-            filled["allocation"] = _one_or_more(usual)
-        if form == "offsets" and values.get("offset_scale") is None:
-            filled["offset_scale"] = TRUST_REGION if is_units(written) else OFFSET_SCALE
-        only_threshold = filled.get("allocation") in ("threshold", ["threshold"], ("threshold",))
-        by_pattern = all(removal_of(each).pattern for each in structures)
-        has_total = form in ("density_projected", *BY_ALLOCATION) and not (
-            only_threshold or by_pattern
-        )
-        if has_total and not by_cut and values.get("density") is None:
-            is_far = form == "offsets" and written == "weights"
-            filled["density"] = DENSITY_OF_OFFSETS if is_far else DEFAULT_DENSITY
-        return filled
+        return filled_in(values)
 
     @model_validator(mode="after")
     def _fields_agree(self) -> Self:
@@ -382,9 +351,3 @@ class SpaceTable(Strict):
             for name, field in type(self).model_fields.items()
             if getattr(self, name) != field.default
         }
-
-
-def _one_or_more(names: Sequence[str]) -> Names:
-    """Names without those that come again, alone where there is one."""
-    found = tuple(dict.fromkeys(names))
-    return found if len(found) > 1 else found[0]

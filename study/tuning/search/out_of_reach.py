@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from search_spaces.table import DEFAULT_DENSITY
+from search_spaces.forms import DEFAULT_DENSITY
 from search_spaces.values import Range, options
 from study.configuration.loading import StudyConfig
 from study.errors import UsageError
