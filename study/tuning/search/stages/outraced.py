@@ -17,10 +17,10 @@ ERRORS = 2.0
 
 
 class Outraced:
-    """Compares descents that are as fine as the textbook run, once half of their rounds are over.
+    """Compares descents that are as long as the textbook run, once half of their rounds are over.
 
-    Shorter descents are scouts and proxies: they are cheap, and what they are compared with is not
-    the best descent.
+    Shorter ones are scouts and proxies: they are cheap, and what they are compared with is not the
+    best descent.
 
     Parameters
     ----------
@@ -44,10 +44,10 @@ class Outraced:
             assert known is not None
             own = known
         round_ = int(result["round"])
-        if plan.rounds < self._aim.textbook.rounds or not plan.rounds / 2 <= round_ < plan.rounds:
+        if not self._is_raced(plan) or not plan.rounds / 2 <= round_ < plan.rounds:
             return None
         for name, other in self._raced.items():
-            if name == trial_id or other.plan.rounds < self._aim.textbook.rounds:
+            if name == trial_id or not self._is_raced(other.plan):
                 continue
             gap = difference(self._aim, own, other, LAST)
             if gap.sizes == LAST and gap.mean + ERRORS * gap.standard_error < 0:
@@ -59,6 +59,11 @@ class Outraced:
                     "sizes": gap.sizes,
                 }
         return None
+
+    def _is_raced(self, plan: PruningPlan) -> bool:
+        own = self._aim.textbook
+        is_shorter = (plan.retrain_epochs or 0.0) < (own.retrain_epochs or 0.0)
+        return plan.rounds >= own.rounds and not is_shorter
 
     def trial_ended(self, trial_id: str) -> None:
         """Nothing more is learned from how a trial ended."""
