@@ -44,7 +44,9 @@ class Outraced:
             assert known is not None
             own = known
         round_ = int(result["round"])
-        if not self._is_raced(plan) or not plan.rounds / 2 <= round_ < plan.rounds:
+        if plan == self._aim.textbook or not self._is_raced(plan):
+            return None
+        if not plan.rounds / 2 <= round_ < plan.rounds:
             return None
         for name, other in self._raced.items():
             if name == trial_id or not self._is_raced(other.plan):
