@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from benchmarks.measuring import Figure, interleaved_ms, ratios
-from study.pruning.masking.masks import mask_layers
+from study.pruning.masking.choosing import mask_layers
 from study.tasks.models import MODELS
 
 CASES = {

@@ -7,7 +7,7 @@ import torch
 from benchmarks.measuring import Figure, interleaved_ms, ratios
 from study.pruning.seeds import Seeds
 from study.pruning.sensitivity.weights import scan
-from study.pruning.training.steps import TrainState
+from study.pruning.training.train_state import TrainState
 from study.pruning.training.trajectory import build_model
 from study.tasks import make_task
 from study.tasks.models import MODELS

@@ -26,7 +26,8 @@ from ray.tune.execution.tune_controller import TuneController
 from benchmarks.measuring import Figure
 from benchmarks.study_events import times_of
 from study.configuration.loading import load_config
-from study.tuning import launching
+from study.tuning import tuner
+from study.tuning.launching import run_study
 from study.tuning.preparing import prepare
 
 WORKERS, RESULTS_PER_S, ROUNDS = 64, 50, 3
@@ -37,9 +38,9 @@ def measure(quick: bool = False) -> list[Figure]:
     """Results a second while all workers are up: neither their start nor the end counts."""
     workers = 16 if quick else WORKERS
     sleep_s = workers / RESULTS_PER_S
-    real = launching.PipelineTrainable
+    real = tuner.PipelineTrainable
     ray.init(num_cpus=workers, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
-    launching.PipelineTrainable = _sleeping(sleep_s)  # type: ignore[misc]
+    tuner.PipelineTrainable = _sleeping(sleep_s)  # type: ignore[misc]
     try:
         with tempfile.TemporaryDirectory() as scratch:
             config = load_config(
@@ -59,12 +60,12 @@ def measure(quick: bool = False) -> list[Figure]:
             listened = _Listener(workers)
             before_mb = _peak_mb()
             with _timed_loop() as loop_s:
-                launching.run_study(prepared, listened)
+                run_study(prepared, listened)
             folder = Path(prepared.folder.location)
             starts = times_of(folder, "trial_started")
             times = [t for t in times_of(folder, "round_finished") if t >= starts[workers - 1]]
     finally:
-        launching.PipelineTrainable = real  # type: ignore[misc]
+        tuner.PipelineTrainable = real  # type: ignore[misc]
         ray.shutdown()
     # The last trials do not keep all workers busy.
     last = len(times) - workers * ROUNDS

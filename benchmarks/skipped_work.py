@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from benchmarks.measuring import Figure, interleaved_ms, ratios
 from study.pruning import PruningPlan, run_pipeline
 from study.pruning.compact.network import Limits, compact_copy, smaller_forms
-from study.pruning.masking.masks import MaskedLayers, mask_layers
+from study.pruning.masking.choosing import mask_layers
+from study.pruning.masking.masks import MaskedLayers
 from study.pruning.training.updates import Update
 from study.tasks import load_task
 from study.tasks.models import MODELS

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.measuring import Figure, interleaved_ms, ratios
 from study.pruning.compact.network import compact_copy
-from study.pruning.masking.masks import mask_layers
+from study.pruning.masking.choosing import mask_layers
 from study.pruning.training.steps import Segment, train
 from study.pruning.training.trajectory import build_model
 from study.tasks import Task, make_task

@@ -26,10 +26,18 @@ class StudyFailedError(RuntimeError):
     """A study as a whole failed; what it had finished is on disk (exit code 1)."""
 
 
-def shortened(value: object) -> str:
-    """A value as a message repeats it: no longer than anybody reads."""
+def shortened(value: object, most: int = 200) -> str:
+    """A value as a message repeats it: no longer than anybody reads.
+
+    Parameters
+    ----------
+    value
+        What the user, or a file, has.
+    most
+        Letters of it that are shown.
+    """
     text = repr(value)
-    return text if len(text) <= 200 else f"{text[:200]}..."
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def unknown_name(field: str, value: str, allowed: Iterable[str]) -> UsageError:

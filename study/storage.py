@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import replace
@@ -14,6 +13,7 @@ from typing import Any, BinaryIO
 import pyarrow.fs as pafs
 
 from study.errors import UsageError
+from study.files import on_disk
 from study.files.locations import Location, read_location
 from study.files.parts import (
     PART_BYTES,
@@ -179,18 +179,7 @@ class Folder:
         bool
             Whether it was made now, and by this call; of several at a time one makes it.
         """
-        path = Path(self._path(*parts))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-        except FileExistsError:
-            return False
-        with os.fdopen(handle, "w") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        _flush_folder(path.parent)
-        return True
+        return on_disk.create(Path(self._path(*parts)), content)
 
     def write(self, content: bytes | str, *parts: str) -> None:
         """Write a whole file: a reader sees the old content or the new, never a part."""
@@ -198,20 +187,11 @@ class Folder:
         target = self._path(*parts)
         if not isinstance(self._filesystem, pafs.S3FileSystem):  # where no folder is needed
             self._filesystem.create_dir(target.rsplit("/", 1)[0], recursive=True)
-        if not self._is_local:
-            with self._filesystem.open_output_stream(target) as stream:
-                stream.write(data)
+        if self._is_local:
+            on_disk.write(Path(target), data)
             return
-        beside = Path(f"{target}.{uuid.uuid4().hex}.tmp")
-        try:
-            with beside.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(target)
-            _flush_folder(beside.parent)
-        finally:
-            beside.unlink(missing_ok=True)
+        with self._filesystem.open_output_stream(target) as stream:
+            stream.write(data)
 
     def append_line(self, line: str, *parts: str, durable: bool = True) -> None:
         """Add one line, or several, to a file of which this process is the only writer.
@@ -227,17 +207,7 @@ class Folder:
             return
         if names := self._parts(*parts):  # of a copy that came from an object store
             target = self._path(*parts[:-1], names[-1])
-        path = Path(target)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open_regular(target, "a+b") as file:
-            if file.seek(0, os.SEEK_END) > 0:
-                file.seek(-1, os.SEEK_END)
-                if file.read(1) != b"\n":
-                    file.write(b"\n")
-            file.write(line.encode() + b"\n")
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
+        on_disk.append(Path(target), f"{line}\n".encode(), durable=durable)
 
     def remove(self, *parts: str) -> None:
         """Remove a file, or a folder with all it holds; nothing happens when it is not there."""
@@ -290,25 +260,12 @@ class Folder:
 
     def _names(self, kind: pafs.FileType, *parts: str) -> list[str]:
         if self._is_local:
-            return self._local_names(kind == pafs.FileType.Directory, *parts)
+            are_folders = kind == pafs.FileType.Directory
+            return on_disk.names(self._path(*parts), are_folders=are_folders)
         selector = pafs.FileSelector(self._path(*parts), allow_not_found=True)
         infos = self._filesystem.get_file_info(selector)
         names = (i.base_name for i in infos if i.type == kind and not i.base_name.endswith(".tmp"))
         return sorted({whole_name(name) for name in names})
-
-    def _local_names(self, are_folders: bool, *parts: str) -> list[str]:
-        """What is no folder counts as a file, so that nothing that lies there is passed over."""
-        try:
-            with os.scandir(self._path(*parts)) as entries:
-                return sorted(
-                    {
-                        entry.name if are_folders else whole_name(entry.name)
-                        for entry in entries
-                        if _is_folder(entry) == are_folders and not entry.name.endswith(".tmp")
-                    }
-                )
-        except FileNotFoundError:
-            return []
 
 
 def _opened_as(place: Location) -> str:
@@ -317,19 +274,3 @@ def _opened_as(place: Location) -> str:
         return str(place)
     query = "&".join([place.query] * bool(place.query) + ["allow_delayed_open=true"])
     return str(replace(place, query=query))
-
-
-def _flush_folder(path: Path) -> None:
-    """Make sure that a new name is on the disk, and not only what it names."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link in a circle
-        return False

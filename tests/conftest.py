@@ -47,7 +47,7 @@ LONGEST = (
     "test_study.py", "test_confirming.py", "test_own_tasks.py", "test_replicating.py",
     "test_finishing.py", "test_scheduler.py",
     "test_trajectories.py", "test_notebooks.py", "test_every_figure.py", "test_job.py",
-    "test_slurm.py", "test_lost_nodes.py", "test_object_store.py",
+    "test_slurm.py", "test_two_nodes.py", "test_object_store.py",
 )  # fmt: skip
 """Files that take longest, in this order: begun last, one would run on while the others wait."""
 

@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import pytest
@@ -29,32 +28,10 @@ def test_a_child_is_the_folder_below(folder: Folder) -> None:
     assert folder.child("a", "b").name == "b"
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = Folder(tmp_path)
-    folder.write("old", "f")
-
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        folder.write("new", "f")
-    assert folder.read("f") == b"old"
-    assert [path.name for path in tmp_path.iterdir()] == ["f"]
-
-
-def test_lines_are_appended_and_a_torn_one_does_not_spoil_the_next(folder: Folder) -> None:
+def test_lines_are_appended(folder: Folder) -> None:
     folder.append_line("one", "log")
     folder.append_line("two", "log")
     assert folder.read("log") == b"one\ntwo\n"
-
-
-def test_after_a_torn_line_the_next_begins_anew(tmp_path: Path) -> None:
-    (tmp_path / "log").write_bytes(b"one\ntor")
-    Folder(tmp_path).append_line("two", "log")
-    assert (tmp_path / "log").read_bytes() == b"one\ntor\ntwo\n"
 
 
 def test_files_and_folders_are_removed_and_what_is_missing_is_no_error(folder: Folder) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 import pandas as pd
 
 from analysis.reading.metrics import Metrics
-from study.files.documents import Problem, Problems, read_lines
+from study.files.documents import read_lines
+from study.files.problems import Problem, Problems
 from study.records import CONFIRMATION_FILE, TRIALS_DIR, ConfirmationRecord, MetricRecord
 from study.storage import Folder
 

@@ -10,7 +10,8 @@ import pandas as pd
 
 from analysis.reading.confirmation import PARTS, usual_parts, with_parts
 from analysis.reading.metrics import Metrics
-from study.files.documents import Problems, noted, read_document, read_lines
+from study.files.documents import noted, read_document, read_lines
+from study.files.problems import Problems
 from study.records import (
     CONFIRMATION_FILE,
     CONTROLS,

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from analysis.reading.files.rules import Rules
 from analysis.reading.files.schema import layer_schema, round_layers_schema
 from analysis.reading.files.trial_lines import read_trials
-from study.files.documents import Problem, Problems
+from study.files.problems import Problem, Problems
 from study.records import ROUNDS_FILE, TRIALS_DIR, RoundRecord
 from study.storage import Folder
 

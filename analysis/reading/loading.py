@@ -21,11 +21,14 @@ from analysis.reading.names import distinct_names
 from analysis.reading.results import Results, name_study
 from analysis.reading.trials import is_textbook, last_rows, trials_frame
 from study.errors import UsageError
-from study.files.documents import Problems, read_document
+from study.files.documents import read_document, read_lines
+from study.files.problems import Problems
 from study.records import (
+    JOURNAL_FILE,
     OUTCOME_FILE,
     PLAN_FILE,
     PROVENANCE_FILE,
+    JournalLine,
     PlanRecord,
     Provenance,
     TrialOutcome,
@@ -129,6 +132,7 @@ def _load_one(folder: Folder, cache: bool | None) -> Results:
     outcomes = [outcome for _, _, outcome in trials_and_documents]
     table = read_rounds(folder, ids, metrics, problems, cache, need_metrics=are_said)
     events = read_events(folder, problems)
+    read_lines(folder, JournalLine, problems, JOURNAL_FILE)  # none of it is shown, but what it lost
     trials = trials_frame(ids, plans, outcomes, table, metrics, is_over(events))
     trials["replicate_of"] = replicates_among(folder, ids, problems)
     trials["is_textbook"] = is_textbook(trials, config)

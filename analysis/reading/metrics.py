@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import pandas as pd
 
 from study.errors import UsageError
-from study.files.documents import Problems, read_document
+from study.files.documents import read_document
+from study.files.problems import Problems
 from study.records import LOSS, TASK_FILE, MetricRecord, TaskRecord
 from study.storage import Folder
 

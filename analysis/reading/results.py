@@ -17,7 +17,7 @@ from analysis.reading.metrics import CLASSIFIER, Metrics, shared_quality
 from analysis.reading.objectives import Objectives, objectives_of
 from analysis.reading.sensitivity import read_sensitivity
 from analysis.reading.structures import has_units
-from study.files.documents import Problems
+from study.files.problems import Problems
 from study.objectives import Constraint, quality_of, size_of
 from study.records import MetricRecord
 from study.storage import Folder

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 from analysis.reading.files.rules import Rules, check_rows
 from analysis.reading.files.schema import sensitivity_schema
 from analysis.reading.metrics import Metrics, worse_by
-from study.files.documents import Problem, Problems, noted, problem_of, refuse
+from study.files.documents import noted, refuse
+from study.files.problems import Problem, Problems, problem_of
 from study.records import (
     SENSITIVITY_FILE,
     TRIALS_DIR,

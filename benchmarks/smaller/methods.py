@@ -17,10 +17,12 @@ from torch import nn
 from benchmarks.smaller.tasks import RETRAIN_EPOCHS, STRUCTURES, WIDTH_MULTIPLES
 from study.pruning import PruningPlan, run_pipeline
 from study.pruning.channels import channels_of
-from study.pruning.masking.masks import MaskedLayers, mask_layers
+from study.pruning.masking.choosing import mask_layers
+from study.pruning.masking.masks import MaskedLayers
 from study.pruning.shrinking.deployed import deployed
 from study.pruning.training.retraining import retrain_segment
-from study.pruning.training.steps import load_model, train
+from study.pruning.training.steps import train
+from study.pruning.training.train_state import load_model
 from study.pruning.training.trajectory import Trajectory, build_model, dense_steps
 from study.tasks import Task, evaluate
 from study.tasks.training.optimizers import build_optimizer

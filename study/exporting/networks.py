@@ -10,22 +10,16 @@ from torch import nn
 
 from study.configuration.loading import StudyConfig, load_config
 from study.errors import UsageError, unknown_name
-from study.files.documents import (
-    Problems,
-    needed,
-    read_lines,
-    read_tables,
-    read_tensors,
-    refuse,
-    refused,
-)
+from study.files.documents import needed, read_lines, read_tables, read_tensors, refuse, refused
+from study.files.problems import Problems
 from study.pruning.channels import channels_of
-from study.pruning.masking.masks import MaskedLayers, mask_layers
+from study.pruning.masking.choosing import mask_layers
+from study.pruning.masking.masks import MaskedLayers
 from study.pruning.plan import PruningPlan
 from study.pruning.shrinking.deployed import deployed
 from study.pruning.states.dense_runs import stored_trajectory, trajectory_name
 from study.pruning.states.state_files import load_weights
-from study.pruning.training.steps import TrainState, load_model
+from study.pruning.training.train_state import TrainState, load_model
 from study.pruning.training.trajectory import build_model
 from study.records import (
     PLAN_FILE,

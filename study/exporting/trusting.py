@@ -48,8 +48,8 @@ def refuse_untrusted(
 
 
 def names_code(study: Folder) -> bool:
-    """Whether a folder names code of its own."""
-    return next(_named(study, None), None) is not None
+    """Whether a folder names code of its own; one that is gone does not."""
+    return study.exists(STUDY_FILE) and next(_named(study, None), None) is not None
 
 
 def _named(study: Folder, trial_id: str | None) -> Iterator[tuple[str, str]]:

@@ -3,8 +3,8 @@ from .latency.measuring import measure_latency as measure_latency
 from .latency.prediction import predict_latency as predict_latency
 from .latency.prediction import scale_of as scale_of
 from .latency.table import LayerTable as LayerTable
+from .masking.choosing import mask_layers as mask_layers
 from .masking.masks import MaskedLayers as MaskedLayers
-from .masking.masks import mask_layers as mask_layers
 from .packed.pipelines import run_packed as run_packed
 from .pipeline import run_pipeline as run_pipeline
 from .plan import PruningPlan as PruningPlan

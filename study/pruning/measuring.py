@@ -8,7 +8,8 @@ from functools import partial
 
 from study.pruning.channels import run_examples
 from study.pruning.cost import DenseCost, dead_outputs, dense_cost, masked_cost
-from study.pruning.masking.masks import MaskedLayers, mask_layers
+from study.pruning.masking.choosing import mask_layers
+from study.pruning.masking.masks import MaskedLayers
 from study.pruning.plan import PruningPlan
 from study.pruning.shrinking.deployed import deployed
 from study.pruning.structure.units import Structure

@@ -23,7 +23,8 @@ from study.pruning.cost import DenseCost, dense_cost
 from study.pruning.entries import check_entries, cut_entries
 from study.pruning.latency.quiet import at_work
 from study.pruning.latency_sizes import LatencySizes
-from study.pruning.masking.masks import MaskedLayers, mask_layers
+from study.pruning.masking.choosing import mask_layers
+from study.pruning.masking.masks import MaskedLayers
 from study.pruning.masking.patterns import resolve_patterns
 from study.pruning.measuring import Spent, measure
 from study.pruning.plan import PruningPlan
@@ -46,15 +47,8 @@ from study.pruning.training.retraining import (
     retrain_segment,
     rewind_steps,
 )
-from study.pruning.training.steps import (
-    Segment,
-    TrainState,
-    capture,
-    load_model,
-    load_optimizer,
-    samples_in,
-    train,
-)
+from study.pruning.training.steps import Segment, samples_in, train
+from study.pruning.training.train_state import TrainState, capture, load_model, load_optimizer
 from study.pruning.training.trajectory import Trajectory, build_model, dense_steps, train_dense
 from study.records import RoundRecord, is_finite
 from study.tasks.task import Task

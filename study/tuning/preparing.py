@@ -22,7 +22,7 @@ from study.files.writable import refuse_unwritable
 from study.objectives import SIZES, checked_objectives
 from study.owners import holder, is_unused, taken
 from study.pruning.latency.table import Tell
-from study.pruning.masking.masks import mask_layers
+from study.pruning.masking.choosing import mask_layers
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
 from study.pruning.rehearsal.plans import rehearse_plans

@@ -9,9 +9,11 @@ from study.configuration.loading import StudyConfig
 from study.errors import UsageError
 from study.exporting.networks import study_config
 from study.exporting.trusting import refuse_untrusted
+from study.files.documents import read_lines
+from study.files.problems import Problems
 from study.owners import refuse_running
 from study.pruning.latency.table import Tell
-from study.records import STUDY_FILE
+from study.records import EVENTS_FILE, JOURNAL_FILE, STUDY_FILE, Event, JournalLine
 from study.storage import Folder
 from study.tuning.afterwards.points import task_record
 from study.tuning.preparing import Prepared, prepare
@@ -56,11 +58,17 @@ def prepare_resume(
     ------
     UsageError
         If there is no study, somebody runs it, or its task is not what it was.
+
+    Warns
+    -----
+    ProblemWarning
+        For each file with a line that a crash tore; it is skipped.
     """
     if not folder.exists(STUDY_FILE):
         raise UsageError(f"{folder.location}: this folder holds no study; it has no {STUDY_FILE}")
     refuse_untrusted(folder, None, trust_code, asked_by)
     refuse_running(folder)
+    _warn_of_torn_lines(folder)
     config = _changed(study_config(folder), folder, num_samples, time_budget_s, max_concurrent)
     past = [_opened(each, errored) for each in read_past(folder)]
     if num_samples is not None and num_samples < len(past):
@@ -76,6 +84,17 @@ def prepare_resume(
             "Put it back as it was, or run a new study."
         )
     return prepared, past
+
+
+def _warn_of_torn_lines(folder: Folder) -> None:
+    """Name the lines of the files that grow, of which a crash may have torn one: they are skipped.
+
+    The records of trials are written whole, and what is wrong with one is refused.
+    """
+    problems = Problems()
+    read_lines(folder, Event, problems, EVENTS_FILE)
+    read_lines(folder, JournalLine, problems, JOURNAL_FILE)
+    problems.warn(folder.name)
 
 
 def _changed(

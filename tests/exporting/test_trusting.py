@@ -11,7 +11,7 @@ import pytest
 
 import study
 from study.errors import UsageError
-from study.exporting.trusting import refuse_untrusted
+from study.exporting.trusting import names_code, refuse_untrusted
 from study.storage import Folder
 from tests.conftest import call
 
@@ -57,6 +57,10 @@ def test_code_that_a_study_file_names_is_not_run(
     refuse_untrusted(Folder(folder), "0000", trust_code=True)
     with pytest.raises(UsageError, match="trust_code=True"):
         study.load_network(folder, "0000")
+
+
+def test_a_folder_that_is_gone_names_no_code(tmp_path: Path) -> None:
+    assert not names_code(Folder(tmp_path / "gone"))
 
 
 def test_code_that_a_plan_names_is_not_run_either(copied: Path) -> None:

@@ -12,8 +12,6 @@ import pytest
 
 from study.errors import UsageError
 from study.files.documents import (
-    Problems,
-    ProblemWarning,
     needed,
     parse,
     read_document,
@@ -21,10 +19,10 @@ from study.files.documents import (
     read_tables,
     read_tensors,
 )
+from study.files.problems import Problems
 from study.pruning.plan import PruningPlan
 from study.records import Event, PlanRecord, TrialOutcome
 from study.storage import Folder
-from study.visible import visible
 
 OUTCOME: dict[str, Any] = {
     "trial_id": "0000", "status": "completed", "rounds_planned": 3, "rounds_finished": 3,
@@ -160,11 +158,3 @@ def test_the_plan_that_is_read_has_fields_of_the_plan_alone() -> None:
     plan = PruningPlan(sparsity={"fc1": 0.5}, rounds=3, seed=2**40)
     read = parse(PlanRecord, plan.model_dump_json().encode())
     assert {name: getattr(read, name) for name in own} == plan.model_dump(include=own)
-
-
-def test_warnings_show_codes_instead_of_what_a_terminal_would_do() -> None:
-    problems = Problems()
-    problems["a\x1b]0;owned\x07"] = "is damaged"
-    with pytest.warns(ProblemWarning, match=r"a\\u001b\]0;owned\\u0007 is damaged"):
-        problems.warn("study")
-    assert visible("é‮x\ud800") == "é\\u202ex\\ud800"

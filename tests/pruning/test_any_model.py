@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from study.pruning import PruningPlan, run_pipeline
-from study.pruning.masking.masks import mask_layers
+from study.pruning.masking.choosing import mask_layers
 from study.pruning.states.progress import Progress
 from study.pruning.states.state_files import progress_from_bytes, progress_to_bytes
 from tests.pruning.tiny import tiny_task

@@ -6,7 +6,7 @@ from torch import nn
 
 from study.errors import UsageError
 from study.pruning import PruningPlan, run_pipeline
-from study.pruning.masking.masks import mask_layers
+from study.pruning.masking.choosing import mask_layers
 from study.pruning.states.state_files import load_weights, progress_from_bytes, weights_to_bytes
 from study.pruning.training.trajectory import build_model
 from tests.pruning.test_pipeline import Keeper, facts

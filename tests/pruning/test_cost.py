@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from study.pruning.cost import DenseCost, dead_outputs, dense_cost, masked_cost
-from study.pruning.masking.masks import MaskedLayers, mask_layers
+from study.pruning.masking.choosing import mask_layers
+from study.pruning.masking.masks import MaskedLayers
 
 
 def cost_of(masked: MaskedLayers, *example: Tensor) -> DenseCost:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from study.errors import UsageError
 from study.pruning import PruningPlan, run_pipeline
 from study.pruning.entries import cut_entries
-from study.pruning.masking.masks import MaskedLayers, mask_layers
+from study.pruning.masking.choosing import mask_layers
+from study.pruning.masking.masks import MaskedLayers
 from study.pruning.pipeline import Pipeline
 from study.pruning.rehearsal.plans import rehearse_plans
 from study.pruning.scoring import Scoring

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +16,30 @@ import pytest
 from torch import Tensor
 
 import study
+from analysis import load
+from analysis.judging.status import study_status
 from benchmarks.chaos.comparing import records
 from study import owners
 from study.configuration.loading import load_config
 from study.errors import StudyFailedError, UsageError
+from study.files.problems import ProblemWarning
+from study.interrupts import Interrupts
 from study.owners import claimed, holder
 from study.pruning.selection.saliency import SaliencyInputs
+from study.records import SCANNED_LAYERS_FILE
 from study.storage import Folder
-from study.tuning.launching import Finished, run_study
-from study.tuning.preparing import prepare
+from study.tuning.dense_runs.scan_files import ScannedLayers, stored_scan
+from study.tuning.ending import StopWatch
+from study.tuning.launching import Finished, run_study, running_study, scan_only
+from study.tuning.preparing import Prepared, prepare
 from study.tuning.resuming import prepare_resume
 from tests.conftest import SMALL, call, environment
 
+SEED = 3
+
 TABLES: dict[str, Any] = {
     **SMALL,
-    "study": {"name": "s", "num_samples": 4, "seed": 3},
+    "study": {"name": "s", "num_samples": 4, "seed": SEED},
     "sensitivity": {"scan": True, "levels": [0.5, 0.9]},
     "resources": {"max_concurrent": 1, "checkpoint_interval_s": 0.001},
 }
@@ -89,16 +99,23 @@ def test_a_study_whose_folder_is_removed_fails_and_says_so(
     monkeypatch.setattr(owners, "BEAT_S", 0.05)
 
     def remove() -> None:
-        shutil.rmtree(tmp_path / "s")
+        (tmp_path / "s").rename(tmp_path / "gone")  # at once: its owner writes into it all the time
         time.sleep(1)
 
     with pytest.raises(StudyFailedError, match="was removed while the study ran"):
         start(tmp_path, at("round_finished", 2, remove))
 
 
-def killed_at(place: Path, condition: Callable[[Path], bool]) -> Path:
-    """A study whose driver is killed when its folder has something."""
-    (place / "s.json").write_text(json.dumps(TABLES))
+SCAN: dict[str, Any] = {
+    **TABLES,
+    "sensitivity": {"scan": True, "levels": [0.5, 0.9], "recovery_epochs": 20},
+}
+"""Of which a layer takes long enough to be met between two."""
+
+
+def killed_within_the_scan(place: Path) -> Path:
+    """A scan whose driver is killed when its first layer is finished."""
+    (place / "s.json").write_text(json.dumps(SCAN))
     code = (
         "import json, sys, study\n"
         "study.run(json.load(open(sys.argv[1])), storage_path=sys.argv[2])\n"
@@ -106,45 +123,44 @@ def killed_at(place: Path, condition: Callable[[Path], bool]) -> Path:
     command = [sys.executable, "-c", code, str(place / "s.json"), str(place)]
     with subprocess.Popen(command, env=environment()) as process:
         deadline = time.monotonic() + 120
-        while not condition(place / "s") and time.monotonic() < deadline:
+        while not (place / "s" / SCANNED_LAYERS_FILE).exists() and time.monotonic() < deadline:
             assert process.poll() is None, "the study ended before it was killed"
-            time.sleep(0.01)
+            time.sleep(0.005)
         process.kill()
     return place / "s"
 
 
-def has_rounds(trial: str, count: int) -> Callable[[Path], bool]:
-    def has(folder: Path) -> bool:
-        file = folder / "trials" / trial / "rounds.jsonl"
-        return file.exists() and len(file.read_bytes().splitlines()) >= count
-
-    return has
+def scanning(place: Path) -> Prepared:
+    return prepare(load_config(SCAN, [f"study.storage_path={json.dumps(str(place))}"]))
 
 
 @pytest.mark.slow
-def test_a_study_whose_driver_was_killed_says_so_and_goes_on(whole: Path, tmp_path: Path) -> None:
-    folder = killed_at(tmp_path, has_rounds("0001", 2))
-    told = call("status", str(folder), "--format", "json")
-    assert json.loads(told.output)["state"] == "dead"
-    again = call("status", str(folder))
-    assert "is gone" in again.output
-    assert f"prune-study resume {folder}" in again.output
-    refused = call("run", "digits-mlp", "--name", "s", "--storage-path", str(tmp_path))
-    assert refused.exit_code == 2
-    assert f"its run died. Go on with it: prune-study resume {folder}" in refused.output
-    moved = tmp_path / "elsewhere" / "t"
-    moved.parent.mkdir()
-    shutil.move(folder, moved)
-    done = call("resume", str(moved), "--no-report", "--quiet")
-    assert done.exit_code == 0, done.output
-    assert records(moved) == records(whole)
-    assert load_config_of(moved)["study"]["name"] == "t"
+def test_a_scan_whose_driver_was_killed_goes_on_with_the_layers_that_are_left(
+    ray_cluster: None, tmp_path: Path
+) -> None:
+    whole = stored_scan(scan_only(scanning(tmp_path / "whole"), lambda *_: None))
+    assert whole is not None
+    layers = {each.layer for each in whole.records}
+    folder = Folder(killed_within_the_scan(tmp_path))
+    scanned = ScannedLayers(folder, load_config(SCAN).sensitivity, StopWatch(folder, ("stop",)))
+    kept = [found for layer in layers if (found := scanned.known(SEED, layer)) is not None]
+    assert 0 < len(kept) < len(layers)
 
+    mark = {"val_loss": 12345.0}  # of a layer that was scanned again, it would be gone
+    for found in kept:
+        marked = tuple(each.model_copy(update=mark) for each in found.records)
+        scanned.keep(SEED, replace(found, records=marked))
+    prepared, past = prepare_resume(folder, trust_code=True)
+    assert not past
+    run_study(prepared, lambda *_: None, past)
 
-def load_config_of(folder: Path) -> dict[str, Any]:
-    import tomllib
-
-    return tomllib.loads((folder / "study.toml").read_text())
+    ended = stored_scan(folder)
+    assert ended is not None
+    names = {found.layer for found in kept}
+    assert ended.records == tuple(
+        each.model_copy(update=mark) if each.layer in names else each for each in whole.records
+    )
+    assert ended.train_samples == whole.train_samples
 
 
 def test_a_finished_study_takes_more_trials_and_keeps_what_it_has(
@@ -171,21 +187,23 @@ def broken_at_first(inputs: SaliencyInputs) -> dict[str, Tensor]:
     return {layer: weight.abs() for layer, weight in inputs.weights.items()}
 
 
-@pytest.mark.parametrize("errored", ["retry", "restart"])
 def test_failed_trials_are_tried_again_where_that_is_asked_for(
-    ray_cluster: None, tmp_path: Path, errored: str
+    ray_cluster: None, tmp_path: Path
 ) -> None:
     space = {**SMALL["space"], "saliency": f"{__name__}:broken_at_first", "rounds": 3}
+    study = {**TABLES["study"], "num_samples": 2}
     flag = Path("/tmp", _BROKEN)
     flag.touch()
     try:
-        assert start(tmp_path, space=space).failed_trials == 4
-        assert go_on(tmp_path / "s").failed_trials == 4
+        assert start(tmp_path, space=space, study=study).failed_trials == 2
+        assert go_on(tmp_path / "s").failed_trials == 2
     finally:
         flag.unlink()
-    assert go_on(tmp_path / "s", errored=errored).failed_trials == 0
-    start(tmp_path / "well", space=space)
-    assert records(tmp_path / "s") == records(tmp_path / "well" / "s")
+    start(tmp_path / "well", space=space, study=study)
+    for errored in ("retry", "restart"):
+        folder = shutil.copytree(tmp_path / "s", tmp_path / errored / "s")
+        assert go_on(folder, errored=errored).failed_trials == 0
+        assert records(folder) == records(tmp_path / "well" / "s")
 
 
 def test_what_cannot_go_on_is_refused_by_name(whole: Path, tmp_path: Path) -> None:
@@ -210,6 +228,45 @@ def test_a_damaged_record_is_named_and_nothing_is_run(whole: Path, tmp_path: Pat
     (folder / "trials" / "0002" / "rounds.jsonl").write_text("{]\n")
     with pytest.raises(UsageError, match=r"0002/rounds.jsonl cannot be read in line 1"):
         prepare_resume(Folder(folder))
+
+
+def test_lines_that_a_crash_tore_are_skipped_and_named(whole: Path, tmp_path: Path) -> None:
+    """By whatever reads the folder; they stay where they are, and others follow them."""
+    folder = tmp_path / "s"
+    shutil.copytree(whole, folder)
+    named = dict[str, str]()
+    for file, torn in (("events.jsonl", '{"event": "ro'), ("optuna.journal", '{"op_code": 4, "')):
+        lines = (folder / file).read_text().splitlines()
+        (folder / file).write_text("\n".join([*lines[:-1], torn, lines[-1]]) + "\n")
+        named[file] = f"cannot be read in line {len(lines)} "
+    with pytest.warns(ProblemWarning) as told:
+        prepare_resume(Folder(folder))
+    assert sorted(str(each.message).partition("(")[0] for each in told) == [
+        f"s: {file} {how}" for file, how in named.items()
+    ]
+    with pytest.warns(ProblemWarning):
+        problems = study_status(load(folder))["problems"]
+    assert {file: text.partition("(")[0] for file, text in problems.items()} == named
+
+
+def test_what_fails_after_the_trials_fails_the_study(whole: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    shutil.copytree(whole, folder)
+    prepared, past = prepare_resume(Folder(folder))
+    with (
+        pytest.raises(StudyFailedError, match=r"OSError: \[Errno 28\] disk full"),
+        Interrupts() as interrupts,
+        running_study(prepared, lambda *_: None, interrupts, past),
+    ):
+        raise OSError(28, "disk full")
+    held = holder(Folder(folder))
+    assert held is not None
+    assert held.standing == "failed"
+    last = json.loads((folder / "events.jsonl").read_text().splitlines()[-1])
+    assert last["event"] == "study_failed"
+    assert last["detail"]["why"] == "OSError: [Errno 28] disk full"
+    assert 'raise OSError(28, "disk full")' in (folder / "error.txt").read_text()
+    assert records(folder) == records(whole)
 
 
 def test_from_python_too(whole: Path, tmp_path: Path) -> None:

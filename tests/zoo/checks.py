@@ -20,7 +20,8 @@ from study.exporting.capturing import capture
 from study.exporting.onnx_files import runner, to_onnx
 from study.exporting.parity import check_parity
 from study.pruning import PruningPlan, run_pipeline, shrink
-from study.pruning.masking.masks import MaskedLayers, mask_layers
+from study.pruning.masking.choosing import mask_layers
+from study.pruning.masking.masks import MaskedLayers
 from study.pruning.states.state_files import (
     load_weights,
     progress_from_bytes,

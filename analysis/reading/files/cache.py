@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from analysis.reading.files.rules import Rules
-from study.files.documents import Problems
+from study.files.problems import Problems
 from study.files.regular_files import RefusedFileError
 from study.records import SCHEMA_VERSION
 from study.storage import Folder

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from study.files.documents import Problems, noted
+from study.files.documents import noted
+from study.files.problems import Problems
 from study.records import PLAN_FILE, ROUNDS_FILE, TRIALS_DIR, PlanRecord, TrialOutcome
 from study.storage import Folder
 from study.visible import visible

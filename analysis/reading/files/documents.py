@@ -8,7 +8,8 @@ from typing import TypeVar
 import pandas as pd
 
 from analysis.reading.files.trial_files import read_batches
-from study.files.documents import Problems, noted, parse, read_lines
+from study.files.documents import noted, parse, read_lines
+from study.files.problems import Problems
 from study.records import EVENTS_FILE, TRIALS_DIR, Event, Record
 from study.storage import Folder
 

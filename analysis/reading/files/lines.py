@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.json as pj
 
 from analysis.reading.files.rules import Rules
-from study.files.documents import NewerVersionError, Problem, Problems, problem_of, whole_lines
+from study.files.documents import NewerVersionError, whole_lines
+from study.files.problems import Problem, Problems, problem_of
 
 _BLOCK_BYTES = 1 << 20
 """Text parsed at a time; more where a file is longer, as no line may straddle."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from study.files.documents import Problems, ProblemWarning
+from study.files.problems import Problems, ProblemWarning
 
 __all__ = ["ProblemWarning", "told_problems"]
 

@@ -8,7 +8,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from study.bounds import Within
 from study.errors import UsageError
-from study.files.documents import Problems, noted, read_tables, refuse
+from study.files.documents import noted, read_tables, refuse
+from study.files.problems import Problems
 from study.objectives import Constraint
 from study.records import STUDY_FILE, Count, RoundNumber, Seed, Share
 from study.storage import Folder

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow.fs as pafs
 
-from study.files.documents import SETTLED_S, Problems
+from study.files.documents import SETTLED_S
+from study.files.problems import Problems
 from study.records import TRIALS_DIR
 from study.storage import Folder
 

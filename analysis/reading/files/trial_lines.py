@@ -13,7 +13,7 @@ from analysis.reading.files.lines import parse_batches
 from analysis.reading.files.rules import Rules
 from analysis.reading.files.schema import round_schema
 from analysis.reading.files.trial_files import read_batches, stamps
-from study.files.documents import Problem, Problems
+from study.files.problems import Problem, Problems
 from study.records import ROUNDS_FILE, TRIALS_DIR, MetricRecord, RoundRecord
 from study.storage import Folder
 

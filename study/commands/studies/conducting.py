@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from shlex import quote
 
 import click
@@ -14,10 +15,11 @@ from study.commands.studies.finishing import finish
 from study.configuration.loading import StudyConfig
 from study.configuration.targets import note_on_target
 from study.configuration.widths import note_on_widths
-from study.errors import NothingToReportError
+from study.errors import NothingToReportError, StudyFailedError
 from study.exporting.trusting import names_code
 from study.interrupts import Interrupts
 from study.objectives import quality_of
+from study.records import STUDY_FILE
 from study.terminal.progress import Progress
 from study.tuning.launching import Finished, running_study
 from study.tuning.preparing import Prepared
@@ -51,21 +53,24 @@ def conduct(
     NothingToReportError
         If no trial finished a round.
     """
-    config, written = prepared.config, None
+    config, written, finished = prepared.config, None, Finished(prepared.folder)
     quality = quality_of(prepared.task.metrics, config.objectives)
     with Interrupts() as interrupts, Progress(config, quality, quiet=quiet) as progress:
         for note in (note_on_target(config), note_on_widths(config)):
             if note is not None:
                 progress.say(note)
-        with (
-            ray_session(),
-            running_study(prepared, progress.listen, interrupts, past) as finished,
-        ):
-            if finished.out_of_time:
-                progress.say("the time budget is spent; what was cut off can go on")
-            if report:
-                is_whole = not (finished.interrupted or finished.failure)
-                written = finish(finished.folder, config, progress.say, train=is_whole)
+        try:
+            with (
+                ray_session(),
+                running_study(prepared, progress.listen, interrupts, past) as finished,
+            ):
+                if finished.out_of_time:
+                    progress.say("the time budget is spent; what was cut off can go on")
+                if report:
+                    is_whole = not (finished.interrupted or finished.failure)
+                    written = finish(finished.folder, config, progress.say, train=is_whole)
+        except StudyFailedError as error:
+            finished = replace(finished, failure=str(error))
     click.echo(written or finished.folder.location)
     if written and config.search.parsed_constraints and not progress.dense_diverged:
         unmet = unmet_constraints(load(finished.folder.location))
@@ -86,9 +91,9 @@ def _exit_code(finished: Finished, config: StudyConfig, dense_diverged: bool) ->
     if finished.failure or finished.interrupted:
         how = f"the study failed: {finished.failure}" if finished.failure else "interrupted"
         trusting = " --trust-code" if names_code(finished.folder) else ""
-        click.echo(
-            f"prune-study: {how}; go on with: prune-study resume {place}{trusting}", err=True
-        )
+        hint = f"; go on with: prune-study resume {place}{trusting}"
+        is_there = finished.folder.exists(STUDY_FILE)
+        click.echo(f"prune-study: {how}{hint if is_there else ''}", err=True)
         return CRASH if finished.failure else finished.exit_code
     if finished.failed_trials:
         click.echo(

@@ -13,7 +13,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from study.pruning.masking.masks import MaskedLayers, mask_layers
+from study.pruning.masking.choosing import mask_layers
+from study.pruning.masking.masks import MaskedLayers
 from study.pruning.training.model_state import copy_of, make_room, put_extra_state
 from study.tasks.training.optimizers import build_optimizer
 from study.tasks.training.recipe import Recipe

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -56,7 +57,7 @@ class GradientMask:
         self.parameter = parameter
         self._bits: Tensor | None = None
         self._bits_of: Tensor | None = None
-        self._handle = parameter.register_post_accumulate_grad_hook(self._mask_gradient)
+        self._handle = parameter.register_post_accumulate_grad_hook(_hook(self))
 
     @property
     def mask(self) -> Tensor:
@@ -103,6 +104,22 @@ class GradientMask:
             self._bits = torch.empty_like(gradient, dtype=integer).copy_(wide).neg_()
             self._bits_of = mask
         gradient.view(integer).bitwise_and_(self._bits)
+
+
+def _hook(guard: GradientMask) -> Callable[[Tensor], None]:
+    """Mask a gradient, for as long as a module has the mask.
+
+    The hook does not hold the guard: a ring of a parameter, its hook and what holds the parameter
+    goes through torch, where Python's garbage collector does not see it, and is never freed.
+    """
+    found = weakref.ref(guard)
+
+    def mask_gradient(parameter: Tensor) -> None:
+        living = found()
+        if living is not None:
+            living._mask_gradient(parameter)
+
+    return mask_gradient
 
 
 def attach(places: Places, *, is_companion: bool = False) -> None:

@@ -12,7 +12,8 @@ from torch import Tensor
 from study.errors import UsageError
 from study.pruning.channels import channels_of, run_examples, unit_request, unit_scores
 from study.pruning.cost import dense_cost
-from study.pruning.masking.masks import MaskedLayers, mask_layers
+from study.pruning.masking.choosing import mask_layers
+from study.pruning.masking.masks import MaskedLayers
 from study.pruning.plan import PruningPlan
 from study.pruning.scoring import Scoring
 from study.pruning.selection.ranking import keep_best
@@ -32,7 +33,7 @@ from study.pruning.structure.cutting import alive_units, masks_of, with_companio
 from study.pruning.structure.request import UnitRequest
 from study.pruning.structure.sizes import sizes_of
 from study.pruning.structure.units import Alive, Structure
-from study.pruning.training.steps import TrainState, load_model
+from study.pruning.training.train_state import TrainState, load_model
 from study.pruning.training.trajectory import build_model
 from study.records import MetricRecord, SensitivityRecord
 from study.tasks.judging.evaluation import evaluate

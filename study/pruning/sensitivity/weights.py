@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 
 from study.errors import UsageError
-from study.pruning.masking.masks import mask_layers
+from study.pruning.masking.choosing import mask_layers
 from study.pruning.seeds import Seeds
 from study.pruning.selection.allocation import allocate
 from study.pruning.selection.request import Request
@@ -24,7 +24,7 @@ from study.pruning.sensitivity.found import (
     together,
 )
 from study.pruning.sensitivity.trying import evaluate_from, inputs_of, recover, suffix
-from study.pruning.training.steps import TrainState, load_model
+from study.pruning.training.train_state import TrainState, load_model
 from study.pruning.training.trajectory import build_model
 from study.records import MetricRecord, SensitivityRecord
 from study.tasks.judging.evaluation import evaluate

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from study.pruning.masking.masks import MaskedLayers
 from study.pruning.measuring import Spent
-from study.pruning.training.steps import Segment, TrainState
+from study.pruning.training.steps import Segment
+from study.pruning.training.train_state import TrainState
 from study.pruning.training.trajectory import Trajectory
 from study.records import RoundRecord
 

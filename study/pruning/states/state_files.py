@@ -16,7 +16,8 @@ from study.pruning.states.progress import Progress
 from study.pruning.states.values import decode, encode, is_plain, tensors_in
 from study.pruning.training.fingerprint import Fingerprint
 from study.pruning.training.model_state import copy_state, make_room
-from study.pruning.training.steps import Segment, TrainState
+from study.pruning.training.steps import Segment
+from study.pruning.training.train_state import TrainState
 from study.pruning.training.trajectory import Trajectory
 
 SCHEMA_VERSION = 1

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from study.pruning.masking.masks import MaskedLayers, mask_companions
+from study.pruning.masking.choosing import mask_companions
+from study.pruning.masking.masks import MaskedLayers
 from study.pruning.structure.units import Alive, Structure, kept_along, kept_entries
 
 

@@ -33,7 +33,8 @@ from study.pruning.masking.masks import MaskedLayers
 from study.pruning.plan import PruningPlan
 from study.pruning.seeds import derive_seed
 from study.pruning.training.model_state import copy_state
-from study.pruning.training.steps import Segment, TrainState, load_model, load_optimizer
+from study.pruning.training.steps import Segment
+from study.pruning.training.train_state import TrainState, load_model, load_optimizer
 from study.pruning.training.trajectory import Trajectory, build_model, dense_steps, step_of_epoch
 from study.tasks.task import Task
 from study.tasks.training.optimizers import build_optimizer

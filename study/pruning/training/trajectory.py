@@ -12,14 +12,8 @@ from torch import nn
 from study.errors import UsageError
 from study.pruning.seeds import Seeds
 from study.pruning.training.fingerprint import Fingerprint, fingerprint
-from study.pruning.training.steps import (
-    Segment,
-    TrainState,
-    capture,
-    load_model,
-    load_optimizer,
-    train,
-)
+from study.pruning.training.steps import Segment, train
+from study.pruning.training.train_state import TrainState, capture, load_model, load_optimizer
 from study.tasks.task import Task
 from study.tasks.training.checkpoints import put_checkpoint
 from study.tasks.training.optimizers import build_optimizer

@@ -6,11 +6,11 @@ from search_spaces.structures import structure_text
 from study.errors import UsageError
 from study.files.documents import read_tensors, refused
 from study.objectives import quality_of
-from study.pruning.masking.masks import mask_layers
+from study.pruning.masking.choosing import mask_layers
 from study.pruning.sensitivity.channels import scan_channels
 from study.pruning.sensitivity.weights import scan
 from study.pruning.states.state_files import load_weights
-from study.pruning.training.steps import capture
+from study.pruning.training.train_state import capture
 from study.pruning.training.trajectory import build_model
 from study.records import (
     TRIALS_DIR,

@@ -17,14 +17,15 @@ from typing import Any
 
 from study.errors import UsageError
 from study.pruning.channels import channels_of
-from study.pruning.masking.masks import mask_layers
+from study.pruning.masking.choosing import mask_layers
 from study.pruning.measuring import Spent
 from study.pruning.plan import PruningPlan
 from study.pruning.states.progress import Progress
 from study.pruning.states.state_files import load_weights
 from study.pruning.training.model_state import copy_state
 from study.pruning.training.retraining import check_fresh_weights
-from study.pruning.training.steps import Segment, TrainState
+from study.pruning.training.steps import Segment
+from study.pruning.training.train_state import TrainState
 from study.pruning.training.trajectory import Trajectory, build_model
 from study.records import RoundRecord
 from study.tasks.task import Task

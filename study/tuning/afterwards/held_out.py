@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from study.configuration.loading import StudyConfig
 from study.errors import UsageError
 from study.exporting.networks import read_plan, stored_network
-from study.files.documents import Problems, read_lines
+from study.files.documents import read_lines
+from study.files.problems import Problems
 from study.objectives import quality_of
 from study.pruning.states.dense_runs import stored_trajectory, trajectory_name
 from study.pruning.training.fingerprint import fingerprint
-from study.pruning.training.steps import load_model
+from study.pruning.training.train_state import load_model
 from study.pruning.training.trajectory import build_model, dense_steps, refuse_another
 from study.records import TEST_FILE, HeldOutRecord
 from study.storage import Folder

@@ -10,7 +10,8 @@ from traceback import format_exc
 import ray
 
 from study.errors import what_was_raised
-from study.files.documents import Problems, needed, read_lines, read_tensors, refuse, refused
+from study.files.documents import needed, read_lines, read_tensors, refuse, refused
+from study.files.problems import Problems
 from study.objectives import quality_of
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan

@@ -5,7 +5,7 @@ from __future__ import annotations
 from search_spaces.values import options
 from study.configuration.loading import StudyConfig
 from study.objectives import quality_of
-from study.pruning.masking.masks import mask_layers
+from study.pruning.masking.choosing import mask_layers
 from study.pruning.plan import PruningPlan
 from study.pruning.sensitivity.channels import scan_channels
 from study.pruning.sensitivity.found import Scan, Watcher

@@ -13,13 +13,11 @@ from typing import Any
 
 import optuna
 import ray
-from ray.air.execution._internal.actor_manager import RayActorManager
-from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from study.configuration.loading import StudyConfig
 from study.errors import UsageError
 from study.tuning.ray.cluster_watch import leave_a_dead_ray_alone
-from study.tuning.ray.lost_nodes import go_on_after_lost_nodes
+from study.tuning.ray.lost_workers import fail_one_trial_of_a_lost_worker, go_on_after_lost_nodes
 from study.tuning.ray.own_modules import runtime_env
 from study.tuning.ray.reaching import not_started, refuse_unreachable
 from study.tuning.ray.search_order import OwnFoldersLast
@@ -54,9 +52,9 @@ def ray_session() -> Iterator[None]:
     # A failed trial is a record with its traceback, not a page on the terminal.
     logger, level = logging.getLogger("ray.tune"), logging.getLogger("ray.tune").level
     logger.setLevel(logging.CRITICAL)
+    fail_one_trial_of_a_lost_worker()
     go_on_after_lost_nodes()
     leave_a_dead_ray_alone()
-    _survive_lost_workers()
     with _ONE_AT_A_TIME:
         ours = not ray.is_initialized()
         if ours:
@@ -101,28 +99,6 @@ def _own_signals() -> Iterator[None]:
         yield
     finally:
         utils.set_sigterm_handler = place
-
-
-def _survive_lost_workers() -> None:
-    """Let every way in which Ray loses a worker (out of memory, say) fail its trial alone.
-
-    Tune knows of two kinds of errors, and ends the whole run on any other.
-    """
-    failed = RayActorManager._actor_task_failed
-    if getattr(failed, "knows_all", False):
-        return
-
-    def actor_task_failed(self: Any, tracked_actor_task: Any, exception: Exception) -> None:
-        if isinstance(exception, RayError) and not isinstance(exception, RayTaskError):
-            exception = exception if isinstance(exception, RayActorError) else _lost(exception)
-        failed(self, tracked_actor_task, exception)
-
-    actor_task_failed.knows_all = True  # type: ignore[attr-defined]
-    RayActorManager._actor_task_failed = actor_task_failed  # type: ignore[method-assign]
-
-
-def _lost(exception: Exception) -> RayActorError:
-    return RayActorError(error_msg=f"{type(exception).__name__}: {exception}")
 
 
 def trial_resources(config: StudyConfig) -> dict[str, float]:

@@ -14,6 +14,11 @@ class OwnFoldersLast(JobConfig):
     before all else (``py_driver_sys_path``; each entry goes to the front, one after the other).
     Here all other folders of the driver follow, and so come to stand before those two. On a node
     where there are no such folders, nothing is changed by them.
+
+    Nothing public comes before those two: a ``worker_process_setup_hook`` is imported once they
+    stand in front, from a user's ``study.py`` if there is one, and a ``working_dir`` sends the
+    whole folder to every node. So what Ray tells workers is changed as it is written down, for
+    which it calls this private method; ``tests/tuning/test_own_files.py`` fails once it does not.
     """
 
     def _serialize(self) -> str:

@@ -13,7 +13,8 @@ from torch import Tensor
 from search_spaces import Layer, SearchSpace
 from search_spaces.structures import is_units
 from study.pruning.channels import run_examples
-from study.pruning.masking.masks import MaskedLayers, mask_layers
+from study.pruning.masking.choosing import mask_layers
+from study.pruning.masking.masks import MaskedLayers
 from study.pruning.structure.allocation import cut_units
 from study.pruning.structure.finding import Kind, prunable_units
 from study.pruning.structure.request import UnitRequest

@@ -8,7 +8,9 @@ from typing import Any
 
 from optuna.storages.journal import BaseJournalBackend
 
-from study.records import JOURNAL_FILE
+from study.files.documents import read_lines
+from study.files.problems import Problems
+from study.records import JOURNAL_FILE, JournalLine
 from study.storage import Folder
 
 
@@ -16,7 +18,8 @@ class FolderJournal(BaseJournalBackend):
     """Keeps Optuna's log lines, in the format of Optuna's own journal file.
 
     Lines are collected and written by :meth:`flush`, so that what belongs together (a trial and
-    all its parameters) is one write. A line that a crash tore off is skipped.
+    all its parameters) is one write. A line that a crash tore off is skipped; whoever reads the
+    study is told of it (:func:`study.tuning.resuming.prepare_resume`, :func:`analysis.load`).
 
     Parameters
     ----------
@@ -26,16 +29,9 @@ class FolderJournal(BaseJournalBackend):
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
-        self._logs: list[dict[str, Any]] = []
         self._unwritten: list[str] = []
-        self.torn_lines: list[int] = []
-        """Numbers of the lines that could not be read, from 1."""
-        text = folder.read(JOURNAL_FILE).decode() if folder.exists(JOURNAL_FILE) else ""
-        for number, line in enumerate(text.splitlines(), 1):
-            try:
-                self._logs.append(json.loads(line))
-            except ValueError:
-                self.torn_lines.append(number)
+        lines = read_lines(folder, JournalLine, Problems(), JOURNAL_FILE)
+        self._logs: list[dict[str, Any]] = [line.model_dump() for line in lines]
 
     def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
         """All lines from one on."""

@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any, Protocol
 
 from study.exporting.networks import read_plan
-from study.files.documents import Problems, needed, read_lines, refuse
+from study.files.documents import needed, read_lines, refuse
+from study.files.problems import Problems
 from study.pruning.plan import PruningPlan
 from study.records import (
     OUTCOME_FILE,

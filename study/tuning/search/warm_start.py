@@ -13,12 +13,13 @@ from search_spaces.cuts import rounds_of, total_of
 from search_spaces.structures import Structure, allocations_for, alternatives
 from search_spaces.values import options
 from study.errors import UsageError
-from study.pruning.masking.masks import MaskedLayers, mask_layers
+from study.pruning.masking.choosing import mask_layers
+from study.pruning.masking.masks import MaskedLayers
 from study.pruning.selection.additive_optimum import additive_optimum
 from study.pruning.selection.allocation import allocate
 from study.pruning.selection.request import Request
 from study.pruning.sensitivity.thresholds import scanned_drops
-from study.pruning.training.steps import load_model
+from study.pruning.training.train_state import load_model
 from study.pruning.training.trajectory import Trajectory, build_model, dense_steps
 from study.records import SensitivityRecord
 from study.tasks.task import Task

@@ -23,7 +23,7 @@ from tests.conftest import SMALL, call
 HOSTILE = "\x1b]0;owned\x07[/b]=1+1"
 
 
-@pytest.mark.filterwarnings("default::study.files.documents.ProblemWarning")
+@pytest.mark.filterwarnings("default::study.files.problems.ProblemWarning")
 def test_a_message_with_escape_sequences_is_shown_as_codes(tmp_path: Path) -> None:
     study = new_study(tmp_path / "s", name="s")
     study.trial("0000", status="errored", reason="error", error=HOSTILE)

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from study.pruning.compact.narrow import narrow_copy
-from study.pruning.masking.masks import MaskedLayers, mask_layers
+from study.pruning.masking.choosing import mask_layers
+from study.pruning.masking.masks import MaskedLayers
 from study.pruning.structure.cutting import masks_of, with_companions
 from study.pruning.structure.finding import separable_channels
 from study.pruning.structure.units import Structure

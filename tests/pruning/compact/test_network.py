@@ -11,9 +11,10 @@ from study.pruning import PruningPlan, run_pipeline
 from study.pruning.compact.carrying import SmallerCopy
 from study.pruning.compact.layers import KeptWeights
 from study.pruning.compact.network import Limits, compact_copy, smaller_forms
-from study.pruning.masking.masks import MaskedLayers, mask_layers
+from study.pruning.masking.choosing import mask_layers
+from study.pruning.masking.masks import MaskedLayers
 from study.pruning.states.state_files import progress_from_bytes
-from study.pruning.training.steps import capture
+from study.pruning.training.train_state import capture
 from study.tasks.training.optimizers import build_optimizer
 from study.tasks.training.recipe import Recipe
 from tests.pruning.test_pipeline import Keeper, facts

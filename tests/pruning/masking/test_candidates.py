@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
 
 from study.errors import UsageError
-from study.pruning.masking.masks import mask_layers
+from study.pruning.masking.choosing import mask_layers
 
 
 class LayerScale(nn.Module):

@@ -1,4 +1,6 @@
 import copy
+import gc
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -7,7 +9,8 @@ from torch import Tensor, nn
 
 from analysis.reading.files.masks import masks_from
 from study.errors import UsageError
-from study.pruning.masking.masks import MaskedLayers, mask_layers
+from study.pruning.masking.choosing import mask_layers
+from study.pruning.masking.masks import MaskedLayers
 from study.pruning.states.state_files import load_weights, weights_to_bytes
 
 
@@ -280,3 +283,17 @@ def test_an_infinite_complex_gradient_leaves_pruned_weights_at_zero() -> None:
     layer.weight.backward(torch.tensor([[1 + 1j, complex("inf+nanj")]], dtype=torch.complex128))
     assert layer.weight.grad is not None
     assert layer.weight.grad.tolist() == [[1 + 1j, 0j]]
+
+
+def test_a_network_that_nobody_holds_any_more_is_freed() -> None:
+    def trained() -> weakref.ref[nn.Module]:
+        model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+        mask_layers(model)
+        model(torch.ones(3, 4)).sum().backward()
+        copied = copy.deepcopy(model)
+        copied(torch.ones(3, 4)).sum().backward()
+        return weakref.ref(copied[0])
+
+    layer = trained()
+    gc.collect()
+    assert layer() is None

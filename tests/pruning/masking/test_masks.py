@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from study.errors import UsageError
-from study.pruning.masking.masks import MaskedLayers, mask_layers
+from study.pruning.masking.choosing import mask_layers
+from study.pruning.masking.masks import MaskedLayers
 
 
 class HadamardLinear(nn.Module):
@@ -393,26 +394,6 @@ def test_second_derivatives_pass_through_the_mask() -> None:
 def test_masking_twice_keeps_the_masks_that_are_there() -> None:
     model, masked = cut_everything()
     assert mask_layers(model).mask_hash() == masked.mask_hash()
-
-
-def test_include_and_exclude_take_patterns_and_exact_names() -> None:
-    assert mask_layers(Everything(), include="lstm*").names == LAYERS[2:4]
-    assert mask_layers(Everything(), include=["conv.weight"]).names == ["conv"]
-    assert mask_layers(Everything(), include=["pos_embed"]).names == ["pos_embed"]
-    assert mask_layers(Everything(), exclude=["lstm*", "attention*"]).names == LAYERS[:2]
-
-
-@pytest.mark.parametrize("field", ["include", "exclude"])
-def test_a_pattern_that_matches_nothing_gets_the_nearest_name(field: str) -> None:
-    with pytest.raises(UsageError, match=rf"{field}: .*'embeding'.*Did you mean 'embedding'"):
-        mask_layers(Everything(), **{field: "embeding"})
-
-
-def test_a_model_with_nothing_to_prune_is_refused() -> None:
-    with pytest.raises(UsageError, match="nothing to prune"):
-        mask_layers(nn.BatchNorm1d(3))
-    with pytest.raises(UsageError, match="nothing to prune"):
-        mask_layers(mlp(), exclude="*")
 
 
 def test_sparse_gradients_are_refused_by_name() -> None:

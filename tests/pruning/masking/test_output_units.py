@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from study.pruning.cost import dead_outputs
-from study.pruning.masking.masks import mask_layers
+from study.pruning.masking.choosing import mask_layers
 
 
 def reached_outputs(layer: nn.Module, inputs: torch.Tensor) -> int:

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from study.errors import UsageError
-from study.pruning.masking.masks import MaskedLayers, mask_layers
+from study.pruning.masking.choosing import mask_layers
+from study.pruning.masking.masks import MaskedLayers
 
 
 def quiet(change: Callable[[nn.Module], nn.Module]) -> Callable[[nn.Module], nn.Module]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, prune
 
 from study.errors import UsageError
-from study.pruning.masking.masks import mask_layers
+from study.pruning.masking.choosing import mask_layers
 from study.pruning.selection.allocation import ALLOCATIONS, allocate
 from study.pruning.selection.lamp import lamp_scores
 from study.pruning.selection.ranking import pruned_count

@@ -6,7 +6,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from study.pruning.entries import cut_entries
-from study.pruning.masking.masks import mask_layers
+from study.pruning.masking.choosing import mask_layers
 from study.pruning.plan import PruningPlan
 from study.pruning.scoring import Scoring
 from study.pruning.selection.allocation import allocate

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from study.errors import UsageError
 from study.pruning import PruningPlan, mask_layers, train_dense
 from study.pruning.sensitivity.channels import scan_channels
-from study.pruning.training.steps import TrainState, load_model
+from study.pruning.training.train_state import TrainState, load_model
 from study.pruning.training.trajectory import build_model
 from study.tasks import Task, evaluate, make_task
 from tests.pruning.tiny import images, tiny_task

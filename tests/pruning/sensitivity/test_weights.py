@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from study.errors import UsageError
 from study.pruning import PruningPlan, mask_layers, train_dense
 from study.pruning.sensitivity.weights import scan
-from study.pruning.training.steps import TrainState, load_model
+from study.pruning.training.train_state import TrainState, load_model
 from study.pruning.training.trajectory import build_model
 from study.tasks import Task, evaluate, make_task
 from tests.pruning.tiny import images, tiny_task

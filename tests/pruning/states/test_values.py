@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from study.errors import UsageError
-from study.pruning.masking.masks import mask_layers
+from study.pruning.masking.choosing import mask_layers
 from study.pruning.states.state_files import load_weights, weights_to_bytes
 from study.pruning.states.values import decode, encode, is_plain, tensors_in
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from study.pruning.masking.masks import mask_layers
+from study.pruning.masking.choosing import mask_layers
 from study.pruning.structure.attention import attention_heads
 from study.pruning.structure.checking import zero_units
 from study.pruning.structure.cutting import alive_units, masks_of, with_companions

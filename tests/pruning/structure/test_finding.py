@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from study.errors import UsageError
-from study.pruning.masking.masks import mask_layers
+from study.pruning.masking.choosing import mask_layers
 from study.pruning.structure.cutting import alive_units, masks_of, with_companions
 from study.pruning.structure.finding import prunable_units, separable_channels
 from study.pruning.structure.slicing import places_left, slice_model

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from study.errors import UsageError
-from study.pruning.masking.masks import mask_layers
+from study.pruning.masking.choosing import mask_layers
 from study.pruning.structure.checking import zero_units
 from study.pruning.structure.finding import prunable_units, separable_channels
 from study.pruning.structure.slicing import places_left, slice_model

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from study.pruning.cost import dense_cost, masked_cost
-from study.pruning.masking.masks import mask_layers
+from study.pruning.masking.choosing import mask_layers
 from study.pruning.structure.cutting import masks_of, with_companions
 from study.pruning.structure.finding import separable_channels
 from study.pruning.structure.sizes import sizes_of, units_left

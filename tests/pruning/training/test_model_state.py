@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from study.pruning.masking.masks import mask_layers
+from study.pruning.masking.choosing import mask_layers
 from study.pruning.training.model_state import copy_of, copy_state, put_state
-from study.pruning.training.steps import TrainState, capture, load_model
+from study.pruning.training.train_state import TrainState, capture, load_model
 
 
 class Keeping(nn.Module):

@@ -5,16 +5,12 @@ import pytest
 import torch
 from torch import nn
 
-from study.pruning.masking.masks import MaskedLayers, mask_layers
+from study.pruning.masking.choosing import mask_layers
+from study.pruning.masking.masks import MaskedLayers
 from study.pruning.plan import PruningPlan
 from study.pruning.training.retraining import go_back, retrain_optimizer, retrain_segment
-from study.pruning.training.steps import (
-    Segment,
-    TrainState,
-    load_model,
-    load_optimizer,
-    lr_in,
-)
+from study.pruning.training.steps import Segment, lr_in
+from study.pruning.training.train_state import TrainState, load_model, load_optimizer
 from study.pruning.training.trajectory import Trajectory, build_model, train_dense
 from study.tasks.training.optimizers import build_optimizer
 from tests.pruning.tiny import tiny_task

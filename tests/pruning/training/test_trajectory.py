@@ -7,7 +7,7 @@ from study.errors import UsageError
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
 from study.pruning.seeds import Seeds
-from study.pruning.training.steps import TrainState
+from study.pruning.training.train_state import TrainState
 from study.pruning.training.trajectory import (
     Trajectory,
     build_model,

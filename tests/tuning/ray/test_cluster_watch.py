@@ -27,14 +27,14 @@ def test_a_cluster_without_a_machine_is_given_up_after_a_while(
 
 
 CODE = """
-import os, signal, sys, time
+import signal
 import ray
 from study.tuning.ray.cluster_watch import ClusterWatch
 from study.tuning.ray.ray_session import ray_session
 with ray_session():
     watch = ClusterWatch()
     watch.look()
-    (process,) = ray._private.worker._global_node.all_processes[sys.argv[1]]
+    (process,) = ray._private.worker._global_node.all_processes["gcs_server"]
     process.process.send_signal(signal.SIGKILL)
     process.process.wait()
     try:
@@ -44,8 +44,8 @@ with ray_session():
 """
 
 
-@pytest.mark.parametrize("needed", ["gcs_server", "raylet"])
-def test_a_process_that_ray_needs_is_missed_before_ray_is_asked_anything(needed: str) -> None:
-    command, own = [sys.executable, "-c", CODE, needed], {**environment(), "RAY_ADDRESS": "local"}
+def test_the_server_is_missed_before_ray_is_asked_anything() -> None:
+    """The test of kills shows the same of the raylet."""
+    command, own = [sys.executable, "-c", CODE], {**environment(), "RAY_ADDRESS": "local"}
     done = subprocess.run(command, env=own, capture_output=True, text=True, timeout=120, check=True)
-    assert f"Ray's {needed} has ended" in done.stdout
+    assert "Ray's gcs_server has ended" in done.stdout

@@ -1,4 +1,4 @@
-"""Which modules are sent to nodes; that workers then import them, `test_lost_nodes.py` tries."""
+"""Which modules are sent to nodes; that workers then import them, `test_two_nodes.py` tries."""
 
 import importlib
 import sys

@@ -1,8 +1,6 @@
 """A cluster that cannot be joined, and a Ray that does not start: one message, soon."""
 
-import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -11,13 +9,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import mkdtemp  # pytest's own folders are too long for sockets
-from typing import Any
 
 import pytest
 
 from study.errors import UsageError
 from study.tuning.ray.reaching import cluster_address, not_started, refuse_unreachable
-from tests.conftest import environment
 
 TOKEN = "of-the-test-0123456789"
 
@@ -161,56 +157,3 @@ def test_a_ray_that_cannot_start_here_is_said_in_a_line_with_what_to_do(
 def test_what_is_not_known_is_left_to_the_doctor() -> None:
     assert "prune-study doctor" in str(not_started(RuntimeError("the raylet died\nand more")))
     assert "and more" not in str(not_started(RuntimeError("the raylet died\nand more")))
-
-
-TWO_NODES = """
-import json, time
-import ray
-from ray.cluster_utils import Cluster
-from study.configuration.loading import load_config
-from study.errors import UsageError
-from study.tuning.ray.ray_session import trial_resources, worker_count
-
-cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-cluster.add_node(num_cpus=1)
-ray.init(cluster.address, log_to_driver=False)
-deadline = time.monotonic() + 60
-while ray.cluster_resources().get("CPU") != 2:
-    assert time.monotonic() < deadline  # what a node has is known a moment after the node
-    time.sleep(0.1)
-said = {}
-for cpus in (2, 1, 0.6, 0.1, 0.35):
-    config = load_config("digits-mlp", [f"resources.cpus_per_trial={cpus}"])
-    try:
-        said[str(cpus)] = [trial_resources(config), worker_count(config)]
-    except UsageError as error:
-        said[str(cpus)] = str(error)
-ray.shutdown()
-cluster.shutdown()
-print(json.dumps(said))
-"""
-
-
-@pytest.fixture(scope="module")
-def on_two_nodes() -> dict[str, Any]:
-    """What is said of trials of so many CPUs; by a process that uses no other Ray already."""
-    own = {name: value for name, value in environment().items() if name != "RAY_ADDRESS"}
-    done = subprocess.run(
-        [sys.executable, "-c", TWO_NODES], env=own, stdout=subprocess.PIPE, timeout=240, check=True
-    )
-    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return said
-
-
-def test_a_trial_of_two_cpus_is_refused_where_two_nodes_have_one_each(
-    on_two_nodes: dict[str, Any],
-) -> None:
-    refused = r"no node of the cluster has 2 CPUs and 0 GPUs.*1 CPUs.*1 CPUs"
-    assert re.search(refused, on_two_nodes["2"])
-
-
-@pytest.mark.parametrize(("cpus", "fit"), [(1, 2), (0.6, 2), (0.1, 20), (0.35, 4)])
-def test_trials_that_fit_are_counted_by_node(
-    on_two_nodes: dict[str, Any], cpus: float, fit: int
-) -> None:
-    assert on_two_nodes[str(cpus)] == [{"cpu": cpus, "gpu": 0}, fit]

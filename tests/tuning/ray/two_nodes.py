@@ -1,5 +1,6 @@
 """Called by a test, in a process of its own: a study on two nodes, one of which is switched off."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -7,11 +8,30 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray.cluster_utils import Cluster
 
-from study.tuning.ray.ray_session import ray_session
+from study.configuration.loading import load_config
+from study.errors import UsageError
+from study.tuning.ray.ray_session import ray_session, trial_resources, worker_count
+
+
+def said_of_trials() -> dict[str, Any]:
+    """What is said of trials of so many CPUs."""
+    deadline = time.monotonic() + 60
+    while ray.cluster_resources().get("CPU") != 2:
+        assert time.monotonic() < deadline  # what a node has is known a moment after the node
+        time.sleep(0.1)
+    said: dict[str, Any] = {}
+    for cpus in (2, 1, 0.6, 0.1, 0.35):
+        config = load_config("digits-mlp", [f"resources.cpus_per_trial={cpus}"])
+        try:
+            said[str(cpus)] = [trial_resources(config), worker_count(config)]
+        except UsageError as error:
+            said[str(cpus)] = str(error)
+    return said
 
 
 def value_on_a_worker() -> int:
@@ -26,6 +46,7 @@ def value_on_a_worker() -> int:
 
     assert mine.VALUE == 7
     with ray_session():
+        print(json.dumps(said_of_trials()), flush=True)
         shutil.rmtree(folder)
 
         def imported() -> int:

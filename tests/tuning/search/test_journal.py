@@ -34,13 +34,11 @@ def test_it_goes_on_where_it_ended(tmp_path: Path) -> None:
     assert [trial.number for trial in study.trials] == list(range(5))
 
 
-def test_a_line_that_a_crash_tore_off_is_skipped_and_named(tmp_path: Path) -> None:
+def test_a_line_that_a_crash_tore_off_is_skipped(tmp_path: Path) -> None:
     studied(Folder(tmp_path), 2)
     file = tmp_path / "optuna.journal"
-    lines = len(file.read_bytes().splitlines())
-    file.write_bytes(file.read_bytes() + b'{"op_code": 4, "worker')
-    journal = studied(Folder(tmp_path), 1)
-    assert journal.torn_lines == [lines + 1]
+    file.write_bytes(file.read_bytes() + b'{"op_code": 4, "worker\xff')
+    studied(Folder(tmp_path), 1)
     study = optuna.load_study(
         study_name="x", storage=JournalStorage(FolderJournal(Folder(tmp_path)))
     )

@@ -11,7 +11,7 @@ from study.pruning.selection.additive_optimum import additive_optimum
 from study.pruning.selection.allocation import allocate
 from study.pruning.selection.request import Request
 from study.pruning.training.model_state import copy_state
-from study.pruning.training.steps import TrainState
+from study.pruning.training.train_state import TrainState
 from study.pruning.training.trajectory import Trajectory, build_model, dense_steps
 from study.records import SensitivityRecord
 from study.tasks import Task, load_task

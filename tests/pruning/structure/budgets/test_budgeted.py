@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from study.errors import UsageError
-from study.pruning.masking.masks import mask_layers
+from study.pruning.masking.choosing import mask_layers
 from study.pruning.structure.allocation import cut_units
 from study.pruning.structure.budgets import widths
 from study.pruning.structure.finding import prunable_units

@@ -1,20 +1,44 @@
-"""A trial whose node is lost goes on elsewhere, and has not failed.
+"""A worker that is lost fails its trial alone; where its node is lost, the trial goes on elsewhere.
 
-Tune counts a lost node (a spot instance that was taken back, a machine that was switched off) as a
-failure of the trials on it, unless the node was told of it first. A trial that raises, or whose
-process is killed on a node that lives, has failed.
+Tune knows of two kinds of errors, and ends the whole run on any other. And it counts a lost node (a
+spot instance that was taken back, a machine that was switched off) as a failure of the trials on
+it, unless the node was told of it first. A trial that raises, or whose process is killed on a node
+that lives, has failed.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from ray.exceptions import ActorUnavailableError, RayActorError
+from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 
 MOST_LOST = 20
 """Nodes that one trial may lose: it may be the trial that brings them down."""
+
+
+def fail_one_trial_of_a_lost_worker() -> None:
+    """Let every way in which Ray loses a worker (out of memory, say) fail its trial alone.
+
+    Tune has no setting for that, so one of its methods is replaced, once a process.
+    """
+    failed = RayActorManager._actor_task_failed
+    if getattr(failed, "knows_all", False):
+        return
+
+    def actor_task_failed(self: Any, tracked_actor_task: Any, exception: Exception) -> None:
+        if isinstance(exception, RayError) and not isinstance(exception, RayTaskError):
+            exception = exception if isinstance(exception, RayActorError) else _lost(exception)
+        failed(self, tracked_actor_task, exception)
+
+    actor_task_failed.knows_all = True  # type: ignore[attr-defined]
+    RayActorManager._actor_task_failed = actor_task_failed  # type: ignore[method-assign]
+
+
+def _lost(exception: Exception) -> RayActorError:
+    return RayActorError(error_msg=f"{type(exception).__name__}: {exception}")
 
 
 def go_on_after_lost_nodes() -> None:
