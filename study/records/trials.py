@@ -31,7 +31,7 @@ class PlanRecord(Record):
     budget: str | None = None
     cost: str | None = None
     cost_exponent: Amount | None = None
-    score_offsets: dict[str, Offset] = {}
+    score_offsets: dict[str, Offset] = Field(default_factory=dict)
     saliency: str | None = None
     structure: str | dict[str, str] | None = None
     unit_sparsity: Share | None = None

@@ -66,14 +66,14 @@ def _stages(results: Results) -> list[Table]:
     tell = Telling(results.quality)
     rows = [
         [
-            str(row.stage),
-            SAID.get(str(row.stage), ""),
-            f"{row.trials}",
-            f"{row.train_samples:,.0f}",
-            str(row.best_trial),
-            _better(tell, row.gain) if row.stage not in INCOMPARABLE and row.sizes else "",
+            stage,
+            SAID.get(stage, ""),
+            f"{trials}",
+            f"{samples:,.0f}",
+            best,
+            _better(tell, gain) if stage not in INCOMPARABLE and sizes else "",
         ]
-        for row in found.itertuples()
+        for stage, trials, samples, best, gain, sizes in found.itertuples(index=False, name=None)
     ]
     caption = (
         "Stage by stage: how much better than the textbook run the best of a stage is at equal "
