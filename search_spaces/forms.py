@@ -135,7 +135,7 @@ def allocations_of(form: Form, structure: Structure) -> tuple[str, ...]:
 def usual_allocations_of(form: Form, structure: Structure) -> tuple[str, ...]:
     """Those that a search tries unless it is told which."""
     if form == "offsets" and removal_of(structure).units is None:
-        return ("lamp", "global")
+        return ("lamp",)
     allowed = allocations_of(form, structure)
     return tuple(name for name in usual_allocations(structure) if name in allowed)
 
