@@ -22,7 +22,8 @@ def study_front(results: Results, objectives: Objectives | None = None) -> pd.Da
 
     Diverged networks, networks that fail a constraint of the study, and replicates, which the
     search did not ask for, are not among them. The dense network is, where no pruned one beats
-    it; it takes no pruned network's place.
+    it; it takes no pruned network's place. Of networks that are equal in all objectives the
+    smallest is.
 
     Parameters
     ----------
@@ -37,7 +38,10 @@ def study_front(results: Results, objectives: Objectives | None = None) -> pd.Da
         Rows of ``results.rounds``, best in the first objective first within each study.
     """
     objectives = results.objectives if objectives is None else objectives
-    rounds = candidates(results)
+    target = results.target
+    size = results.size if target is None else target.column
+    # Where quality alone is sought, the smallest of equally good networks is meant.
+    rounds = candidates(results).sort_values(size, kind="stable")
     pruned = pareto_front(rounds[rounds["round"] > 0], objectives, by="study")
     dense = rounds[rounds["round"] == 0]
     unbeaten = pareto_front(pd.concat([dense, pruned]), objectives, by="study")

@@ -6,6 +6,7 @@ import pandas as pd
 
 from analysis.fronts.choosing import operating_points
 from analysis.fronts.confirmed import named_networks
+from analysis.judging.to_confirm import best_at_target
 from analysis.reading.results import Results
 
 Network = tuple[str, int]
@@ -21,15 +22,16 @@ def networks_to_test(results: Results) -> list[Network]:
     """What is read on the test split, once: every network that the report names.
 
     Of a confirmed one its replicates and the dense networks of their seeds, of an operating point
-    that was not run again the network itself, and the dense one that it began with.
+    and of a study's answer at one size the network itself, and the dense one that it began with.
     """
     found: list[Network] = []
     again = results.confirmation
-    for trial_id, round_ in headline_networks(results):
+    answer = _networks(best_at_target(results).head(1)) if results.target is not None else []
+    for trial_id, round_ in dict.fromkeys([*answer, *headline_networks(results)]):
         own = again[(again["replicate_of"] == trial_id) & (again["round"] == round_)]
         for replicate in own["trial_id"]:
             found += [(str(replicate), 0), (str(replicate), round_)]
-    points = _networks(operating_points(results))
+    points = [*answer, *_networks(operating_points(results))]
     found += [(trial_id, 0) for trial_id, _ in points[:1]]
     return list(dict.fromkeys([*found, *points]))
 

@@ -140,11 +140,14 @@ def best_at_target(results: Results) -> pd.DataFrame:
     -------
     DataFrame
         Rows of ``results.rounds``, of networks that have the size, the best first: that one is
-        what the study was run for.
+        what the study was run for. Of equally good ones it is the smallest.
     """
-    rounds, quality = candidates(results), results.quality
+    assert results.target is not None
+    rounds, quality, size = candidates(results), results.quality, results.target.column
     pruned = rounds[(rounds["round"] > 0) & rounds[quality.column].notna()]
-    ranked = pruned.sort_values(quality.column, ascending=quality.direction == "min", kind="stable")
+    ranked = pruned.sort_values(
+        [quality.column, size], ascending=[quality.direction == "min", True], kind="stable"
+    )
     return ranked.drop_duplicates("trial_id")
 
 

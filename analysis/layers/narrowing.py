@@ -288,4 +288,7 @@ def _why_none(results: Results, by: str) -> str:
     tried = _tried(results.sensitivity)
     if tried.empty:
         return OF_WEIGHTS
-    return NOT_TIMED if by == "latency" else "no width of the scan saved anything"
+    if by == "latency" and tried["predicted_saved_ms"].isna().all():
+        return NOT_TIMED
+    saved = "is predicted to save time" if by == "latency" else "saved anything"
+    return f"none of the widths that are judged {saved}"

@@ -58,6 +58,7 @@ def _coupled(prepared: Prepared) -> list[str]:
     return [
         f"# {len(sets)} coupled sets of {prepared.config.space.structure}",
         *(f"#   {each.name:{width}}  {each.total:>6,}" for each in sets),
+        *(f"#   {name} stays: {reason}" for name, reason in prepared.sets.stay.items()),
     ]
 
 

@@ -18,7 +18,7 @@ from study.exporting.networks import (
     study_config,
     task_on_cpu,
 )
-from study.exporting.onnx_files import need_packages, runner, to_onnx
+from study.exporting.onnx_files import need_packages, runner, to_onnx, with_metadata
 from study.exporting.origins import origin_of
 from study.exporting.parity import Parity, Run, check_parity
 from study.exporting.program_files import program_runner, to_program
@@ -155,6 +155,7 @@ def _graph_file(
         _check_runs(its_run, task, model, size)
     before, after = (quality(one, interface, model, task, metric) for one in (run, its_run))
     cost = Quantization(metric.column, before, after, len(task.data.validation))
+    small = with_metadata(small, {metric.column: repr(after)})
     return small, parity, cost
 
 

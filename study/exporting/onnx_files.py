@@ -81,6 +81,17 @@ def to_onnx(captured: Captured, metadata: Mapping[str, str]) -> bytes:
     return data
 
 
+def with_metadata(data: bytes, changed: Mapping[str, str]) -> bytes:
+    """The same file with other values of some of its metadata."""
+    import onnx
+
+    model = onnx.load_from_string(data)
+    for each in model.metadata_props:
+        each.value = changed.get(each.key, each.value)
+    written: bytes = model.SerializeToString()
+    return written
+
+
 def runner(data: bytes, interface: Interface) -> Run:
     """What runs an ONNX file, on the CPU."""
     import onnxruntime

@@ -143,7 +143,8 @@ def check_channels(
     alive = {s.name: torch.ones(s.units, dtype=torch.bool) for s in structures}
     request = unit_request(plan, masked, structures, dense, alive, {}, sparsity, latency)
     least = {structure.name: request.floor(structure) for structure in structures}
-    refuse_unreachable(request, least)
+    until_entries = plan.has_entries_at(plan.rounds) and plan.unit_sparsity is not None
+    refuse_unreachable(request, least, "unit_sparsity" if until_entries else "sparsity")
 
 
 def _requested(request: UnitRequest, masked: MaskedLayers) -> dict[str, float]:

@@ -128,6 +128,7 @@ def test_int8_tells_what_it_costs_on_the_validation_split(
     assert cost["after"] == pytest.approx(right, abs=3 / len(validation))
     written = {each.key: each.value for each in onnx.load(file).metadata_props}
     assert written["quantized"] == "int8"
+    assert float(written["val_accuracy"]) == cost["after"]
 
 
 @pytest.mark.parametrize(

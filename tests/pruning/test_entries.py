@@ -324,6 +324,10 @@ def test_shuffled_masks_have_the_same_form_and_count(structure: str) -> None:
             "'l2' scores units alone, and structure channels.weights removes entries",
         ),
         (
+            {"structure": "channels+weights", "sparsity": 0.9999, "unit_sparsity": 0.999},
+            r"^unit_sparsity 0\.999: taking out channels leaves",
+        ),
+        (
             {"structure": {"fc2": "channels", "*": "weights"}, "sparsity": 0.9},
             "no channels of the model can be taken out.*is to lose no channels",
         ),

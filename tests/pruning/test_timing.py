@@ -8,6 +8,7 @@ import torch
 
 from study.pruning import PruningPlan, run_pipeline
 from study.pruning.pipeline import Pipeline
+from study.pruning.rehearsal.plans import rehearse_plans
 from study.pruning.shrinking.deployed import deployed
 from study.pruning.timing import Timing
 from tests.pruning.tiny import Deep, tiny_task
@@ -55,3 +56,24 @@ def test_on_a_gpu_rounds_are_timed_predicted_and_cut_by_latency(
     for record in run_pipeline(plan, task, timing=Timing("cuda", repeats=5)):
         assert record.latency_ms > 0
         assert record.predicted_latency_ms > 0
+
+
+def test_a_rehearsal_times_each_structure_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A measurement may wait a minute for others on the machine."""
+    measured: list[int] = []
+
+    def columns(self: Timing, *_: object) -> dict[str, float]:
+        measured.append(self.repeats)
+        return {}
+
+    monkeypatch.setattr(Timing, "columns", columns)
+    plans = [
+        PruningPlan(sparsity=0.5, rounds=1, retrain_epochs=0, saliency=saliency)
+        for saliency in ("magnitude", "random")
+    ]
+    plans.append(PruningPlan(structure="2:4", include=("fc",), retrain_epochs=0))
+    rehearse_plans(tiny_task(model=Deep), plans[:1], Timing("eager"))
+    once = len(measured)
+    rehearse_plans(tiny_task(model=Deep), plans, Timing("eager"))
+    assert once > 0
+    assert len(measured) == 3 * once

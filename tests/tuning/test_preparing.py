@@ -141,6 +141,17 @@ def test_a_size_that_no_plan_reaches_is_told_as_the_user_asked_for_it(tmp_path: 
         prepare(load_config(tables, ["search.target='macs <= 0.001'"]))
 
 
+def test_what_a_refusal_proposes_is_accepted(tmp_path: Path) -> None:
+    tables = {**SMALL, "study": {"storage_path": str(tmp_path)}, "space": {"structure": "channels"}}
+    with pytest.raises(UsageError) as refused:
+        prepare(load_config(tables, ["search.target='macs <= 0.001'"]))
+    least, proposed = re.findall(
+        r"leaves (\S+) at least .* Let it be (\S+) at", str(refused.value)
+    )[0]
+    assert float(least) <= float(proposed) < float(least) + 0.01
+    assert prepare(load_config(tables, [f"search.target='macs <= {proposed}'"])).plans
+
+
 def test_a_target_is_the_size_of_every_plan(tmp_path: Path) -> None:
     tables = {**SMALL, "study": {"storage_path": str(tmp_path)}}
     prepared = prepare(load_config(tables, ["search.target='macs <= 0.4'"]))
@@ -234,6 +245,7 @@ def test_a_space_of_channels_is_told_with_its_coupled_sets(tmp_path: Path) -> No
     tables = {**OF_SMALL, "space": space, "study": {"storage_path": str(tmp_path)}}
     prepared = prepare(load_config(tables))
     assert "# 2 coupled sets of channels\n#   fc1      24\n#   fc2      16" in describe(prepared)
+    assert "#   fc3 stays: nothing reads them: they are the network's outputs" in describe(prepared)
     dense, least = 64 * 24 + 24 * 16 + 16 * 10, 64 * 12 + 12 * 1 + 1 * 10
     assert prepared.floor_density == pytest.approx(least / dense)
     assert prepared.textbook is not None

@@ -121,11 +121,13 @@ def _begun(results: Results, textbook: str) -> str:
     of_textbook = own.rounds[own.rounds["trial_id"] == textbook]
     spent = cost_summary(own)["spent_train_samples"]
     rounds = int(of_textbook["round"].max())
-    structure = own.trials.set_index("trial_id").loc[textbook, "structure"]
+    plan = own.trials.set_index("trial_id").loc[textbook]
+    structure, sparsity = plan["structure"], float(str(plan["sparsity"]))
+    cut = 1.0 - (1.0 - sparsity) ** (1.0 / int(str(plan["rounds"])))
     how = _way(structure if isinstance(structure, str) else "weights")
     return (
-        f"The textbook run is trial {textbook}: {how}, {count(rounds, 'round')} that each cut 20 % "
-        f"of what remains, learning-rate rewinding. It took "
+        f"The textbook run is trial {textbook}: {how}, {count(rounds, 'round')} that each cut "
+        f"{percent(cut, 0)} of what remains, learning-rate rewinding. It took "
         f"{of_textbook['train_samples'].max():,.0f} training examples, its dense run included; the "
         f"whole search {spent:,.0f}."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from analysis.judging.checks import checklist_frame
@@ -32,7 +33,7 @@ def what_was_run(results: Results) -> Section:
         "examples": _examples(provenance.get("examples") or {}),
         "networks": f"{int((results.rounds['round'] > 0).sum()):,} pruned and evaluated",
         "seeds": ", ".join(str(seed) for seed in sorted(results.rounds["seed"].unique())),
-        "command": " ".join(provenance.get("command", [])),
+        "command": shlex.join(provenance.get("command", [])),
         "started (UTC)": provenance.get("started_at", ""),
         "machine": f"{provenance.get('cpus', '?')} CPUs, {provenance.get('platform', '')}",
         "GPUs": ", ".join(provenance.get("gpus", [])) or "none",

@@ -141,20 +141,20 @@ def _nothing_named(results: Results, table: pd.DataFrame, rows: pd.DataFrame) ->
         again = count(int(table["trial_id"].nunique()), "descent")
         seeds = count(int(table["n"].max()), "new seed")
         within = Telling(results.quality).within(float(rows["tolerated_drop"].max()))
-        why = (
-            f"{again} ran again on {seeds} at most, and no network of them was shown to be within "
-            f"{within} of dense"
-        )
-        return [f"Nothing is confirmed: {why}, so none is named here.{_no_interval(table)}"]
+        return [
+            f"No network was shown to be within {within} of dense: {again} ran again on {seeds} "
+            f"at most, so no card names one.{_no_interval(table)}"
+        ]
     if results.config.get("confirm", {}).get("share") == 0:
         why = "the study's [confirm] share is 0"
     elif not is_candidate(results)[(results.rounds["round"] > 0).to_numpy()].any():
         why = "there is no network that could be"
     else:
         why = "the budget was too small, or the study ended before"
+    named = ", so none is named here" if results.target is None else ""
     return [
-        f"Nothing is confirmed: no network was run again on new seeds ({why}), so none is named "
-        f"here. {command(results, 'confirm')} runs the best descent again."
+        f"Nothing is confirmed: no network was run again on new seeds ({why}){named}. "
+        f"{command(results, 'confirm')} runs the best descent again."
     ]
 
 

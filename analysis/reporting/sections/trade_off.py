@@ -40,9 +40,14 @@ def trade_off(results: Results) -> Section:
     finding = (
         f"The {tell.best('network')} of all {_keeps(best, size)} and reaches "
         f"{tell.value(best[value])}{_against(results.quality, best[value], dense, best['seed'])} "
-        f"on the data that chose it; the smallest on the front {_keeps(smallest, size, 2)} and "
-        f"reaches {tell.value(smallest[value])}."
+        "on the data that chose it"
     )
+    if len(pruned) > 1:
+        finding += (
+            f"; the smallest on the front {_keeps(smallest, size, 2)} and reaches "
+            f"{tell.value(smallest[value])}"
+        )
+    finding += "."
     sentences = [
         f"{len(pruned)} of {count(int((data['round'] > 0).sum()), 'pruned network')} "
         f"{'is' if len(pruned) == 1 else 'are'} on the Pareto front: no other network is better "

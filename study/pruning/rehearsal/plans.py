@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from search_spaces.structures import structure_text
 from study.errors import UsageError
 from study.plugins import resolve
 from study.pruning.pipeline import run_pipeline
@@ -31,7 +32,8 @@ def rehearse_plans(task: Task, plans: Iterable[PruningPlan], timing: Timing | No
         Between them, every saliency, schedule and way of retraining that will be used. Each is
         tried for one round at half of the weights.
     timing
-        How latency is measured: whether it can be is found out as well.
+        How latency is measured: whether it can be is found out as well, once for each structure,
+        since measurements may wait for others on the machine.
 
     Raises
     ------
@@ -40,10 +42,14 @@ def rehearse_plans(task: Task, plans: Iterable[PruningPlan], timing: Timing | No
     """
     small = _small(task)
     brief = None if timing is None else replace(timing, repeats=2)
+    timed: set[str] = set()
     for plan in plans:
         _check_schedule(plan)
+        structure = structure_text(plan.structure)
+        is_known = structure in timed and plan.by_latency is None
+        timed.add(structure)
         with naming(f"a round with saliency {plan.saliency!r}, retrain {plan.retrain!r}"):
-            list(run_pipeline(_short(plan), small, timing=brief))
+            list(run_pipeline(_short(plan), small, timing=None if is_known else brief))
 
 
 def _check_schedule(plan: PruningPlan) -> None:

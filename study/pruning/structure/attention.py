@@ -84,6 +84,8 @@ def _separate_heads(model: nn.Module, name: str, module: nn.Module) -> Structure
         if size is None or end is None or any(layer is None for layer in layers):
             continue
         queries, keys = (layer.out_features // size for layer in layers[:2] if layer is not None)
+        if keys == 0:
+            continue  # narrower than a head: what it states is not of this layer
         shared = torch.arange(keys).repeat_interleave(size)
         of_queries = torch.arange(keys).repeat_interleave(queries // keys * size)
         columns = model.get_submodule(end).get_parameter("weight").shape[1]
@@ -98,7 +100,7 @@ def _separate_heads(model: nn.Module, name: str, module: nn.Module) -> Structure
         ]
         parts.append(Part(f"{end}.weight", 1, of_queries, "reads"))
         alike = f"{queries // keys} heads of {size}"
-        return Structure(name, keys, tuple(parts), alike, of_heads=True)
+        return Structure(name or "attention", keys, tuple(parts), alike, of_heads=True)
     return None
 
 

@@ -19,6 +19,15 @@ Kind = Literal["channels", "heads", "units"]
 """What may be taken out; units are channels and heads together."""
 
 
+_UNKNOWN: dict[Kind, str] = {
+    "channels": "It has none",
+    "heads": "It has no attention of a known kind: nn.MultiheadAttention; a module that states "
+    "head_dim, with dense layers q_proj, k_proj, v_proj and o_proj or out_proj; or one that states "
+    "num_heads and head_dim, with qkv and proj",
+    "units": "It has none",
+}
+
+
 def separable_channels(model: nn.Module, run: Run) -> tuple[list[Structure], dict[str, str]]:
     """Channels that can be taken out without changing what the others compute.
 
@@ -66,6 +75,13 @@ def separable_units(
 def prunable_units(
     masked: MaskedLayers, run: Run, kind: Kind, made_by: Collection[str] | None = None
 ) -> list[Structure]:
+    """The first part of :func:`units_to_prune`."""
+    return units_to_prune(masked, run, kind, made_by)[0]
+
+
+def units_to_prune(
+    masked: MaskedLayers, run: Run, kind: Kind, made_by: Collection[str] | None = None
+) -> tuple[list[Structure], dict[str, str]]:
     """Those of a masked model's channels or heads that are made and read by layers to prune.
 
     Parameters
@@ -79,6 +95,13 @@ def prunable_units(
     made_by
         Layers to prune that may lose units; None is all of them. Any of the others may lose what
         reads these.
+
+    Returns
+    -------
+    list of Structure
+        In the order of the model; at least one.
+    dict of str to str
+        Why the units of other layers must stay, by layer.
 
     Raises
     ------
@@ -105,6 +128,6 @@ def prunable_units(
     if not found:
         why = "; ".join(f"{layer}: {reason}" for layer, reason in reasons.items())
         raise UsageError(
-            f"structure: no {kind} of the model can be taken out. {why or 'It has none'}."
+            f"structure: no {kind} of the model can be taken out. {why or _UNKNOWN[kind]}."
         )
-    return found
+    return found, reasons

@@ -148,11 +148,22 @@ class OutOfReachError(UsageError):
         self.least, self.limits = least, limits
 
 
-def refuse_unreachable(request: UnitRequest, left: Mapping[str, int]) -> None:
+def refuse_unreachable(
+    request: UnitRequest, left: Mapping[str, int], field: str = "sparsity"
+) -> None:
     """Make sure that the smallest network that floors allow is as small as was asked for.
 
     Where costs are predicted, one that misses by no more than predictions are wrong will do: only
     a measurement can tell.
+
+    Parameters
+    ----------
+    request
+        What is asked for.
+    left
+        Units of each structure that floors keep.
+    field
+        Of a plan, which asks for it.
 
     Raises
     ------
@@ -164,20 +175,22 @@ def refuse_unreachable(request: UnitRequest, left: Mapping[str, int]) -> None:
     assert isinstance(request.sparsity, float)
     if least <= (1.0 - request.sparsity) * (1.0 + request.sizes.error) * (1 + 1e-9):
         return
+    of_heads = {structure.of_heads for structure in request.structures}
+    what = "units" if len(of_heads) > 1 else "heads" if of_heads == {True} else "channels"
     limits = (
-        f"layer_floor {request.layer_floor}, width_multiple {request.width_multiple}, one channel "
-        f"everywhere{', no share that was not scanned' if request.drops else ''}"
+        f"layer_floor {request.layer_floor}, width_multiple {request.width_multiple}, one "
+        f"{what[:-1]} everywhere{', no share that was not scanned' if request.drops else ''}"
     )
     if request.sizes.error:
         message = (
-            f"taking out channels leaves {least:.3g} of the dense network's latency at least "
+            f"taking out {what} leaves {least:.3g} of the dense network's latency at least "
             f"({limits}), by prediction; plans would have to end at {1 - request.sparsity:.3g}, "
             f"and predictions are not wrong by more than {request.sizes.error:.0%} or so. Ask for "
             "more than that, or set a smaller space.width_multiple."
         )
     else:
         message = (
-            f"sparsity {request.sparsity}: taking out channels leaves {least:.3g} of the network "
+            f"{field} {request.sparsity}: taking out {what} leaves {least:.3g} of the network "
             f"at least ({limits}); {1 - least:.3g} is the most."
         )
     raise OutOfReachError(message, least, limits)

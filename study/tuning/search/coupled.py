@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import torch
@@ -16,7 +16,7 @@ from study.pruning.channels import run_examples
 from study.pruning.masking.choosing import mask_layers
 from study.pruning.masking.masks import MaskedLayers
 from study.pruning.structure.allocation import cut_units
-from study.pruning.structure.finding import Kind, prunable_units
+from study.pruning.structure.finding import Kind, units_to_prune
 from study.pruning.structure.request import UnitRequest
 from study.pruning.structure.scores import UNIT_SALIENCIES, UnitInputs
 from study.pruning.structure.sizes import Sizes, sizes_of, units_left
@@ -41,11 +41,14 @@ class CoupledSets:
         The same with all of their entries.
     sizes
         Prunable weights by how many units are left.
+    stay
+        Why the units of other layers stay, by layer.
     """
 
     layers: tuple[Layer, ...]
     structures: tuple[Structure, ...]
     sizes: Sizes
+    stay: Mapping[str, str] = field(default_factory=dict)
 
     def least_density(self, space: SearchSpace) -> float:
         """Density of the weights where each set is as narrow as the space's bounds allow."""
@@ -141,7 +144,7 @@ def coupled_sets(task: Task, space: SearchSpace, layers: Sequence[Layer]) -> Cou
     if not is_units(space.structure):
         return None
     masked = mask_layers(build_model(task, 0), space.include or None, space.exclude or None)
-    found = prunable_units(
+    found, stay = units_to_prune(
         masked, lambda model: run_examples(task, model, 2), cast(Kind, space.structure)
     )
     kinds = {layer.name: layer.kind for layer in layers}
@@ -150,4 +153,5 @@ def coupled_sets(task: Task, space: SearchSpace, layers: Sequence[Layer]) -> Cou
         tuple(Layer(s.name, s.units, kinds.get(s.name, "other")) for s in found),
         tuple(found),
         sizes_of(found, masked.weights, masked.parameter_names, weights),
+        stay,
     )

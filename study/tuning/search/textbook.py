@@ -32,8 +32,9 @@ def textbook_plan(
     A fifth of what remains goes each round, the lowest LAMP scores of all layers first; after each
     cut the network retrains for the last fifth of the dense schedule, or its last two epochs where
     these are more, with the learning rates that it had there. Of channels the same share of every
-    layer goes, those of the least absolute weights first. A pattern of n:m is reached by such steps
-    too. A search over several structures begins with single weights, or else the first.
+    layer goes, those of the least absolute weights first, in steps of a fifth at most that end just
+    where the space does. A pattern of n:m is reached by such steps too. A search over several
+    structures begins with single weights, or else the first.
     Nothing of it is searched, so what a search adds can be told beside it.
 
     Parameters
@@ -50,7 +51,7 @@ def textbook_plan(
     floor
         Least density of the weights that the space allows, beyond which this run does not go; set
         where the space has a level for each coupled set of channels, from which it alone cannot
-        tell. Unset: the space tells, and the run ends at or just below that.
+        tell. Unset: the space tells, and the run ends there, of entries at or just below that.
 
     Returns
     -------
@@ -86,11 +87,14 @@ def textbook_plan(
     least = max(least, 1 if floor is None else math.ceil(floor * total))
     while rounds > 1 and (1 - TEXTBOOK_CUT) ** rounds * total < least:
         rounds -= 1  # a round more would leave less than must stay
+    kept = (1 - TEXTBOOK_CUT) ** rounds
+    if removal.units and not removal.entries:
+        kept = max(kept, ends)  # whole steps may go below what any network can be narrowed to
     return PruningPlan(
         **fields,
         budget=space.budget,
         allocation="lamp" if removal.entries in FREE and not removal.units else "uniform",
-        sparsity=1.0 - (1.0 - TEXTBOOK_CUT) ** rounds if most is None else most,
+        sparsity=1.0 - kept if most is None else most,
         saliency="magnitude",
         schedule="geometric",
         rounds=rounds,

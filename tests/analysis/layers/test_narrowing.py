@@ -149,6 +149,10 @@ def test_it_is_said_why_there_is_nothing_to_draw(tmp_path: Path) -> None:
     untimed = loaded(tmp_path / "untimed", timed=False)
     assert "no latency" in analysis.plot_narrowing(untimed, "latency").texts[0].get_text()
     assert "no latency" in analysis.plot_pruning_worth(untimed).texts[0].get_text()
+    slower = new_study(tmp_path / "slower")
+    slower.narrowing(DROPS, dict.fromkeys(DROPS, (-0.1, -0.2, -0.3)), 1)
+    told = analysis.plot_pruning_worth(analysis.load(slower.path)).texts[0].get_text()
+    assert told == "none of the widths that are judged is predicted to save time"
     new_study(tmp_path / "none")
     none = analysis.load(tmp_path / "none")
     assert "no sensitivity scan" in analysis.plot_pruning_worth(none).texts[0].get_text()

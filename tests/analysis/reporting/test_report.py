@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 import analysis
 from analysis.judging.status import status_text, study_status
 from analysis.reporting.report import SECTIONS, render_report
+from analysis.reporting.sections.background import what_was_run
 from analysis.reporting.sections.headline import headline
+from analysis.reporting.sections.trade_off import trade_off
 from study.errors import NothingToReportError, UsageError
 from tests.analysis.study_folders import PERPLEXITY, new_study, searched_study
 
@@ -259,7 +262,10 @@ def test_what_ran_again_and_passed_nowhere_is_said_first(tmp_path: Path) -> None
     for seed in (1, 2, 3):
         study.replicate("0000", seed, [0.3], sparsity=0.9)
     section = headline(analysis.load(study.path))
-    assert section.sentences[0].startswith("Nothing is confirmed: 1 descent ran again on 3 new")
+    assert section.sentences[0].startswith(
+        "No network was shown to be within 2.0 points of dense: "
+    )
+    assert "1 descent ran again on 3 new seeds at most" in section.sentences[0]
     assert "No interval" not in section.sentences[0]
 
 
@@ -377,3 +383,24 @@ def test_what_cannot_be_reported_is_refused(tmp_path: Path) -> None:
         render_report(both)
     with pytest.raises(UsageError, match="Did you mean 'html'"):
         render_report(both, "htm")
+
+
+def test_the_command_of_a_study_can_be_pasted(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    study.trial("0000", rounds=1)
+    results = analysis.load(study.path)
+    asked = ["prune-study", "run", "a.toml", "--constraint", "macs <= 0.4"]
+    results.provenance["command"] = asked
+    rows = dict(what_was_run(results).tables[0].rows)
+    assert rows["command"] == "prune-study run a.toml --constraint 'macs <= 0.4'"
+    assert shlex.split(rows["command"]) == asked
+
+
+def test_one_network_on_the_front_is_told_once(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    study.trial("0000", rounds=1, sparsity=0.9, accuracy=0.99)
+    (said, *_) = trade_off(analysis.load(study.path)).figures
+    assert "the smallest on the front" not in said.finding
+    study.trial("0001", rounds=1, sparsity=0.95, accuracy=0.5)
+    (said, *_) = trade_off(analysis.load(study.path)).figures
+    assert "; the smallest on the front keeps 5.0" in said.finding

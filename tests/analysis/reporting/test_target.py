@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import analysis
+from analysis.fronts.study_front import study_front
+from analysis.judging.reported import networks_to_test
 from analysis.reading.commands import export_command
 from analysis.reading.results import Results
 from analysis.reporting.sections.headline import headline
@@ -61,3 +63,44 @@ def test_the_first_sentence_says_what_new_seeds_say_of_the_network(tmp_path: Pat
         study.replicate("0001", seed, [0.003], sparsity=0.9)
     first = headline(at(analysis.load(tmp_path), "density <= 0.4")).sentences[0]
     assert "is trial 0001, round 1, confirmed on new seeds as at most " in first
+
+
+def test_what_is_confirmed_far_below_dense_is_not_denied_in_the_next_sentence(
+    tmp_path: Path,
+) -> None:
+    study = new_study(tmp_path)
+    study.trial("0000", rounds=1, sparsity=0.9, accuracy=0.95)
+    for seed in (1, 2, 3, 4, 5):
+        study.replicate("0000", seed, [0.3], sparsity=0.9)
+    first, second = headline(at(analysis.load(tmp_path), "density <= 0.4")).sentences[:2]
+    assert "round 1, confirmed on new seeds as at most " in first
+    assert second.startswith("No network was shown to be within 2.0 points of dense")
+    assert "Nothing is confirmed" not in second
+
+
+def test_the_test_split_is_read_for_the_network_of_the_first_sentence(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    study.trial("0000", rounds=2, sparsity=0.9, accuracy=0.9)
+    study.trial("0001", rounds=2, sparsity=0.8, accuracy=0.95)
+    results = at(analysis.load(tmp_path), "density <= 0.3")
+    assert "is trial 0001, round 2" in headline(results).sentences[0]
+    assert {("0001", 0), ("0001", 2)} <= set(networks_to_test(results))
+    for seed in (1, 2, 3, 4, 5):
+        study.replicate("0001", seed, [0.3, 0.3], sparsity=0.8)
+    again = networks_to_test(at(analysis.load(tmp_path), "density <= 0.3"))
+    assert sum(round_ == 2 and trial.startswith("0001-") for trial, round_ in again) == 5
+
+
+def test_of_equally_good_networks_every_view_has_the_smallest(tmp_path: Path) -> None:
+    """Few examples judge alike: the first that was found need not be the one to take."""
+    study = new_study(tmp_path)
+    study.trial("0000", rounds=3, sparsity=0.9, accuracy=0.9)
+    study.trial("0001", rounds=1, sparsity=0.85, accuracy=0.9)
+    loaded = analysis.load(tmp_path)
+    pruned = loaded.rounds["round"] > 0
+    rounds = loaded.rounds.assign(val_accuracy=loaded.rounds["val_accuracy"].mask(pruned, 0.9))
+    tied = at(Results(**{**vars(loaded), "rounds": rounds}), "macs <= 0.9")
+    assert "is trial 0000, round 3" in headline(tied).sentences[0]
+    front = study_front(tied, {"val_accuracy": "max"})
+    found = front[front["round"] > 0]
+    assert list(zip(found["trial_id"], found["round"], strict=True)) == [("0000", 3)]

@@ -252,3 +252,21 @@ def test_heads_that_are_not_where_they_are_looked_for_stay(
     structures, reasons = separable_units(model, lambda m: m(inputs), "heads")
     assert not structures
     assert reason in reasons["0"]
+
+
+def test_a_stated_head_that_is_wider_than_the_keys_is_no_head() -> None:
+    """As of attention that keeps its keys in fewer numbers than a head has."""
+    model = nn.Module()
+    model.head_dim = 16  # type: ignore[assignment]
+    model.q_proj, model.o_proj = nn.Linear(8, 32), nn.Linear(32, 8)
+    model.k_proj, model.v_proj = nn.Linear(8, 4), nn.Linear(8, 4)
+    assert attention_heads(model) == ([], {})
+
+
+def test_a_model_that_is_an_attention_itself_has_heads_by_name() -> None:
+    model = nn.Module()
+    model.head_dim = 4  # type: ignore[assignment]
+    for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
+        setattr(model, name, nn.Linear(8, 8))
+    (found,), _ = attention_heads(model)
+    assert (found.name, found.units) == ("attention", 2)

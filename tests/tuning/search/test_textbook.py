@@ -79,6 +79,17 @@ def test_it_goes_as_far_down_as_the_space(table: dict[str, Any], rounds: int) ->
     assert plan_of(table).rounds == rounds
 
 
+@pytest.mark.parametrize(("density", "rounds"), [(0.5, 4), (0.9, 1), (0.3, 6)])
+def test_units_go_in_steps_of_a_fifth_at_most_to_just_where_the_space_ends(
+    density: float, rounds: int
+) -> None:
+    """A whole step more may be more than any network can lose."""
+    plan = plan_of({"structure": "channels", "density": density})
+    assert plan.rounds == rounds
+    assert plan.sparsity == pytest.approx(1.0 - density)
+    assert plan.sparsity_at(1) <= 0.2  # type: ignore[operator]
+
+
 def test_a_tiny_network_keeps_a_weight_and_the_pipeline_takes_the_plan() -> None:
     layers = list(prunable_layers(TASK))
     total = sum(layer.total for layer in layers)
