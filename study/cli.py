@@ -49,6 +49,12 @@ class _Group(click.Group):
             # Whoever read the output has seen enough. Python would complain again at its exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(OK)
+        except OSError as error:
+            # A full or vanished disk, an object store that does not answer: nobody's program is
+            # wrong, and a traceback would say no more.
+            said = f"prune-study: {type(error).__name__}: {hide_secrets(str(error))}"
+            click.echo(visible(said), err=True)
+            ctx.exit(CRASH)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -111,7 +111,10 @@ def told(error: BaseException) -> str:
 
 def what_it_says(error: BaseException) -> str:
     """The text of an error; its place apart, which a syntax error has in its text."""
-    what = error.msg if isinstance(error, SyntaxError) else str(error)
+    try:
+        what = error.msg if isinstance(error, SyntaxError) else str(error)
+    except Exception:  # an exception of the user's own, which cannot even be shown
+        what = ""
     return what.strip() or "no message"
 
 

@@ -43,7 +43,8 @@ _PAUSE_S = 0.2, 1.0
 
 _WRITTEN_S = 2.0
 
-Standing = Literal["running", "finished", "interrupted", "failed", "dead"]
+Ended = Literal["finished", "interrupted", "failed"]
+Standing = Literal["running", "dead"] | Ended
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class Claim:
         """Where workers see that they are to keep what they have, and stop."""
         return OWNERS_DIR, f"{self.number:04d}.stop"
 
-    def release(self, state: Literal["finished", "interrupted", "failed"], why: str = "") -> None:
+    def release(self, state: Ended, why: str = "") -> None:
         """Say how it ended."""
         self._over.set()
         self._beat.join()
@@ -139,9 +140,7 @@ class Claim:
             )
         return ""
 
-    def _write(
-        self, state: Literal["running", "finished", "interrupted", "failed"], why: str = ""
-    ) -> None:
+    def _write(self, state: Literal["running"] | Ended, why: str = "") -> None:
         sign = Sign(state=state, why=why)
         self.folder.write(sign.to_json(), OWNERS_DIR, sign_file(self.name))
 
@@ -177,18 +176,24 @@ def claim(folder: Folder, *, is_new: bool) -> Claim:
 
 
 @contextmanager
-def claimed(folder: Folder, *, is_new: bool = False) -> Iterator[Claim]:
-    """Hold a study's folder while its trials are run again, or what is missing is added."""
-    held = claim(folder, is_new=is_new)
+def claimed(folder: Folder) -> Iterator[Claim]:
+    """Hold a study's folder while more is added to it; then it stands as it stood before.
+
+    Raises
+    ------
+    UsageError
+        If somebody holds it.
+    """
+    before = refuse_running(folder)
+    held = claim(folder, is_new=False)
     try:
         yield held
-    except KeyboardInterrupt:
-        held.release("interrupted")
-        raise
-    except BaseException as error:
-        held.release("failed", one_line(error))
-        raise
-    held.release("finished")
+    finally:
+        state: Ended = "finished"
+        if before is not None and before.standing != "running":
+            state = "interrupted" if before.standing == "dead" else before.standing
+        with contextlib.suppress(OSError):
+            held.release(state, before.sign.why if before and before.sign else "")
 
 
 def one_line(error: BaseException) -> str:

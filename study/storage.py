@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
@@ -25,6 +26,8 @@ from study.files.parts import (
     whole_name,
 )
 from study.files.regular_files import RefusedFileError, open_regular, refuse_size, safe_path
+
+_HALF_WRITTEN = re.compile(r"\.[0-9a-f]{32}\.tmp$")
 
 READERS = 8
 """Parts of a file that are read at a time: behind an object store each waits for the network."""
@@ -208,6 +211,14 @@ class Folder:
         if names := self._parts(*parts):  # of a copy that came from an object store
             target = self._path(*parts[:-1], names[-1])
         on_disk.append(Path(target), f"{line}\n".encode(), durable=durable)
+
+    def sweep(self) -> None:
+        """Remove what killed writers left half-written of the files directly in this folder."""
+        if not self._is_local or not (path := Path(self._path())).is_dir():
+            return
+        for each in path.iterdir():
+            if _HALF_WRITTEN.search(each.name) and not each.is_dir():
+                each.unlink(missing_ok=True)
 
     def remove(self, *parts: str) -> None:
         """Remove a file, or a folder with all it holds; nothing happens when it is not there."""

@@ -299,6 +299,20 @@ def test_a_reader_that_has_seen_enough_is_no_error(small_study: Path) -> None:
     assert answer.returncode == 0
 
 
+def test_what_the_system_refuses_is_a_line_and_no_traceback(
+    small_study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*_: object) -> None:
+        raise OSError("no answer from s3://b/x?endpoint_override=u:HUSH@h&scheme=http")
+
+    monkeypatch.setattr("analysis.load", unreachable)
+    answer = call("status", str(small_study))
+    assert answer.exit_code == 1
+    assert answer.stderr.startswith("prune-study: OSError: no answer from s3://b/x")
+    assert "HUSH" not in answer.stderr
+    assert "Traceback" not in answer.output
+
+
 def test_a_damaged_file_is_a_line_on_stderr(small_study: Path, tmp_path: Path) -> None:
     folder = tmp_path / "small"
     shutil.copytree(small_study, folder)

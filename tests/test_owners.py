@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -87,16 +88,15 @@ def test_of_many_who_start_one_study_at_once_one_has_it(folder: Folder) -> None:
 def test_a_new_study_is_refused_where_one_ended_and_told_to_resume_where_it_did_not(
     folder: Folder,
 ) -> None:
-    with claimed(folder, is_new=True):
-        folder.write("", STUDY_FILE)
+    held = claim(folder, is_new=True)
+    folder.write("", STUDY_FILE)
+    held.release("finished")
     with pytest.raises(UsageError, match=r"exists already\. Choose another --name"):
         claim(folder, is_new=True)
-    with pytest.raises(KeyboardInterrupt), claimed(folder):
-        raise KeyboardInterrupt
+    claim(folder, is_new=False).release("interrupted")
     with pytest.raises(UsageError, match=r"was interrupted\. Go on with it: prune-study resume"):
         claim(folder, is_new=True)
-    with pytest.raises(OSError, match="full"), claimed(folder):
-        raise OSError(28, "disk full")
+    claim(folder, is_new=False).release("failed", one_line(OSError(28, "disk full")))
     with pytest.raises(UsageError, match="its run failed"):
         claim(folder, is_new=True)
     seen = holder(folder)
@@ -104,6 +104,21 @@ def test_a_new_study_is_refused_where_one_ended_and_told_to_resume_where_it_did_
     assert seen.sign is not None
     assert "disk full" in seen.sign.why
     assert seen.number == 3
+
+
+@pytest.mark.parametrize("state", ["finished", "interrupted", "failed"])
+def test_what_is_added_to_a_study_leaves_its_standing_as_it_was(
+    folder: Folder, state: Literal["finished", "interrupted", "failed"]
+) -> None:
+    claim(folder, is_new=True).release(state, "why")
+    with claimed(folder), pytest.raises(UsageError, match="is being run by"), claimed(folder):
+        pass
+    with pytest.raises(KeyboardInterrupt), claimed(folder):
+        raise KeyboardInterrupt
+    seen = holder(folder)
+    assert seen is not None
+    assert seen.sign is not None
+    assert (seen.standing, seen.sign.why, seen.number) == (state, "why", 3)
 
 
 def test_a_folder_that_was_claimed_and_no_more_is_free_for_a_new_study(folder: Folder) -> None:

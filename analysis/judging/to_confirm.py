@@ -90,6 +90,32 @@ def next_descent(
     return None
 
 
+def confirmed_samples(results: Results) -> dict[str, float]:
+    """Training examples that went into the descents which are confirmed, by trial.
+
+    One whose seeds are not all there yet is none of them: it is to be gone on with.
+
+    Parameters
+    ----------
+    results
+        Of one study.
+
+    Returns
+    -------
+    dict
+        By trial, of all of its replicates; as :attr:`Descent.samples` counts them.
+    """
+    seeds, trials = needed_seeds(results, _examples(results)), results.trials
+    ended = trials[trials["replicate_of"].notna() & (trials["status"] == "completed")]
+    charged = results.rounds.set_index(["trial_id", "round"])["train_samples"].astype("float64")
+    found: dict[str, float] = {}
+    for (trial_id, last), own in ended.groupby(["replicate_of", "rounds_finished"], observed=True):
+        if len(own) >= seeds:
+            spent = len(own) * float(charged.get((trial_id, last), 0.0))
+            found[str(trial_id)] = found.get(str(trial_id), 0.0) + spent
+    return found
+
+
 def _waiting(
     results: Results, pruned: pd.DataFrame, reached: Mapping[str, int]
 ) -> Iterator[tuple[str, float | None]]:
@@ -199,12 +225,16 @@ def _descent(
 
 
 def _up_to(results: Results, own: pd.DataFrame, trial_id: str, first: int, last: int) -> Descent:
-    examples = (results.provenance.get("examples") or {}).get("confirmation", 0)
     samples = own.set_index("round")["train_samples"]
     return Descent(
         trial_id,
         first,
         last,
-        needed_seeds(results, int(examples)),
+        needed_seeds(results, _examples(results)),
         {int(str(each)): int(count) for each, count in samples.items()},
     )
+
+
+def _examples(results: Results) -> int:
+    """Examples by which networks are confirmed."""
+    return int((results.provenance.get("examples") or {}).get("confirmation", 0))

@@ -116,6 +116,20 @@ def elapsed_s(results: Results, moments: pd.Series) -> pd.Series:
     return seconds
 
 
+def working_s(results: Results) -> list[float]:
+    """Seconds that each run of a study took, from its start or its resumption to its last event.
+
+    Returns
+    -------
+    list of float
+        The last run last; at least one. What lies between two runs, when nobody ran it, is of none.
+    """
+    at = results.events["at"].sort_values()
+    begins = results.events["event"].isin(["study_started", "study_resumed"])
+    runs = begins.loc[at.index].cumsum()
+    return [float((own.max() - own.min()).total_seconds()) for _, own in at.groupby(runs)] or [0.0]
+
+
 def _last_moment(results: Results) -> Any:
     ends = [results.events["at"].max(), results.trials["finished_at"].max()]
     if len(results.rounds):

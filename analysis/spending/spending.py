@@ -16,10 +16,13 @@ def scan_train_samples(results: Results) -> float:
     Its recovery training in full, the dense runs of its further seeds, and of each example that it
     evaluated a third. 0 without a scan, and of studies that did not write it down.
     """
+    if results.parts:
+        return sum(map(scan_train_samples, results.parts.values()))
     if results.events.empty:
         return 0.0
     scans = results.events.loc[results.events["event"] == "sensitivity_scanned", "detail"]
-    return float(sum(detail.get("train_samples", 0) for detail in scans))
+    # A study that is resumed tells of its scan once more, and does not make it again.
+    return float(sum(detail.get("train_samples", 0) for detail in scans[-1:]))
 
 
 def round_costs(rounds: pd.DataFrame) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -9,6 +10,8 @@ from jinja2 import Environment, StrictUndefined
 
 from study.clusters.launch import Launch, as_shell, check_room
 from study.errors import UsageError
+
+_TIME = re.compile(r"\d+(:\d+){0,2}|\d+-\d+(:\d+){0,2}|UNLIMITED|INFINITE", re.ASCII)
 
 WARNING_S = 120
 """Seconds before the time limit at which Slurm warns the job."""
@@ -52,8 +55,13 @@ def batch_script(launch: Launch, job: SlurmJob) -> str:
         If a node is too small for a trial, or an option is none.
     """
     check_room(launch, job.cpus, job.gpus, machine="node")
-    for option in (*job.options, job.time):
+    for option in job.options:
         _refuse_lines("--sbatch", option)
+    if not _TIME.fullmatch(job.time):
+        raise UsageError(
+            f"--time: {job.time!r} is no limit of Slurm's. Write minutes, hours:minutes:seconds or "
+            "days-hours, such as 90, 24:00:00 or 2-12."
+        )
     for option in job.options:
         if not option.startswith("-"):
             raise UsageError(f"--sbatch: {option!r} is no option of sbatch; write --partition=gpu.")

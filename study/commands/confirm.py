@@ -41,6 +41,7 @@ def confirm(
     from study.errors import UsageError
     from study.exporting.networks import study_config
     from study.exporting.trusting import refuse_untrusted
+    from study.owners import claimed
     from study.storage import Folder
     from study.tuning.afterwards.points import find_searched
     from study.visible import visible
@@ -58,11 +59,14 @@ def confirm(
             raise UsageError(f"--seeds: {seeds}; an interval over seeds needs at least 2.")
         examples = (load(directory).provenance.get("examples") or {}).get("confirmation", 0)
         enough = seeds_needed(point.config.confirm.seeds, examples)
-        run_again(folder, trial_id, point.round, enough if seeds is None else seeds, say)
+        with claimed(folder):
+            run_again(folder, trial_id, point.round, enough if seeds is None else seeds, say)
     elif round_ is not None or seeds is not None:
         raise UsageError("--round and --seeds: they say more of a trial; give --trial too.")
-    elif confirm_next(folder, say) is None:
-        say("all that the report waits for is confirmed, or there is nothing to confirm")
+    else:
+        with claimed(folder):
+            if confirm_next(folder, say) is None:
+                say("all that the report waits for is confirmed, or there is nothing to confirm")
     sys.stdout.buffer.write(render_table(select_table(load(directory), "confirmed"), format_))
     if not no_report:
         say(str(read_and_write(folder, study_config(folder), say)))

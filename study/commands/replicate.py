@@ -48,6 +48,7 @@ def replicate(
     from analysis import load
     from analysis.tables import render_table, select_table
     from study.exporting.trusting import refuse_untrusted
+    from study.owners import claimed
     from study.storage import Folder
     from study.tuning.afterwards.points import find_searched, new_seeds
     from study.tuning.afterwards.replicating import replicate as run_again
@@ -61,7 +62,9 @@ def replicate(
         if not quiet:
             click.echo(visible(f"finished {name}"), err=True)
 
-    failed = run_again(folder, point, new_seeds(point.config, seeds), say).failed
+    again = new_seeds(point.config, seeds)
+    with claimed(folder):
+        failed = run_again(folder, point, again, say).failed
     results = load(directory)
     table = select_table(results, "controls")
     own = table[table["network"] == f"trial {point.trial_id}, round {point.round}"]

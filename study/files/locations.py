@@ -19,6 +19,7 @@ _SECRET = (
     r"[\w.-]*(?:secret|token|passw|credential|signature|sas|(?:access|account|api)_?key)[\w.-]*"
 )
 _USER = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)[^\s'\"?]*@")
+_USER_OF_VALUE = re.compile(r"([?&][\w.-]+=)[^&\s'\"]*@")
 _VALUE = re.compile(rf"([?&]{_SECRET}=)[^&\s'\"]*", re.IGNORECASE)
 
 
@@ -89,6 +90,8 @@ def read_location(location: str | os.PathLike[str]) -> Location:
             "bytes that are not UTF-8 are."
         )
     uri = _URI.fullmatch(text)
+    if uri is None and (_URI.fullmatch(text.strip()) is not None):
+        raise UsageError("location: a URI has no spaces before it.")
     if uri is None or ("/" in uri[1]):
         return Location(None, _absolute(text))
     scheme, slashes, rest = uri[1].lower(), uri[2], uri[3]
@@ -99,6 +102,7 @@ def read_location(location: str | os.PathLike[str]) -> Location:
     if scheme == "file":
         return Location(None, _path_of_file(text))
     if slashes == "/":
+        _refuse_secrets(scheme, *rest.partition("?")[::2])
         raise UsageError(f"location {text!r}: a URI has two slashes: {scheme}://...")
     return _of_uri(scheme, rest)
 
@@ -147,8 +151,8 @@ def _refuse_secrets(scheme: str, path: str, query: str) -> None:
     # A secret of S3 may hold slashes; then '@' is no longer where a URI would have it.
     is_key = scheme == "s3" and ("@" in path or ":" in authority)
     where = "before '@'" if is_key or (at and ":" in before) else None
-    for key, _ in parse_qsl(query.replace(";", "&"), keep_blank_values=True):
-        if re.fullmatch(_SECRET, key, re.IGNORECASE):
+    for key, value in parse_qsl(query.replace(";", "&"), keep_blank_values=True):
+        if re.fullmatch(_SECRET, key, re.IGNORECASE) or "@" in value:
             where = f"in {key!r}"
     if where is not None:
         raise UsageError(
@@ -160,4 +164,4 @@ def _refuse_secrets(scheme: str, path: str, query: str) -> None:
 
 def hide_secrets(text: str) -> str:
     """A text without what is secret in the URIs within it: users, passwords, keys and tokens."""
-    return _VALUE.sub(r"\1***", _USER.sub(r"\1***@", text))
+    return _VALUE.sub(r"\1***", _USER_OF_VALUE.sub(r"\1***@", _USER.sub(r"\1***@", text)))

@@ -91,7 +91,7 @@ def _named_task(
     folder = None if data_dir is None else Path(os.path.expanduser(data_dir))  # noqa: PTH111
     if folder is not None and not folder.is_dir():
         raise UsageError(f"task.data_dir: there is no folder {folder}.")
-    data: Data = resolve("dataset", dataset, DATASETS)(folder)
+    data = _named_data(dataset, folder)
     build = partial(
         resolve("model", model, MODELS),
         _shape_of_one(data),
@@ -106,6 +106,21 @@ def _named_task(
         raise UsageError(f"task.model_options: {model} cannot be built{told(error)}") from error
     name = f"{data.name}-{model}"
     return Task(name, build, data, Recipe(**fields), own_metrics=metrics_of(metrics))
+
+
+def _named_data(dataset: str, folder: Path | None) -> Data:
+    load = resolve("dataset", dataset, DATASETS)
+    try:
+        data = load(folder)
+    except (UsageError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # also of a function of the user's own, whatever it raises
+        raise UsageError(f"task.dataset: {dataset!r} failed{told(error)}") from error
+    if not isinstance(data, Data):
+        raise UsageError(
+            f"task.dataset: {dataset!r} gave {type(data).__name__}, not study.tasks.Data."
+        )
+    return data
 
 
 def _shape_of_one(data: Data) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from study.configuration.loading import to_toml
 from study.configuration.widths import note_on_widths
-from study.records import PROVENANCE_FILE, STUDY_FILE, TASK_FILE, TaskRecord
+from study.records import ERROR_FILE, PROVENANCE_FILE, STUDY_FILE, TASK_FILE, TaskRecord
 from study.tuning.preparing import Prepared
 from study.tuning.provenance import collect
 from study.tuning.search.past import PastTrial
@@ -36,10 +36,11 @@ def begin_study(
     """
     config, folder = prepared.config, prepared.folder
     folder.write(to_toml(config), STUDY_FILE)
+    folder.remove(ERROR_FILE)  # of an earlier run that failed
     for each in past or ():
         if each.is_restarted:
             forget(folder, each.name)
-    if past is None:
+    if not folder.exists(TASK_FILE):  # also where an earlier driver was gone before it wrote it
         note = note_on_widths(config)
         provenance = collect(config.study.name, prepared.task, [] if note is None else [note])
         folder.write(provenance.model_dump_json(indent=2), PROVENANCE_FILE)

@@ -13,7 +13,7 @@ from study.files.documents import read_lines
 from study.files.problems import Problems
 from study.owners import refuse_running
 from study.pruning.latency.table import Tell
-from study.records import EVENTS_FILE, JOURNAL_FILE, STUDY_FILE, Event, JournalLine
+from study.records import EVENTS_FILE, JOURNAL_FILE, STUDY_FILE, TASK_FILE, Event, JournalLine
 from study.storage import Folder
 from study.tuning.afterwards.points import task_record
 from study.tuning.preparing import Prepared, prepare
@@ -76,14 +76,18 @@ def prepare_resume(
             f"--num-samples: {num_samples}, and the study has {len(past)} trials already."
         )
     prepared = prepare(config, is_new=False, tell=tell)
-    before = task_record(folder).key
+    if past or folder.exists(TASK_FILE):  # else its driver was gone before it wrote of its task
+        _refuse_other_task(prepared, task_record(folder).key)
+    return prepared, past
+
+
+def _refuse_other_task(prepared: Prepared, before: str) -> None:
     if prepared.key != before:
         raise UsageError(
             f"task: it is not what it was when the study began (key {prepared.key}, then {before}):"
             " its data, model, recipe or code changed. Trials of both would be compared as one. "
             "Put it back as it was, or run a new study."
         )
-    return prepared, past
 
 
 def _warn_of_torn_lines(folder: Folder) -> None:

@@ -20,6 +20,23 @@ def test_the_command_names_the_study_by_its_place_there() -> None:
     assert plan.location == "/shared/digits-mlp"
 
 
+def test_the_study_file_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text("[study]\n")
+    answer = call("launch", "s.toml", "--backend", "slurm", "--storage-path", "/shared",
+                  "-o", "./s.toml", cwd=tmp_path)  # fmt: skip
+    assert answer.exit_code == 2
+    assert "is the study file itself" in answer.stderr
+    assert (tmp_path / "s.toml").read_text() == "[study]\n"
+
+
+@pytest.mark.parametrize(("time", "is_one"), [("90", True), ("2-12:30", True), ("1d", False)])
+def test_the_limit_of_a_run_is_one_of_slurm_s(tmp_path: Path, time: str, is_one: bool) -> None:
+    answer = call("launch", "digits-mlp", "--backend", "slurm", "--storage-path", "/shared",
+                  "--time", time, cwd=tmp_path)  # fmt: skip
+    assert answer.exit_code == (0 if is_one else 2)
+    assert ("is no limit of Slurm's" in answer.stderr) == (not is_one)
+
+
 @pytest.mark.parametrize(
     ("place", "said"),
     [

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from study.errors import UsageError
-from study.tasks import Task, load_task, make_task
+from study.tasks import Data, Task, load_task, make_task
 
 
 def own_task() -> Task:
@@ -64,6 +64,36 @@ def test_what_cannot_be_loaded_is_said_clearly(arguments: dict[str, object], mes
 
 def failing_task() -> Task:
     raise RuntimeError("boom")
+
+
+def failing_data(folder: Path | None) -> Data:
+    sys.exit(4)
+
+
+def no_data(folder: Path | None) -> int:
+    return 5
+
+
+class UnspeakableError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("not even this")
+
+
+def unspeakable_data(folder: Path | None) -> Data:
+    raise UnspeakableError
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("failing_data", r"failed, in line \d+ of .*test_loading.py: SystemExit: 4"),
+        ("no_data", "gave int, not study.tasks.Data"),
+        ("unspeakable_data", "UnspeakableError: no message"),
+    ],
+)
+def test_a_users_data_that_fail_are_named(name: str, message: str) -> None:
+    with pytest.raises(UsageError, match=f"task.dataset: .*{message}"):
+        load_task(dataset=f"{__name__}:{name}", model="mlp")
 
 
 def misspelt_recipe() -> Task:

@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.chaos.comparing import records
 from study.configuration.loading import load_config
-from study.owners import claimed
+from study.owners import claim
 from study.records import EVENTS_FILE, JOURNAL_FILE, ROUNDS_FILE, TRIALS_DIR
 from study.storage import Folder
 from study.tuning.launching import run_study
@@ -110,8 +110,9 @@ def test_a_study_that_was_killed_goes_on_there_and_in_a_copy_to_the_same_records
 def test_a_second_starter_is_refused_with_the_name_of_the_first(
     studies: Folder, tmp_path: Path
 ) -> None:
-    with claimed(studies.child("s"), is_new=True):
-        second = call("run", "digits-mlp", "--name", "s", "--storage-path", studies.location)
+    first = claim(studies.child("s"), is_new=True)
+    second = call("run", "digits-mlp", "--name", "s", "--storage-path", studies.location)
+    first.release("finished")
     assert second.exit_code == 2
     assert f"process {os.getpid()}" in second.output
     assert studies.child("s").folders() == ["owners"]

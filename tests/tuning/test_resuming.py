@@ -206,6 +206,55 @@ def test_failed_trials_are_tried_again_where_that_is_asked_for(
         assert records(folder) == records(tmp_path / "well" / "s")
 
 
+def test_a_study_whose_driver_was_killed_before_it_wrote_of_its_task_goes_on(
+    whole: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "s"
+    shutil.copytree(whole / "owners", folder / "owners")
+    shutil.copy(whole / "study.toml", folder)
+    go_on(folder)
+    assert records(folder) == records(whole)
+    assert {"task.json", "provenance.json"} <= {path.name for path in folder.iterdir()}
+    (folder / "task.json").unlink()
+    with pytest.raises(UsageError, match="made by an older version"):
+        prepare_resume(Folder(folder))
+
+
+def test_what_follows_a_search_and_fails_is_the_study_s_failure(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "s"
+    shutil.copytree(whole, folder)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("study.commands.studies.conducting.finish", full)
+    answer = call("resume", str(folder), "--quiet")
+    assert answer.exit_code == 1
+    said = f"the study failed: OSError: [Errno 28] No space left on device; go on with: prune-study resume {folder}"  # noqa: E501
+    assert said in answer.stderr
+    assert "Traceback" not in answer.output
+    assert "in full" in (folder / "error.txt").read_text()
+    seen = holder(Folder(folder))
+    assert seen is not None
+    assert seen.standing == "failed"
+    go_on(folder)
+    assert not (folder / "error.txt").exists()
+
+
+@pytest.mark.parametrize("command", ["confirm", "replicate --trial=0000"])
+def test_what_adds_to_a_study_is_refused_while_somebody_runs_it(
+    whole: Path, tmp_path: Path, command: str
+) -> None:
+    shutil.copytree(whole, tmp_path / "s")
+    name, *options = command.split()
+    with claimed(Folder(tmp_path / "s")):
+        answer = call(name, str(tmp_path / "s"), *options)
+    assert answer.exit_code == 2
+    assert "is being run by" in answer.stderr
+
+
 def test_what_cannot_go_on_is_refused_by_name(whole: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="this folder holds no study"):
         prepare_resume(Folder(tmp_path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import Any
 
 import click
@@ -74,6 +75,8 @@ def launch(
     from study.clusters.launch import plan_launch
 
     _refuse_options_of_others(ctx, backend)
+    if output is not None and Path(output).resolve() == Path(study).resolve():
+        raise UsageError(f"--output: {output!r} is the study file itself.")
     planned = plan_launch(
         study, changes, name=name, storage_path=storage_path, num_samples=num_samples
     )

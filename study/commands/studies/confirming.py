@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 
 from analysis import load
-from analysis.judging.to_confirm import Descent, next_descent
-from analysis.spending.cost import cost_summary
+from analysis.judging.to_confirm import Descent, confirmed_samples, next_descent
+from analysis.spending.cost import cost_summary, working_s
 from analysis.statistics.replicates import searched
 from study.configuration.loading import StudyConfig
 from study.storage import Folder
@@ -23,9 +23,10 @@ def confirm(folder: Folder, config: StudyConfig, say: Say) -> None:
     """Confirm what the search found, as far as the study's share of the budget goes.
 
     The share is of all training examples of the study, the search's and these; of a study with a
-    time budget, no more than can be expected to fit into what is left of it either. Of a study at
-    one size the network that it was run for is confirmed first, also where it takes more than the
-    share: all else that is confirmed says nothing of it.
+    time budget, no more than can be expected to fit into what is left of it either. What earlier
+    runs of the study confirmed is of its share; their time is not of this one's budget. Of a study
+    at one size the network that it was run for is confirmed first, also where it takes more than
+    the share: all else that is confirmed says nothing of it.
 
     Parameters
     ----------
@@ -41,15 +42,18 @@ def confirm(folder: Folder, config: StudyConfig, say: Say) -> None:
     results = load(folder.location)
     cost = cost_summary(searched(results))
     spent = cost["spent_train_samples"]
-    left = spent * config.confirm.share / (1.0 - config.confirm.share)
-    rate = spent / cost["elapsed_s"] if cost["elapsed_s"] > 0 else math.inf
+    # What an earlier run confirmed is paid for, else each resume would confirm further descents.
+    before = confirmed_samples(results)
+    left = spent * config.confirm.share / (1.0 - config.confirm.share) - sum(before.values())
+    runs_s = working_s(results)
+    rate = spent / sum(runs_s) if sum(runs_s) > 0 else math.inf
     ends_s = math.inf
     if config.study.time_budget_s is not None:
-        ends_s = time.monotonic() + config.study.time_budget_s - cost["elapsed_s"]
+        ends_s = time.monotonic() + config.study.time_budget_s - runs_s[-1]
     tried: set[str] = set()
     while True:
         in_time = rate * max(ends_s - time.monotonic(), 0.0)
-        is_for_the_answer = results.target is not None and not tried
+        is_for_the_answer = results.target is not None and not tried.union(before)
         affordable = in_time if is_for_the_answer else min(left, in_time)
         descent = next_descent(results, affordable, tried)
         if descent is None:

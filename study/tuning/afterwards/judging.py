@@ -8,9 +8,11 @@ from collections.abc import Callable
 import numpy as np
 
 from study.pruning.masking.masks import MaskedLayers
+from study.pruning.plan import PruningPlan
 from study.pruning.states.progress import Progress
 from study.records import (
     CONFIRMATION_FILE,
+    RESUME_DIR,
     TRIALS_DIR,
     ConfirmationRecord,
     MetricRecord,
@@ -28,7 +30,7 @@ class JudgingWriter(TrialWriter):
     Parameters
     ----------
     study, trial_id
-        As of :class:`TrialWriter`; a replicate is run in one go, and keeps no checkpoints.
+        As of :class:`TrialWriter`; where it stands is kept at the end of each round alone.
     task
         By whose metrics it is judged, on whose examples.
     quality
@@ -52,6 +54,22 @@ class JudgingWriter(TrialWriter):
         self._place = study.child(directory, trial_id)
         self._task, self._quality, self._is_held_back = task, quality, is_held_back
         self._judged: list[str] = []
+
+    def is_over(self, plan: PruningPlan) -> bool:
+        """As of a trial; what an older version ran was not judged, and is to be run again."""
+        return self._place.exists(CONFIRMATION_FILE) and super().is_over(plan)
+
+    def begin(self, plan: PruningPlan) -> Progress | None:
+        """As of a trial; rounds that are gone on from were judged before their records."""
+        if not self._place.exists(CONFIRMATION_FILE):  # an older version did not judge its rounds
+            self._place.remove(RESUME_DIR)
+        progress = super().begin(plan)
+        finished = {record.round for record in self.finished}
+        if finished and self._place.exists(CONFIRMATION_FILE):
+            lines = self._place.read(CONFIRMATION_FILE).decode().splitlines()
+            known = [(ConfirmationRecord.model_validate_json(line).round, line) for line in lines]
+            self._judged = [line for number, line in known if number in finished]
+        return progress
 
     def round_finished(
         self, record: RoundRecord, masked: MaskedLayers, progress: Callable[[], Progress]

@@ -8,11 +8,13 @@ from functools import cached_property, partial
 from traceback import format_exc
 
 import ray
+from ray.exceptions import NodeDiedError, OutOfMemoryError, WorkerCrashedError
 
 from study.errors import what_was_raised
 from study.files.documents import needed, read_lines, read_tensors, refuse, refused
 from study.files.problems import Problems
 from study.objectives import quality_of
+from study.owners import one_line
 from study.pruning.pipeline import run_pipeline
 from study.pruning.plan import PruningPlan
 from study.pruning.states.dense_runs import trajectory_name
@@ -23,9 +25,11 @@ from study.records import (
     CONFIRMATION_FILE,
     CONTROLS,
     CONTROLS_DIR,
+    ERROR_FILE,
     EVENTS_FILE,
     ORIGIN_FILE,
     OUTCOME_FILE,
+    PLAN_FILE,
     REPLICATE,
     ROUNDS_FILE,
     TRIALS_DIR,
@@ -92,10 +96,15 @@ def replicate(
     with ray_session():
         needs = trial_resources(point.config)
         remote = ray.remote(num_cpus=needs["cpu"], num_gpus=needs["gpu"])(_run_seed)
-        waiting = [remote.remote(study.location, point, seed, controls) for seed in missing]
+        seed_of = {remote.remote(study.location, point, seed, controls): seed for seed in missing}
+        waiting = list(seed_of)
         while waiting:
             (done, *_), waiting = ray.wait(waiting)
-            for trial_id, is_well in ray.get(done):
+            try:
+                ended = ray.get(done)
+            except (WorkerCrashedError, OutOfMemoryError, NodeDiedError) as error:
+                ended = _lost(_Run(study, point, seed_of[done], "replicate"), one_line(error))
+            for trial_id, is_well in ended:
                 (found.made if is_well else found.failed).append(trial_id)
                 name = "trial_completed" if is_well else "trial_errored"
                 event = Event(event=name, trial_id=trial_id)
@@ -162,6 +171,33 @@ class _Run:
             }
         )
         self.folder.write(origin.model_dump_json(indent=2), ORIGIN_FILE)
+
+
+def _lost(run: _Run, why: str) -> list[tuple[str, bool]]:
+    """Record that a replicate's worker was killed each time that it was tried.
+
+    One whose replicate ended well was lost in its controls, which have no outcome then; one that
+    was never begun has no folder to keep an outcome in.
+    """
+    if run.is_done:
+        return []
+    if not run.folder.exists(PLAN_FILE):
+        return [(run.name, False)]
+    lines = run.folder.read(ROUNDS_FILE).splitlines() if run.folder.exists(ROUNDS_FILE) else []
+    now = utc_now()
+    outcome = TrialOutcome(
+        trial_id=run.name,
+        status="errored",
+        stop_reason="error",
+        error=why,
+        rounds_planned=run.point.round,
+        rounds_finished=max(len(lines) - 1, 0),
+        started_at=now,
+        finished_at=now,
+    )
+    run.folder.write(why, ERROR_FILE)
+    run.folder.write(outcome.model_dump_json(indent=2), OUTCOME_FILE)
+    return [(run.name, False)]
 
 
 def _is_judged(study: Folder, *place: str) -> bool:
@@ -261,12 +297,15 @@ class _Seed:
             return
         run.begin()
         writer = self._writer(run)
-        writer.begin(plan)
-        finished, failed = 0, None
+        is_over = writer.is_over(plan)
+        kept = None if is_over else writer.begin(plan)
+        finished = max((record.round for record in writer.finished), default=-1)
+        failed = None
         try:
-            records = run_pipeline(plan, self._task, start(), writer, timing)
-            for record in _up_to(last, records):
-                finished = record.round
+            if finished < last and not is_over:
+                records = run_pipeline(plan, self._task, kept or start(), writer, timing)
+                for record in _up_to(last, records):
+                    finished = record.round
         except Exception:
             failed = format_exc()
             writer.failed(failed)
@@ -278,7 +317,7 @@ class _Seed:
             error=None if failed is None else what_was_raised(failed),
             traceback=failed,
             rounds_planned=last,
-            rounds_finished=finished,
+            rounds_finished=max(finished, 0),
             started_at=started_at,
             finished_at=utc_now(),
         )

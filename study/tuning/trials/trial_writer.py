@@ -86,6 +86,8 @@ class TrialWriter:
         finished or not, at whatever moment the attempt was cut off. Rounds of which no state was
         kept are run again, to the same result, so their records go.
         """
+        for place in (self._folder, self._folder.child(RESUME_DIR)):
+            place.sweep()
         _write_plan(self._folder, plan)
         self._last_round = plan.rounds
         self._lines = []
@@ -93,10 +95,11 @@ class TrialWriter:
         if self._folder.exists(RESUME_DIR, PROGRESS_FILE):
             progress = progress_from_bytes(self._folder.read(RESUME_DIR, PROGRESS_FILE))
             finished = progress.round + progress.measured
-            lines = self._recorded()
-            if progress.record is not None and len(lines) < finished:
-                lines.append(progress.record)
-            self._lines = lines[:finished]
+            # By their rounds: a control begins where its replicate was, and not at round 0.
+            lines = {RoundRecord.model_validate_json(each).round: each for each in self._recorded()}
+            if progress.record is not None:
+                lines.setdefault(finished - 1, progress.record)
+            self._lines = [lines[each] for each in sorted(lines) if each < finished]
             self._write_rounds()
         return progress
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 import analysis
-from analysis.judging.to_confirm import best_descent, next_descent
+from analysis.judging.to_confirm import best_descent, confirmed_samples, next_descent
 from tests.analysis.study_folders import StudyFolder, new_study
 
 
@@ -48,6 +48,16 @@ def test_then_whatever_would_take_a_named_network_s_place(study: StudyFolder) ->
 def test_too_few_seeds_do_not_count(study: StudyFolder) -> None:
     _again(study, "0001", 4, seeds=2)
     assert next_descent(analysis.load(study.path)).trial_id == "0001"  # type: ignore[union-attr]
+
+
+def test_what_was_confirmed_is_paid_for_and_what_lacks_seeds_is_not(study: StudyFolder) -> None:
+    assert confirmed_samples(analysis.load(study.path)) == {}
+    first = next_descent(analysis.load(study.path))
+    assert first is not None
+    _again(study, "0001", first.last)
+    _again(study, "0000", 4, seeds=4)
+    paid = confirmed_samples(analysis.load(study.path))
+    assert paid == {"0001": first.seeds * first.samples[first.last]}
 
 
 def test_what_is_too_dear_is_passed_over(study: StudyFolder) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 import analysis
+from analysis.spending.cost import working_s
+from study.records import Event
 from tests.analysis.study_folders import DENSE_EPOCHS, new_study, searched_study
 
 
@@ -114,6 +116,28 @@ def test_the_scan_before_the_search_is_charged_in_examples(tmp_path: Path) -> No
         courses[0]
     )
     assert courses[1]["train_samples"].iloc[-1] == summary["spent_train_samples"]
+
+
+def test_a_resumed_study_is_charged_once_for_its_scan(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    study.trial("a", rounds=2)
+    for _ in range(3):
+        study.event("sensitivity_scanned", thresholds={}, train_samples=12_345)
+    assert analysis.cost_summary(analysis.load(tmp_path))["scan_train_samples"] == 12_345
+
+
+def test_time_in_which_nobody_ran_the_study_is_none_of_its_runs(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    lines = [
+        ("study_started", "10:00:00"),
+        ("search_started", "10:00:05"),
+        ("study_resumed", "23:00:00"),
+        ("study_finished", "23:00:09"),
+    ]
+    for event, at in lines:
+        found = Event(event=event, at=f"2026-01-01T{at}.000+00:00")
+        study.folder.append_line(found.to_json(), "events.jsonl")
+    assert working_s(analysis.load(tmp_path))[-2:] == [5.0, 9.0]
 
 
 def test_a_scan_of_an_older_study_is_not_known_to_have_cost_anything(tmp_path: Path) -> None:

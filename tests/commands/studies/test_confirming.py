@@ -1,6 +1,7 @@
 """What a search found, run again on new seeds: on a real study."""
 
 import json
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -14,10 +15,13 @@ import study
 from analysis.spending.cost import cost_summary
 from analysis.statistics.replicates import searched
 from study.cli import main
+from study.commands.studies import confirming
 from study.configuration.loading import load_config
 from study.pruning import PruningPlan, mask_layers
 from study.pruning.states.state_files import load_weights
+from study.storage import Folder
 from study.tasks import evaluate, load_task
+from study.tuning.afterwards.replicating import Replicated
 from tests.conftest import SMALL
 
 pytestmark = pytest.mark.slow
@@ -61,6 +65,22 @@ def test_a_descent_is_run_again_as_a_whole_within_the_budget(place: Path) -> Non
     ):
         rounds = runs.groupby("seed")["round"].apply(sorted)
         assert all(each == list(range(len(each))) for each in rounds), of
+
+
+def test_what_was_confirmed_is_of_the_share_of_a_study_that_is_resumed(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(place, copy)
+    config = load_config(tomllib.loads((copy / "study.toml").read_text()))
+    said: list[str] = []
+    monkeypatch.setattr(confirming, "replicate", lambda *_, **__: Replicated())
+    confirming.confirm(Folder(copy), config, said.append)
+    assert said == []
+    for again in copy.glob("trials/*-seed-*"):
+        shutil.rmtree(again)
+    confirming.confirm(Folder(copy), config, said.append)
+    assert said[0].startswith("confirming trial ")
 
 
 def test_what_confirms_is_what_the_stored_network_does_on_these_examples(place: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from ray.exceptions import OutOfMemoryError, WorkerCrashedError
 from safetensors.torch import save_file
 
 from analysis import load
@@ -20,7 +21,7 @@ from study.records import CONTROLS, Origin, RoundRecord, TrialOutcome
 from study.storage import Folder
 from study.tasks import load_task
 from study.tuning.afterwards.points import find_point, new_seeds
-from study.tuning.afterwards.replicating import _run_seed, replicate
+from study.tuning.afterwards.replicating import _Run, _run_seed, replicate
 from tests.conftest import SMALL
 
 
@@ -180,6 +181,88 @@ def test_a_control_that_fails_is_on_record_and_keeps_no_other_back(
     assert "fail_when_shuffled" in (folder_of(folder, failed[0]) / "error.txt").read_text()
     monkeypatch.undo()
     assert _run_seed(str(folder), point, 7, True) == [(each, True) for each in failed]
+
+
+def _nothing(*_: Any) -> list[tuple[str, bool]]:
+    return []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("error", [WorkerCrashedError(), OutOfMemoryError("no room")])
+def test_a_replicate_whose_worker_is_killed_each_time_is_one_failed_trial(
+    small_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    folder = tmp_path / "small"
+    shutil.copytree(small_study, folder)
+    study = Folder(str(folder))
+    point = find_point(study, study.folders("trials")[0], 1)
+    monkeypatch.setattr("study.tuning.afterwards.replicating._run_seed", _nothing)
+
+    def lost(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("ray.get", lost)
+    name = f"{point.trial_id}-round-1-seed-7"
+    assert replicate(study, point, [7], lambda _: None).failed == [name]
+    assert not folder_of(folder, name).exists()
+    _Run(study, point, 7, "replicate").begin()
+    shutil.copy(folder_of(folder, point.trial_id) / "plan.json", folder_of(folder, name))
+    told: list[str] = []
+    found = replicate(study, point, [7], told.append)
+    assert (found.made, found.failed, told) == ([], [name], [name])
+    outcome = TrialOutcome.model_validate_json(
+        (folder_of(folder, name) / "outcome.json").read_text()
+    )
+    assert outcome.status == "errored"
+    assert outcome.error is not None
+    assert outcome.error.startswith(type(error).__name__)
+    assert not load(str(folder)).problems
+
+
+class KilledError(BaseException):
+    """Stands for a kill: nothing is written after it."""
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 3])
+def test_a_replicate_and_its_controls_that_were_killed_go_on_and_run_no_round_twice(
+    replicated: tuple[Path, str, list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rounds: int,
+) -> None:
+    folder, trial, made = replicated
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    point = find_point(Folder(str(copy)), trial, 2)
+    names = [made[0], f"{made[0]}-dense"]
+
+    def recorded() -> list[list[str]]:
+        timed = {"wall_s", "finished_at"}
+        return [[r.model_dump_json(exclude=timed) for r in rounds_of(copy, n)] for n in names]
+
+    before = recorded()
+    judged = [(folder_of(copy, name) / "confirmation.jsonl").read_bytes() for name in names]
+    for name in names:
+        shutil.rmtree(folder_of(copy, name))
+    ran: list[int] = []
+
+    def killed(*arguments: Any) -> Iterator[RoundRecord]:
+        for count, record in enumerate(run_pipeline(*arguments), 1):
+            ran.append(record.round)
+            if count == rounds:
+                raise KilledError
+            yield record
+
+    monkeypatch.setattr("study.tuning.afterwards.replicating.run_pipeline", killed)
+    for _ in range(20):
+        try:
+            _run_seed(str(copy), point, 1, True)
+        except KilledError:
+            continue
+        break
+    assert recorded() == before
+    assert [(folder_of(copy, name) / "confirmation.jsonl").read_bytes() for name in names] == judged
+    assert ran == [0, 1, 2, 0, 1, 2]
 
 
 def test_a_replicate_that_fails_has_no_controls(

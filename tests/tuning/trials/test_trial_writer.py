@@ -95,6 +95,33 @@ def test_a_trial_that_is_asked_to_stop_keeps_where_it_stands_and_goes_on_later(
     assert lines(tmp_path / "stopped") == lines(tmp_path / "whole")
 
 
+def test_what_a_killed_worker_left_half_written_goes(tmp_path: Path) -> None:
+    half = f".{'0f' * 16}.tmp"
+    left = [tmp_path / "trials/0000" / each for each in (f"rounds.jsonl{half}", f"resume/p{half}")]
+    left[1].parent.mkdir(parents=True)
+    for path in left:
+        path.write_text("{")
+    kept = left[0].with_name("mine.tmp")
+    kept.write_text("no writer's of ours")
+    TrialWriter(Folder(tmp_path), "0000", checkpoint_interval_s=0).begin(PLAN)
+    assert kept.exists()
+    assert not any(path.exists() for path in left)
+
+
+@pytest.mark.parametrize("first", [0, 2])
+def test_rounds_go_on_by_their_numbers_wherever_they_begin(tmp_path: Path, first: int) -> None:
+    folder = Folder(tmp_path)
+    writer = TrialWriter(folder, "0000", checkpoint_interval_s=3600)
+    records = run_pipeline(PLAN, tiny_task(), writer.begin(PLAN), observer=writer)
+    next(records), next(records), next(records)
+    records.close()
+    rounds = tmp_path / "trials/0000/rounds.jsonl"
+    rounds.write_text("".join(rounds.read_text().splitlines(keepends=True)[first:]))
+    again = TrialWriter(folder, "0000", checkpoint_interval_s=3600)
+    again.begin(PLAN)
+    assert [record.round for record in again.finished] == list(range(first, 3))
+
+
 def test_a_finished_round_is_never_run_again_whatever_the_interval(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     writer = TrialWriter(folder, "0000", checkpoint_interval_s=3600)
