@@ -140,6 +140,8 @@ def prepare(config: StudyConfig, *, is_new: bool = True, tell: Tell | None = Non
         make_yardstick(config, "search.early_stopping: future_dominated")
     if config.search.extend:
         make_yardstick(config, "search.extend")
+    if config.search.sampler == "stages":
+        make_yardstick(config, "search.sampler: stages")
     goes_back_to = config.space.rewind_epochs(task.recipe.epochs)
     for field, epochs in (
         ("rewind_epoch", goes_back_to),
