@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import chdir
@@ -19,6 +20,9 @@ from tests.s3_server import KEYS, S3Server, s3_server
 torch.set_num_threads(1)
 os.environ.setdefault("RAY_ADDRESS", "local")  # and no cluster that another test has started
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # workers find compiled what another has compiled
+for each in (signal.SIGINT, signal.SIGHUP):  # begun in the background, all would ignore them
+    if signal.getsignal(each) == signal.SIG_IGN:
+        signal.signal(each, signal.SIG_DFL)
 settings.register_profile("no deadline", deadline=None)  # other work on the machine is no failure
 settings.load_profile("no deadline")
 

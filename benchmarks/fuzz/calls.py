@@ -19,6 +19,9 @@ from study.errors import UsageError
 
 LIMIT_S = 60
 
+WOULD_TRAIN = "here it would train"
+"""What a command says that read all it needs, and holds the folder by now."""
+
 RIGHT = (0, 2, 4)
 """Exit codes that a command may end with, whatever the folder is like."""
 
@@ -72,7 +75,7 @@ def without_training() -> Iterator[None]:
     """What would be trained is refused, once all that it needs was read."""
 
     def refuse(*_: Any, **__: Any) -> Any:
-        raise UsageError("here it would train")
+        raise UsageError(WOULD_TRAIN)
 
     places = (
         "study.tuning.afterwards.replicating.ray_session",

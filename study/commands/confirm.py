@@ -34,8 +34,9 @@ def confirm(
     one with a network that would take a named one's place. Each call confirms one more.
     """
     from analysis import load
+    from analysis.judging.to_confirm import next_descent
     from analysis.tables import render_table, select_table
-    from study.commands.studies.confirming import confirm_next, run_again
+    from study.commands.studies.confirming import run_again
     from study.commands.studies.finishing import read_and_write
     from study.confirmation import seeds_needed
     from study.errors import UsageError
@@ -64,9 +65,13 @@ def confirm(
     elif round_ is not None or seeds is not None:
         raise UsageError("--round and --seeds: they say more of a trial; give --trial too.")
     else:
-        with claimed(folder):
-            if confirm_next(folder, say) is None:
-                say("all that the report waits for is confirmed, or there is nothing to confirm")
+        descent = next_descent(load(directory))
+        if descent is None:
+            say("all that the report waits for is confirmed, or there is nothing to confirm")
+        else:
+            find_searched(folder, descent.trial_id, descent.last)
+            with claimed(folder):
+                run_again(folder, descent.trial_id, descent.last, descent.seeds, say)
     sys.stdout.buffer.write(render_table(select_table(load(directory), "confirmed"), format_))
     if not no_report:
         say(str(read_and_write(folder, study_config(folder), say)))

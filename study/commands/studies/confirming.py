@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from analysis import load
-from analysis.judging.to_confirm import Descent, confirmed_samples, next_descent
+from analysis.judging.to_confirm import confirmed_samples, next_descent
 from analysis.spending.cost import cost_summary, working_s
 from analysis.statistics.replicates import searched
 from study.configuration.loading import StudyConfig
@@ -64,14 +64,6 @@ def confirm(folder: Folder, config: StudyConfig, say: Say) -> None:
         run_again(folder, descent.trial_id, last, descent.seeds, say)
         left -= descent.seeds * descent.samples[last]
         results = load(folder.location)
-
-
-def confirm_next(folder: Folder, say: Say) -> Descent | None:
-    """Confirm the next descent that the report waits for, whatever it costs; None: it waits not."""
-    descent = next_descent(load(folder.location))
-    if descent is not None:
-        run_again(folder, descent.trial_id, descent.last, descent.seeds, say)
-    return descent
 
 
 def run_again(folder: Folder, trial_id: str, last: int, seeds: int, say: Say) -> None:
