@@ -27,7 +27,7 @@ TASKS: dict[str, dict[str, Any]] = {
     "mnist5k": {"preset": "mnist5k-lenet300", "set": ["study.num_samples=32"]},
     "fashion": {
         "preset": "fashion-lenet300",
-        "set": ["study.num_samples=32", 'task={object="benchmarks.rivals.tasks:fashion"}'],
+        "set": ["study.num_samples=32", 'task={object="benchmarks.search.tasks:fashion"}'],
     },
 }
 """The studies: a preset, and what is changed to keep it short."""

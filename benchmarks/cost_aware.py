@@ -6,7 +6,7 @@
 
 One textbook descent for each method: about a fifth of the multiply-adds that remain go each round,
 two epochs of learning-rate rewinding after it, through 20 and 10 to 5 % of them. The small CNN of
-``benchmarks.rivals`` on 5,000 Fashion-MNIST images; the last network of each level is read on the
+``benchmarks.search`` on 5,000 Fashion-MNIST images; the last network of each level is read on the
 test split, which no choice depends on. ``run`` keeps a file for each method and seed in
 ``--folder``; what is there is not run again. Two that share no seed can run at once.
 """
@@ -28,7 +28,7 @@ import click
 import torch
 from torch import nn
 
-from benchmarks.rivals.tasks import cnn
+from benchmarks.search.tasks import cnn
 from study.pruning import PruningPlan, run_pipeline
 from study.pruning.masking.masks import MaskedLayers
 from study.records import RoundRecord

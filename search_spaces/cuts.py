@@ -59,7 +59,7 @@ def totals_of(cut: Numbers, floor: float) -> tuple[float, float]:
 
 
 def fill_in(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What a table that gives a cut leaves open.
+    """What a table that gives a cut, and has a form, leaves open.
 
     Raises
     ------
@@ -73,7 +73,6 @@ def fill_in(values: Mapping[str, Any]) -> dict[str, Any]:
             "down to the floor"
         )
     filled["rounds"] = None
-    filled.setdefault("form", "density_projected")
     if filled.get("floor") is None:
         filled["floor"] = DEFAULT_FLOOR
     floor = filled["floor"]
@@ -99,7 +98,7 @@ def check_cuts(fields: Mapping[str, Any]) -> None:
     if fields["form"] == "per_layer":
         raise ValueError(
             "form per_layer has no meaning with cut, which is of all weights; forms with cut are "
-            "density_projected and global"
+            "offsets, density_projected and global"
         )
     if fields["schedule"] != "geometric":
         raise ValueError(

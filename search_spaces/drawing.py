@@ -20,10 +20,12 @@ from optuna.trial import BaseTrial
 
 from search_spaces.cuts import check_reach, cut_of, rounds_of, total_of
 from search_spaces.layers import Layer
+from search_spaces.offsets import draw_offsets, read_offsets
 from search_spaces.per_layer import draw_levels, read_levels
 from search_spaces.projection import draw_projected, draw_shares, reach, read_projected
 from search_spaces.structures import (
     BLOCK,
+    COST_AWARE,
     UNIT_SPARSITY,
     Structure,
     allocations_for,
@@ -31,7 +33,7 @@ from search_spaces.structures import (
     removal_of,
     structure_text,
 )
-from search_spaces.table import COST_AWARE, SpaceTable
+from search_spaces.table import SpaceTable
 from search_spaces.values import Choose, Names, draw, options
 
 
@@ -53,6 +55,9 @@ def draw_plan(space: SpaceTable, choose: Choose, layers: Sequence[Layer]) -> dic
         plan = _draw_descent(space, choose, layers, structure, removed)
     if plan["allocation"] in COST_AWARE:
         plan["cost_exponent"] = draw(choose, "cost_exponent", space.cost_exponent)
+    if space.offset_scale is not None:
+        by = space.per_layer.group_by
+        plan["score_offsets"] = draw_offsets(choose, layers, by, space.offset_scale)
     plan |= {"budget": space.budget, "cost": space.cost}
     plan["saliency"] = draw(choose, "saliency", space.saliency)
     plan["schedule"] = draw(choose, "schedule", space.schedule)
@@ -86,7 +91,7 @@ def read_plan(
     space
         Decides which parameters there are.
     plan
-        All fields; sparsity by layer, as one number, or None.
+        All fields; sparsity by layer, as one number, or None; offsets of scores by layer.
     layers
         The network's prunable layers.
 
@@ -110,9 +115,12 @@ def read_plan(
         point = {"density": 1.0 - (plan["sparsity"] or 0.0)}
     if space.cut is not None and point["density"] > 0:
         point["cut"] = cut_of(point["density"], plan["rounds"])
-    if space.form == "global":
+    if space.by_allocation:
         for structure in alternatives(space.structure):
             point[allocation_parameter(space, structure)[0]] = plan["allocation"]
+    if space.offset_scale is not None:
+        by, offsets = space.per_layer.group_by, plan["score_offsets"]
+        point |= read_offsets(layers, by, space.offset_scale, offsets)
     return {**plan, "lr_rewind_epoch": plan["rewind_epoch"], **point}
 
 
@@ -189,7 +197,7 @@ def _draw_descent(
     assert space.cut is not None
     assert space.floor is not None
     floor = space.floor
-    if space.form == "global":
+    if space.by_allocation:
         allocation = _draw_allocation(space, choose, structure)
         cut = draw(choose, "cut", space.cut)
         most = _most_of(removed)
@@ -211,7 +219,7 @@ def _draw_sparsity(
     structure: Structure,
     removed: Mapping[str, Any],
 ) -> dict[str, Any]:
-    if space.form == "global":
+    if space.by_allocation:
         allocation = _draw_allocation(space, choose, structure)
         if allocation == "threshold":
             return {

@@ -20,23 +20,22 @@ from search_spaces.values import Range
 _REWINDING = ("finetune", "lr_rewind", "weight_rewind")
 
 MLP = SearchSpace(
-    per_layer=PerLayer(bounds=(0.0, 0.99)),
     schedule=("geometric", "cubic", "one_shot"),
     rounds=Range(1, 6),
     retrain=(*_REWINDING, "reinit"),
     rewind_epoch=Range(0.0, 4.0, step=0.5),
     retrain_epochs=Range(1.0, 8.0, step=1.0),
 )
-"""Dense layers: every layer on its own."""
+"""Dense layers: each with an offset of its own to LAMP."""
 
 LENET = SearchSpace(
-    per_layer=PerLayer(bounds=(0.0, 0.995), scale="log_density"),
+    density=Range(0.005, 1.0, log=True),
     rounds=Range(1, 8),
     retrain=_REWINDING,
     rewind_epoch=Range(0.0, 2.0, step=0.5),
     retrain_epochs=Range(1.0, 5.0, step=0.5),
 )
-"""LeNet-300-100 and LeNet-5, which go far: densities on a log scale."""
+"""LeNet-300-100 and LeNet-5, which go far: down to a two-hundredth."""
 
 RESNET = SearchSpace(
     per_layer=PerLayer(

@@ -77,7 +77,8 @@ class PerLayer(Strict):
         "one, and layers not named have [0, 0.99]; or sensitivity: what a scan says each can take",
     )
     group_by: Annotated[Grouping, one_of("layer", "block", "kind")] = Field(
-        default="layer", description="layers that share one sparsity: layer (none), block or kind"
+        default="layer",
+        description="layers that share one sparsity, or offset: layer (none), block or kind",
     )
     scale: Annotated[Scale, one_of("linear_sparsity", "log_density")] = Field(
         default="linear_sparsity",

@@ -18,6 +18,7 @@ PLAN_DEFAULTS: dict[str, Any] = {
     "budget": "weights",
     "cost": "macs",
     "cost_exponent": 0.0,
+    "score_offsets": {},
     "saliency": "magnitude",
     "structure": "weights",
     "unit_sparsity": None,
@@ -43,7 +44,10 @@ TOLERANCE = 1e-9
 
 
 def resolved(fields: Mapping[str, Any], layers: Sequence[Layer]) -> dict[str, Any]:
-    """All fields that a space decides, with a table of sparsities by layer instead of pattern."""
+    """All fields that a space decides, with tables by layer instead of pattern.
+
+    Offsets of scores are told from that of the largest layer: to move all alike changes nothing.
+    """
     plan = {key: fields.get(key, default) for key, default in PLAN_DEFAULTS.items()}
     if isinstance(plan["sparsity"], Mapping):
         plan["allocation"] = fields.get("allocation", "per_layer")
@@ -53,6 +57,10 @@ def resolved(fields: Mapping[str, Any], layers: Sequence[Layer]) -> dict[str, An
         }
     elif plan["threshold"] is not None:
         plan["allocation"] = fields.get("allocation", "threshold")
+    check_patterns("score_offsets", plan["score_offsets"], layers)
+    offsets = {layer.name: look_up(layer.name, plan["score_offsets"], 0.0) for layer in layers}
+    largest = offsets[max(layers, key=lambda layer: layer.total).name]
+    plan["score_offsets"] = {name: offset - largest for name, offset in offsets.items()}
     return plan
 
 

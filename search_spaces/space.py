@@ -30,8 +30,9 @@ class SearchSpace(SpaceTable):
     fixed is no parameter of the search, and what has no meaning in a plan (the rewind epoch where
     weights do not go back, rounds under one_shot) is not drawn for it.
 
-    Names of parameters: ``sparsity.<group>``, or ``density.<group>`` on a log scale; ``density``
-    and ``share.<group>``; and those of the fields, of which ``cut`` stands for rounds and density.
+    Names of parameters: ``density`` and ``offset_quantile.<group>``; ``sparsity.<group>``, or
+    ``density.<group>`` on a log scale; ``density`` and ``share.<group>``; and those of the fields,
+    of which ``cut`` stands for rounds and density.
 
     Examples
     --------
@@ -159,8 +160,9 @@ class SearchSpace(SpaceTable):
         ceilings
             Highest sparsity by layer. Where bounds are given too, the lower end counts.
         """
-        if self.form == "global" or self.function is not None:
-            raise ValueError("bounds of layers have no meaning with form global or a function")
+        if self.by_allocation or self.function is not None:
+            of = "a function" if self.function is not None else f"form {self.form}"
+            raise ValueError(f"bounds of layers have no meaning with {of}")
         return self.model_copy(update={"per_layer": self.per_layer.narrowed(ceilings)})
 
     @property
@@ -207,7 +209,7 @@ class SearchSpace(SpaceTable):
     def _least_asked(self, layers: Sequence[Layer]) -> float:
         if self.floor is not None:
             return self.floor
-        if self.form == "global" and self.density is None:
+        if self.by_allocation and self.density is None:
             return UNKNOWN_FLOOR
         if self.form == "per_layer":
             return least_density(self.per_layer.groups(layers))

@@ -43,6 +43,9 @@ UNIT_ALLOCATIONS = ("uniform", "global", "global_raw", "lamp", "isomorphic", "kn
 BLOCK_ALLOCATIONS = ("global", "uniform", "uniform_plus", "lamp", "knapsack")
 BOTH_ALLOCATIONS = ("uniform", "global", "lamp", "knapsack")
 
+COST_AWARE = ("global", "global_raw", "lamp")
+"""Allocations that rank by scores, which a cost may divide, and an offset of a layer multiply."""
+
 _PATTERN = re.compile(r"([1-9]\d*):([1-9]\d*)")
 
 

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from search_spaces.cuts import check_cuts, fill_in
-from search_spaces.per_layer import PerLayer
+from search_spaces.cuts import check_cuts
+from search_spaces.forms import (
+    BY_ALLOCATION,
+    MEANINGLESS,
+    Form,
+    allocations_of,
+    filled_in,
+    forms_for,
+)
+from search_spaces.per_layer import DEFAULT_BOUNDS, PerLayer
 from search_spaces.strict import Strict
 from search_spaces.structures import (
+    COST_AWARE,
     Structures,
     allocations_for,
     alternatives,
@@ -20,7 +29,6 @@ from search_spaces.structures import (
     refuse_latency,
     removal_of,
     structure_text,
-    usual_allocations,
 )
 from search_spaces.values import (
     Integers,
@@ -33,21 +41,15 @@ from search_spaces.values import (
     options,
 )
 
-Form = Literal["per_layer", "density_projected", "global"]
 Budget = Literal["weights", "macs", "latency_ms"]
 Cost = Literal["parameters", "macs", "latency_ms"]
 Patterns = Annotated[
     tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
 ]
 
-DEFAULT_DENSITY = Range(0.02, 1.0, log=True)
+MOST_SCALE = 5.0
 MOST_ROUNDS, MOST_EPOCHS = 1000, 100_000
 """Beyond any descent that was ever run; a slip of the pen is found before it fills the memory."""
-
-COST_AWARE = ("global", "global_raw", "lamp")
-"""Allocations whose scores a cost may divide."""
-
-BY_COST = ("budget", "cost", "cost_exponent")
 
 ALLOCATIONS = tuple(dict.fromkeys((*allocations_for("weights"), *allocations_for("channels"))))
 """How a sparsity is divided over layers, whatever is removed of them."""
@@ -56,18 +58,33 @@ ALLOCATIONS = tuple(dict.fromkeys((*allocations_for("weights"), *allocations_for
 class SpaceTable(Strict):
     """What a study file says of its space: checked, complete, and unchangeable."""
 
-    form: Annotated[Form, one_of("per_layer", "density_projected", "global")] = Field(
-        default="per_layer",
-        description="parameters of sparsity: per_layer, one for each layer; density_projected, "
-        "a total density and each layer's share; global, a total density and an allocation",
+    form: Annotated[Form, one_of("offsets", "per_layer", "density_projected", "global")] = Field(
+        default="offsets",
+        description="parameters of sparsity: offsets, a total density, an allocation that ranks "
+        "scores, and an offset of the scores of each layer or coupled set but the largest; "
+        "per_layer, one for each layer; density_projected, a total density and each layer's share; "
+        "global, a total density and an allocation; unset: offsets, but with bounds or scale under "
+        "per_layer, or saliency movement, per_layer (with cut density_projected), and with a "
+        "threshold, with an allocation that ranks no scores, and where a structure has no offsets, "
+        "global",
     )
     per_layer: PerLayer = Field(
-        default=PerLayer(), description="what layers may take, unless form is global"
+        default=PerLayer(),
+        description="what layers may take, with form per_layer or density_projected, and which of "
+        "them share a parameter, also with form offsets",
     )
     density: Annotated[Numbers | None, numbers(above=0, most=1, log=True)] = Field(
         default=None,
-        description="density of all prunable weights, with form density_projected or global; "
-        "unset: [0.02, 1], on a log scale",
+        description="density of all prunable weights, with form offsets, density_projected or "
+        "global; unset: [0.02, 1], on a log scale, and with offsets of single weights [0.01, 1]",
+    )
+    offset_scale: float | None = Field(
+        default=None,
+        gt=0,
+        le=MOST_SCALE,
+        description="with form offsets: standard deviation of the offsets, normal around 0, that "
+        "are added to the natural logarithm of scores; each has its quantile for a parameter, from "
+        "0.005 to 0.995, and at 0.5 it is 0; unset: 0.5, and of channels, heads or units 0.15",
     )
     structure: Annotated[Structures, BeforeValidator(read_structures)] = Field(
         default="weights",
@@ -75,8 +92,9 @@ class SpaceTable(Strict):
         "inputs, at whose density plans end; blocks; channels, heads, or units (both), with all "
         "that is coupled to them, so that the network gets really smaller; channels+weights or "
         "channels+2:4, units first; a list of these is searched over, a table of them by layer is "
-        "one structure; any but weights has form global (the default then), and one of channels, "
-        "heads or units alone may have per_layer, a share of units for each coupled set",
+        "one structure; any but weights has form global, blocks alone also offsets, and one of "
+        "channels, heads or units alone also offsets, and per_layer, a share of units for each "
+        "coupled set",
     )
     unit_sparsity: Annotated[Numbers | None, numbers(above=0, below=1)] = Field(
         default=None,
@@ -96,8 +114,9 @@ class SpaceTable(Strict):
     )
     allocation: Annotated[Names | None, names(*ALLOCATIONS)] = Field(
         default=None,
-        description="how form global divides the density over layers; unset: "
-        "global, uniform, uniform_plus, erk or lamp; of channels uniform, global, global_raw, "
+        description="how the density is divided over layers; with form offsets global or lamp, of "
+        "channels also global_raw, unset: lamp, of channels all; with form global unset: global, "
+        "uniform, uniform_plus, erk or lamp; of channels uniform, global, global_raw, "
         "lamp or isomorphic, and on request knapsack, or sensitivity, which scans the layers first "
         "and needs structure channels, heads or units alone; of several structures each is drawn "
         "with those that it can have",
@@ -109,9 +128,9 @@ class SpaceTable(Strict):
     )
     budget: Annotated[Budget, one_of("weights", "macs", "latency_ms")] = Field(
         default="weights",
-        description="with form global: what density is a share of, the prunable weights or their "
-        "multiply-adds; of channels also the milliseconds that the dense network is predicted to "
-        "take by the times of its layers (latency_ms, with a backend under [latency])",
+        description="with form offsets or global: what density is a share of, the prunable weights "
+        "or their multiply-adds; of channels also the milliseconds that the dense network is "
+        "predicted to take by the times of its layers (latency_ms, with a backend under [latency])",
     )
     cost: Annotated[Cost, one_of("parameters", "macs", "latency_ms")] = Field(
         default="macs",
@@ -135,8 +154,8 @@ class SpaceTable(Strict):
     )
     cut: Annotated[Numbers | None, numbers(above=0, below=1)] = Field(
         default=None,
-        description="instead of rounds, with form density_projected (then the default) or global: "
-        "share of what remains that each round removes, for as many rounds as it takes down to "
+        description="instead of rounds, with form offsets, density_projected or global: share of "
+        "what remains that each round removes, for as many rounds as it takes down to "
         "the floor; with density_projected each layer removes its own, and cut is their mean over "
         "the rounds",
     )
@@ -201,29 +220,14 @@ class SpaceTable(Strict):
     def _fill_in_what_the_form_needs(cls, values: Any) -> Any:
         if not isinstance(values, Mapping) or values.get("function") is not None:
             return values
-        by_cut = values.get("cut") is not None
-        structures = alternatives(read_structures(values.get("structure", "weights")))
-        if structures != ("weights",):
-            values = {"form": "global", **values}
-        filled = fill_in(values) if by_cut else dict(values)
-        if not by_cut and filled.get("rounds", ...) is None:
-            del filled["rounds"]
-        if values.get("form") == "global" and values.get("allocation") is None:
-            usual = [name for each in structures for name in usual_allocations(each)]
-            filled["allocation"] = _one_or_more(usual)
-        only_threshold = filled.get("allocation") in ("threshold", ["threshold"], ("threshold",))
-        by_pattern = all(removal_of(each).pattern for each in structures)
-        has_total = values.get("form") in ("density_projected", "global") and not (
-            only_threshold or by_pattern
-        )
-        if has_total and not by_cut and values.get("density") is None:
-            filled["density"] = DEFAULT_DENSITY
-        return filled
+        return filled_in(values)
 
     @model_validator(mode="after")
     def _fields_agree(self) -> Self:
         if self.function is not None:
             other = self._set_fields() - {"function"}
+            if self.form == "per_layer":  # so files of former studies have it, unasked
+                other.discard("form")
             if other:
                 raise ValueError(
                     f"function {self.function!r} is a whole space; take {', '.join(sorted(other))} "
@@ -240,15 +244,16 @@ class SpaceTable(Strict):
                 )
         elif self.floor is not None:
             raise ValueError("floor has no meaning without cut")
-        meaningless = {
-            "per_layer": ("density", "allocation", "threshold", *BY_COST),
-            "density_projected": ("allocation", "threshold", *BY_COST),
-            "global": ("per_layer",),
-        }[self.form]
-        for field in sorted(self._set_fields() & set(meaningless)):
+        for field in sorted(self._set_fields() & set(MEANINGLESS[self.form])):
             raise ValueError(f"{field} has no meaning with form {self.form}")
-        if self.form == "density_projected" and self.per_layer.scale != "linear_sparsity":
-            raise ValueError("per_layer.scale has no meaning with form density_projected")
+        is_scaled = self.per_layer.scale != "linear_sparsity"
+        if is_scaled and self.form in ("offsets", "density_projected"):
+            raise ValueError(f"per_layer.scale has no meaning with form {self.form}")
+        if self.form == "offsets" and self.per_layer.bounds != DEFAULT_BOUNDS:
+            raise ValueError(
+                "per_layer.bounds have no meaning with form offsets, which moves scores and sets "
+                "no levels; forms with bounds are per_layer and density_projected"
+            )
         self._structures_agree()
         if ("threshold" in options(self.allocation)) != (self.threshold is not None):
             raise ValueError("allocation threshold and the field threshold need each other")
@@ -274,16 +279,14 @@ class SpaceTable(Strict):
         return self
 
     def _form_agrees(self) -> None:
-        """Levels of each layer, and scans, are for single weights or coupled sets of units."""
-        if self.structure == "weights":
+        """Levels and offsets of each layer, and scans, are for structures that have one of each."""
+        forms = forms_for(self.structure)
+        if self.form not in forms:
+            raise ValueError(
+                f"structure {self._structures} has form {' or '.join(forms)}, not {self.form}"
+            )
+        if self.structure == "weights" or is_units(self.structure):
             return
-        if self.form == "density_projected":
-            forms = "global or per_layer" if is_units(self.structure) else "global"
-            raise ValueError(f"structure {self._structures} has form {forms}, not {self.form}")
-        if is_units(self.structure):
-            return
-        if self.form == "per_layer":
-            raise ValueError(f"structure {self._structures} has form global, not {self.form}")
         if "sensitivity" in options(self.allocation):
             raise ValueError(
                 "allocation sensitivity needs structure channels, heads or units alone, not "
@@ -313,23 +316,29 @@ class SpaceTable(Strict):
                     f"width_multiple is {self.width_multiple}; with {own} it must be a multiple of "
                     f"{m}, or the groups would not come out even"
                 )
-        if self.form != "global":
+        if not self.by_allocation:
             return
+        moved = "form offsets and " if self.form == "offsets" else ""
         given, known = options(self.allocation), set[str]()
         for structure in alternatives(self.structure):
-            allowed = allocations_for(structure)
+            allowed = allocations_of(self.form, structure)
             known.update(allowed)
             if not set(given) & set(allowed):
                 raise ValueError(
-                    f"allocation {', '.join(given)} has no meaning with structure "
+                    f"allocation {', '.join(given)} has no meaning with {moved}structure "
                     f"{structure_text(structure)}; there is {', '.join(allowed)}"
                 )
         for allocation in given:
             if allocation not in known:
                 raise ValueError(
-                    f"allocation {allocation} has no meaning with {said}; there is "
+                    f"allocation {allocation} has no meaning with {moved}{said}; there is "
                     f"{', '.join(name for name in ALLOCATIONS if name in known)}"
                 )
+
+    @property
+    def by_allocation(self) -> bool:
+        """Whether plans have one total, and an allocation that divides it over the layers."""
+        return self.form in BY_ALLOCATION
 
     @property
     def _structures(self) -> str:
@@ -342,9 +351,3 @@ class SpaceTable(Strict):
             for name, field in type(self).model_fields.items()
             if getattr(self, name) != field.default
         }
-
-
-def _one_or_more(names: Sequence[str]) -> Names:
-    """Names without those that come again, alone where there is one."""
-    found = tuple(dict.fromkeys(names))
-    return found if len(found) > 1 else found[0]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import tomli_w
 
 from study.configuration.loading import load_config, to_toml
 from study.records import CONTROLS
@@ -236,9 +237,11 @@ def test_a_scan_alone_prints_a_table_and_keeps_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_space_can_be_bounded_by_the_scan(tmp_path: Path) -> None:
+def test_a_space_that_names_no_form_can_be_bounded_by_the_scan(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(tomli_w.dumps(SMALL))
     answer = call(
-        "run", str(study_file(tmp_path)), "--num-samples", "2", "--no-report",
+        "run", str(file), "--num-samples", "2", "--no-report",
         "--set", 'space.per_layer.bounds="sensitivity"', cwd=tmp_path,
     )  # fmt: skip
     assert answer.exit_code == 0, answer.stderr

@@ -33,10 +33,13 @@ PLAN_COLUMNS = {
     "layer_floor": "float64",
     "seed": "Int64",
 }
-"""Fields of a plan and their types; a table of sparsities is one more column for each layer, and
-one of structures is told in words."""
+"""Fields of a plan and their types; a table of sparsities or of offsets is one more column for each
+layer, and one of structures is told in words."""
 
-END_COLUMNS = ("status", "stop_reason", "error", "started_at", "finished_at")
+BY_LAYER = ("sparsity.", "score_offset.")
+"""What the names of columns of layers begin with."""
+
+END_COLUMNS = ("stage", "status", "stop_reason", "error", "started_at", "finished_at")
 
 AUDIT_COLUMNS = ("audited", "reached_front")
 """Of trials that were to be stopped: whether they ran on, and if so, whether they did join the
@@ -80,7 +83,9 @@ def trials_frame(
     for name, dtype in PLAN_COLUMNS.items():
         values = [None if plan is None else _scalar(name, getattr(plan, name)) for plan in plans]
         columns[name] = pd.Series(values, dtype=dtype)
-    columns |= _sparsities_by_layer(plans)
+    columns |= _by_layer("sparsity.", [getattr(plan, "sparsity", None) for plan in plans], np.nan)
+    offsets = [None if plan is None else plan.score_offsets for plan in plans]
+    columns |= _by_layer("score_offset.", offsets, 0.0)
     frame = pd.DataFrame(columns)
     for name in ("started_at", "finished_at"):
         frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601", errors="coerce")
@@ -124,12 +129,14 @@ def _scalar(name: str, value: Any) -> Any:
     return None if isinstance(value, (dict, list)) else value
 
 
-def _sparsities_by_layer(plans: Sequence[PlanRecord | None]) -> dict[str, np.ndarray]:
+def _by_layer(
+    prefix: str, tables: Sequence[Mapping[str, float] | float | None], unnamed: float
+) -> dict[str, np.ndarray]:
+    """A column for each layer; ``unnamed`` is what those have that a plan's table leaves out."""
+    by_row = {row: table for row, table in enumerate(tables) if isinstance(table, Mapping)}
     columns: dict[str, np.ndarray] = {}
-    for row, plan in enumerate(plans):
-        levels = getattr(plan, "sparsity", None)
-        if isinstance(levels, dict):
-            for layer, level in levels.items():
-                column = columns.setdefault(f"sparsity.{layer}", np.full(len(plans), np.nan))
-                column[row] = level
+    for layer in dict.fromkeys(layer for table in by_row.values() for layer in table):
+        column = columns[f"{prefix}{layer}"] = np.full(len(tables), np.nan)
+        for row, table in by_row.items():
+            column[row] = table.get(layer, unnamed)
     return columns

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.reading.results import Results
-from analysis.reading.trials import PLAN_COLUMNS
+from analysis.reading.trials import BY_LAYER, PLAN_COLUMNS
 
 
 def plan_parameters(results: Results) -> pd.DataFrame:
@@ -22,7 +22,7 @@ def plan_parameters(results: Results) -> pd.DataFrame:
     """
     trials = results.trials.drop_duplicates("trial_id").set_index("trial_id")
     names = [name for name in PLAN_COLUMNS if name in trials]
-    names += [name for name in trials.columns if name.startswith("sparsity.")]
+    names += [name for name in trials.columns if name.startswith(BY_LAYER)]
     drawn = trials[~trials["is_textbook"]]
     varied = [name for name in names if drawn[name].nunique(dropna=False) > 1]
     varied = [name for name in varied if drawn[name].notna().any()]

@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.reading.candidates import meets, with_figures
 from analysis.reading.metrics import worse_by
 from analysis.reading.results import Results
-from analysis.reading.trials import PLAN_COLUMNS
+from analysis.reading.trials import BY_LAYER, PLAN_COLUMNS
 from analysis.statistics.intervals import CONFIDENCE, t_intervals
 
 MEASURES = (
@@ -56,7 +56,7 @@ def recipes(results: Results) -> pd.Series:
     """Number of each trial's recipe, by trial_id: the same where only the seed differs."""
     trials = results.trials.drop_duplicates("trial_id")
     by = ["study", *(name for name in PLAN_COLUMNS if name != "seed")]
-    by += [name for name in trials.columns if name.startswith("sparsity.")]
+    by += [name for name in trials.columns if name.startswith(BY_LAYER)]
     numbers = trials.groupby(by, dropna=False, sort=False).ngroup()
     return pd.Series(numbers.to_numpy(), index=trials["trial_id"].to_numpy(), name="recipe")
 

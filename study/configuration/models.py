@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from search_spaces import SearchSpace
+from search_spaces.structures import alternatives, removal_of
 from study.configuration.concluding import ConfirmTable, ReportTable
 from study.configuration.latency import LatencyTable
 from study.configuration.running import ResourcesTable, StudyTable, TaskTable
@@ -65,6 +66,25 @@ class StudyConfig(Table):
         ):
             return values
         return {**values, "search": {**search, "early_stopping": "none"}}
+
+    @model_validator(mode="after")
+    def _stages_know_the_space(self) -> StudyConfig:
+        space = self.space
+        if self.search.sampler != "stages":
+            return self
+        if space.function is not None or not space.by_allocation:
+            given = "a function" if space.function is not None else f"form {space.form}"
+            raise ValueError(
+                "search.sampler: stages change an allocation that divides a total; the space is "
+                f"{given}. Take form offsets or global, or another sampler."
+            )
+        structure, *others = alternatives(space.structure)
+        if others or removal_of(structure).is_mixed:
+            raise ValueError(
+                "search.sampler: stages are for one structure, and no mixed one; take another "
+                "sampler, or one structure."
+            )
+        return self
 
     @model_validator(mode="after")
     def _rewind_points_lie_in_the_dense_run(self) -> StudyConfig:

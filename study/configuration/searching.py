@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
-from pydantic import Field, StrictBool, field_validator
+from pydantic import Field, StrictBool, field_validator, model_validator
 
 from search_spaces.table import MOST_EPOCHS
 from study.configuration.table import MOST_REPEATS, Table
@@ -14,8 +15,11 @@ from study.objectives import Constraint
 class SearchTable(Table):
     """How plans are proposed."""
 
-    sampler: Literal["tpe", "nsga2", "gp", "random"] = Field(
-        default="tpe", description="Optuna's sampler"
+    sampler: Literal["stages", "tpe", "nsga2", "gp", "random"] = Field(
+        default="tpe",
+        description="how plans are found: stages, a race of recipes, then short proxies of "
+        "allocations, costs and offsets, then whole descents, until nothing more is gained; or "
+        "Optuna's sampler of that name",
     )
     every_round: StrictBool = Field(
         default=True,
@@ -53,11 +57,13 @@ class SearchTable(Table):
         description='what a network must meet to count, such as ["accuracy >= 0.94"]; limits of 1 '
         "or less on macs, parameters and latency_ms are shares of the dense network's",
     )
-    early_stopping: Literal["future_dominated", "mo_asha", "none"] = Field(
+    early_stopping: Literal["future_dominated", "mo_asha", "outraced", "none"] = Field(
         default="future_dominated",
         description="stop a trial when no coming round can join the front any more, by a bound "
         "learned from ended trials (future_dominated; needs one metric among the "
-        "objectives, else none is the default), or when others outrank it (mo_asha)",
+        "objectives, else none is the default), or when others outrank it (mo_asha); with "
+        "sampler stages when it lies behind another at equal size, beyond noise (outraced, the "
+        "default there)",
     )
     stopping_confidence: float = Field(
         default=0.9,
@@ -85,6 +91,27 @@ class SearchTable(Table):
         '"latency_ms <= 0.5" (of its latency; of channels) or "density <= 0.1": quality alone is '
         "sought, among networks of just that size; --constraint sets it",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stages_stop_what_is_outraced(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and values.get("sampler") == "stages":
+            return {"early_stopping": "outraced", **values}
+        return values
+
+    @model_validator(mode="after")
+    def _stages_and_what_they_need_agree(self) -> Self:
+        is_staged, is_outraced = self.sampler == "stages", self.early_stopping == "outraced"
+        if is_staged and not self.textbook:
+            raise ValueError("sampler stages needs textbook = true: each plan is a change of it")
+        if is_staged and self.extend:
+            raise ValueError("extend has no meaning with sampler stages")
+        if is_outraced != is_staged and self.early_stopping != "none":
+            raise ValueError(
+                f"early_stopping {self.early_stopping} has no meaning with sampler {self.sampler}; "
+                + ("there is outraced, or none" if is_staged else "outraced is for sampler stages")
+            )
+        return self
 
     @field_validator("constraints")
     @classmethod

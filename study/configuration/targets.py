@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from search_spaces.forms import BY_ALLOCATION
 from search_spaces.structures import allocations_for, alternatives, removal_of, structure_text
 from study.errors import UsageError, shortened
 from study.objectives import Constraint
@@ -21,7 +22,6 @@ is for, says a few percent more or less."""
 
 _DECIDED = ("form", "per_layer", "density", "cut", "floor", "budget")
 """Fields of a space that say how far its plans go."""
-
 
 _FOR_WEIGHTS = ("threshold", "block", "unit_sparsity")
 """Fields of a space that say nothing of channels."""
@@ -40,8 +40,9 @@ def at_target(tables: Mapping[str, Any], own: Mapping[str, Any] | None = None) -
     Returns
     -------
     dict
-        With a space of form global whose density is the target's limit: the search is for the
-        way there, and works at no other size. Of a latency the density is a little below the
+        With a space whose density is the target's limit: the search is for the way there, and
+        works at no other size. It has form global, so that the allocations that are known take
+        part, unless form offsets was written. Of a latency the density is a little below the
         limit, see :data:`AIM`. Of multiply-adds channels are taken out, if nothing is said of
         structure and nothing that the user wrote is of single weights.
 
@@ -79,9 +80,11 @@ def at_target(tables: Mapping[str, Any], own: Mapping[str, Any] | None = None) -
         )
     if constraint.column == "macs" and "structure" not in space:
         space = _of_channels(space, space if own is None else own)
-    kept = {field: value for field, value in space.items() if field not in _DECIDED}
     limit = constraint.limit * (AIM if constraint.column == "latency_ms" else 1.0)
     at_limit = {"form": "global", "density": limit, "budget": budget}
+    if space.get("form") == "offsets":
+        at_limit |= {key: space[key] for key in ("form", "per_layer") if key in space}
+    kept = {field: value for field, value in space.items() if field not in _DECIDED}
     return {**tables, "space": {**kept, **at_limit}}
 
 
@@ -118,7 +121,7 @@ def _is_of_weights(field: str, value: Any) -> bool:
     if field in ("per_layer", *_FOR_WEIGHTS):
         return True
     if field == "form":
-        return bool(value != "global")
+        return value not in BY_ALLOCATION
     if field == "allocation":
         named = value if isinstance(value, (list, tuple)) else [value]
         return any(each not in allocations_for("channels") for each in named)

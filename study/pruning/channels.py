@@ -192,6 +192,9 @@ def unit_request(
         sparsity,
         cost=sizes(_cost(plan)),
         cost_exponent=plan.cost_exponent,
+        offsets=resolve_patterns(
+            plan.score_offsets, [structure.name for structure in structures], "score_offsets"
+        ),
         layer_floor=plan.layer_floor or 0.0,
         width_multiple=plan.width_multiple,
         drops=plan.scanned_drops,

@@ -152,6 +152,7 @@ class Pipeline:
             self.plan.budget,
             self.dense.macs_by_layer,
             self.masked.total,
+            self.plan.score_offsets,
         )
         self.latency = latency_sizes(
             self.plan, self.task, self.masked, self.structures, self.timing

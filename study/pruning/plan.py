@@ -43,6 +43,9 @@ Allocation = Literal[
 COST_AWARE = ("global", "global_raw", "lamp")
 """Allocations that rank weights or channels of different layers by a score over its cost."""
 
+MOST_OFFSET = 20.0
+"""Of the logarithm of a score: what lies beyond takes a layer whole, or leaves it whole."""
+
 _ROUNDING = 1e-9
 """By how much a sparsity may pass what a pattern leaves, through rounding alone."""
 
@@ -95,6 +98,13 @@ class PruningPlan(BaseModel):
         ge=0,
         le=2,
         description="with allocation global or lamp: scores are divided by cost to this power",
+    )
+    score_offsets: dict[str, float] = Field(
+        default={},
+        description="with allocation global or lamp: what is added to the natural logarithm of the "
+        "scores of a layer's weights (of channels, of a coupled set's), by names or patterns of "
+        "layers; above 0 a layer keeps more than its scores alone would have it; layers not named "
+        "have 0",
     )
     saliency: str = Field(
         default="magnitude", description="importance of a weight; the lowest are removed first"
@@ -235,6 +245,17 @@ class PruningPlan(BaseModel):
                 raise UsageError(f"sparsity{where} is {level}; it must be at least 0 and below 1")
         return value
 
+    @field_validator("score_offsets")
+    @classmethod
+    def _offsets_are_within_reach(cls, offsets: dict[str, float]) -> dict[str, float]:
+        for layer, offset in offsets.items():
+            if not abs(offset) <= MOST_OFFSET:
+                raise UsageError(
+                    f"score_offsets of layer {layer!r} is {offset}; it must be from "
+                    f"-{MOST_OFFSET:g} to {MOST_OFFSET:g}"
+                )
+        return offsets
+
     @field_validator("scanned_drops")
     @classmethod
     def _scanned_levels_are_shares(cls, curves: Any) -> Any:
@@ -265,6 +286,11 @@ class PruningPlan(BaseModel):
                 f"cost_exponent has no meaning with allocation {self.allocation}; it divides the "
                 f"scores of {' and '.join(COST_AWARE)}"
             )
+        if self.score_offsets and self.allocation not in COST_AWARE:
+            raise UsageError(
+                f"score_offsets have no meaning with allocation {self.allocation}; they move the "
+                f"scores of {' and '.join(COST_AWARE)}"
+            )
         if self.budget != "weights" and self.allocation in ("per_layer", "threshold"):
             raise UsageError(
                 f"budget {self.budget} has no meaning with allocation {self.allocation}"
@@ -293,6 +319,10 @@ class PruningPlan(BaseModel):
             raise UsageError(f"unit_sparsity has no meaning with {said}")
         if removal.entries != "blocks" and self.block is not None:
             raise UsageError(f"block has no meaning with {said}")
+        if removal.is_mixed and self.score_offsets:
+            raise UsageError(
+                f"score_offsets have no meaning with {said}: units and entries are scored apart"
+            )
         allowed = allocations_for(self.structure)
         if not removal.is_mixed:
             allowed = (*allowed, "per_layer")

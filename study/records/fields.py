@@ -44,6 +44,9 @@ Share = Annotated[float, Within(0, 1)]
 
 Amount = Annotated[float, Within(0, 1e18)]
 
+Offset = Annotated[float, Within(-20, 20)]
+"""Of the natural logarithm of scores."""
+
 ShareOrNan = Annotated[float, BeforeValidator(_null_is_nan), Within(0, 1, or_nan=True)]
 
 AmountOrNan = Annotated[float, BeforeValidator(_null_is_nan), Within(0, math.inf, or_nan=True)]

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, model_validator
 from study.records.fields import (
     Amount,
     Moment,
+    Offset,
     Record,
     RoundNumber,
     Seed,
@@ -30,6 +31,7 @@ class PlanRecord(Record):
     budget: str | None = None
     cost: str | None = None
     cost_exponent: Amount | None = None
+    score_offsets: dict[str, Offset] = Field(default_factory=dict)
     saliency: str | None = None
     structure: str | dict[str, str] | None = None
     unit_sparsity: Share | None = None
@@ -96,6 +98,7 @@ class TrialOutcome(Record):
         description="what early stopping found: what a stop rests on, and of a trial "
         "that ran on all the same (audited), whether it reached the front",
     )
+    stage: str = Field(default="", description="of the search, where it has stages")
     error: str | None = Field(default=None, description="last line of the traceback")
     traceback: str | None = None
     rounds_planned: RoundNumber

@@ -86,7 +86,7 @@ class Prepared:
 
     @property
     def drawn(self) -> tuple[Layer, ...]:
-        """What the space may draw levels for: layers, or coupled sets of channels."""
+        """What the space may draw levels or offsets for: layers, or coupled sets of channels."""
         return drawn_layers(self.config.space, self.layers, self.sets)
 
     @property
@@ -140,6 +140,8 @@ def prepare(config: StudyConfig, *, is_new: bool = True, tell: Tell | None = Non
         make_yardstick(config, "search.early_stopping: future_dominated")
     if config.search.extend:
         make_yardstick(config, "search.extend")
+    if config.search.sampler == "stages":
+        make_yardstick(config, "search.sampler: stages")
     goes_back_to = config.space.rewind_epochs(task.recipe.epochs)
     for field, epochs in (
         ("rewind_epoch", goes_back_to),

@@ -79,6 +79,8 @@ def search_plans(
         return  # open trials can go on
     if searcher.is_exhausted:
         recorder.note("space_exhausted", {"trials": len(folder.folders(TRIALS_DIR))})
+    if searcher.is_settled:
+        recorder.note("search_settled", {"trials": len(folder.folders(TRIALS_DIR))})
     close_open_trials(study)
     journal.flush()
     if config.search.extend:

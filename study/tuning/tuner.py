@@ -9,11 +9,13 @@ from typing import Any
 import optuna
 from ray import tune
 
+from study.objectives import Constraint, size_of
 from study.pruning.plan import PruningPlan
 from study.storage import Folder
+from study.tasks.training.recipe import steps_per_epoch
 from study.tuning.dense_runs.on_workers import shared_runs
 from study.tuning.early_stopping.history import make_yardstick
-from study.tuning.early_stopping.scheduler import make_scheduler
+from study.tuning.early_stopping.scheduler import RoundScheduler, make_scheduler
 from study.tuning.preparing import Prepared
 from study.tuning.ray.cluster_watch import ClusterWatch
 from study.tuning.ray.once_a_node import share_data, with_shared_object
@@ -27,6 +29,9 @@ from study.tuning.ray.worker_order import WaitingFirst
 from study.tuning.search.extension import Extensions
 from study.tuning.search.past import PastTrial, replay
 from study.tuning.search.searcher import PlanSearcher
+from study.tuning.search.stages.deciding import Deciding
+from study.tuning.search.stages.outraced import Outraced
+from study.tuning.search.stages.standing import Aim
 from study.tuning.search.textbook import textbook_plan
 from study.tuning.tracking import ray_callbacks
 from study.tuning.trials.outcomes import OutcomeRecorder
@@ -79,7 +84,12 @@ def make_tuner(
     config, folder = prepared.config, prepared.folder
     resources, search, shared = config.resources, config.search, shared_runs(config)
     workers = asked_now_and_then(lambda: worker_count(config))
-    early = recorder.early_stopping = make_scheduler(config, prepared.layers, workers)
+    stages = _aim(prepared) if search.sampler == "stages" else None
+    if stages is not None and search.early_stopping == "outraced":
+        early: RoundScheduler | None = RoundScheduler(workers, "outraced", Outraced(stages))
+    else:
+        early = make_scheduler(config, prepared.layers, workers)
+    recorder.early_stopping = early
     if early is not None:
         replay(early, own.past)
     searcher = PlanSearcher(
@@ -117,6 +127,7 @@ def make_tuner(
         flush=own.flush,
         is_ending=own.is_ending,
         was_stopped=lambda name: early is not None and early.has_stopped(name),
+        stages=None if stages is None else Deciding(stages, own.past),
     )
     tuner = tune.Tuner(
         tune.with_resources(PipelineTrainable, trial_resources(config)),
@@ -157,6 +168,26 @@ def _textbook(prepared: Prepared) -> PruningPlan | None:
     by_set = prepared.sets is not None and config.space.form == "per_layer"
     floor = prepared.floor_density if by_set else None
     return textbook_plan(config.space, prepared.layers, prepared.task, config.study.seed, floor)
+
+
+def _aim(prepared: Prepared) -> Aim:
+    """What the stages of a search are for."""
+    config, recipe = prepared.config, prepared.task.recipe
+    textbook = _textbook(prepared)
+    assert textbook is not None
+    target = config.search.target
+    yardstick = make_yardstick(config, "search.sampler: stages")
+    return Aim(
+        space=config.space,
+        layers=prepared.drawn,
+        textbook=textbook,
+        yardstick=yardstick,
+        size=size_of(config.objectives) if target is None else Constraint.parse(target).column,
+        dense_epochs=recipe.epochs,
+        steps_per_epoch=steps_per_epoch(recipe, len(prepared.task.data.train)),
+        constant_lr=recipe.lr_schedule == "constant" and not recipe.warmup_epochs,
+        sampler_seed=config.study.seed,
+    )
 
 
 def _extensions(prepared: Prepared) -> Extensions:

@@ -75,6 +75,17 @@ def test_a_user_s_space_that_says_nothing_of_either_is_of_channels() -> None:
     assert config.space.allocation == "lamp"
 
 
+def test_all_known_allocations_take_part_at_one_size_unless_offsets_are_asked_for() -> None:
+    target = ("search.target", "macs <= 0.4")
+    assert load_config(SMALL, [target]).space.form == "global"
+    changes = [target, ("space.form", "offsets"), ("space.per_layer.group_by", "kind")]
+    space = load_config(SMALL, changes).space
+    assert (space.form, space.structure, space.density) == ("offsets", "weights", 0.4)
+    assert space.per_layer.group_by == "kind"
+    units = load_config(SMALL, changes[:2]).space
+    assert (units.form, units.structure, units.offset_scale) == ("offsets", "channels", 0.15)
+
+
 def test_of_a_density_single_weights_are_meant() -> None:
     config = load_config("digits-mlp", [("search.target", "density <= 0.1")])
     assert (config.space.structure, note_on_target(config)) == ("weights", None)

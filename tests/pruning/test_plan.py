@@ -1,3 +1,4 @@
+import math
 import subprocess
 import sys
 
@@ -75,6 +76,18 @@ def test_a_prefix_outside_the_plan_is_an_error(rounds: int) -> None:
             "cost_exponent has no meaning with allocation knapsack",
         ),
         ({"sparsity": 0.5, "cost_exponent": 2.1}, "less than or equal to 2"),
+        (
+            {"sparsity": 0.5, "allocation": "erk", "score_offsets": {"fc1": 0.5}},
+            "score_offsets have no meaning with allocation erk",
+        ),
+        (
+            {"sparsity": 0.5, "score_offsets": {"fc1": math.nan}},
+            "score_offsets of layer 'fc1' is nan; it must be from -20 to 20",
+        ),
+        (
+            {"structure": "channels+weights", "sparsity": 0.9, "score_offsets": {"fc1": 1.0}},
+            "score_offsets have no meaning with structure channels.weights",
+        ),
         ({"sparsity": {"*": 0.5}, "budget": "macs"}, "no meaning with allocation per_layer"),
         ({"threshold": 0.5, "budget": "macs"}, "no meaning with allocation threshold"),
         ({"sparsity": 0.5, "retrain": "weight_rewind"}, "needs rewind_epoch"),

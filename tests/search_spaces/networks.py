@@ -42,7 +42,15 @@ BY_CUTS: dict[str, Any] = {"rounds": None, "schedule": "geometric", "cut": [0.2,
 FORMS: dict[str, SearchSpace] = {
     name: SearchSpace.model_validate({**_OTHER_AXES, **form})
     for name, form in {
-        "projected, by cuts": {**BY_CUTS, "floor": 0.02},
+        "offsets": {},
+        "offsets of units, far away": {"structure": "channels", "offset_scale": 5},
+        "offsets by cuts, of blocks of layers": {
+            **BY_CUTS,
+            "per_layer": {"group_by": "block"},
+            "allocation": ["lamp", "global"],
+            "cost_exponent": [0.0, 1.0],
+        },
+        "projected, by cuts": {"form": "density_projected", **BY_CUTS, "floor": 0.02},
         "projected, by one cut, grouped": {
             **BY_CUTS,
             "cut": 0.3,
@@ -55,8 +63,8 @@ FORMS: dict[str, SearchSpace] = {
             "budget": "macs",
             "cost_exponent": [0.0, 1.0],
         },
-        "per layer": {},
-        "per block": {"per_layer": {"group_by": "block"}},
+        "per layer": {"form": "per_layer"},
+        "per block": {"form": "per_layer", "per_layer": {"group_by": "block"}},
         "per kind, log density": {"per_layer": {"group_by": "kind", "scale": "log_density"}},
         "bounds by pattern": {"per_layer": {"bounds": {"*1": [0.2, 0.2], "fc*": [0, 0.8]}}},
         "projected": {"form": "density_projected"},

@@ -63,7 +63,9 @@ def test_rounds_and_density_follow_from_the_cut() -> None:
 
 
 def test_shares_are_drawn_and_the_total_follows() -> None:
-    space = SearchSpace.model_validate({"cut": [0.2, 0.5], "retrain": "finetune"})
+    space = SearchSpace.model_validate(
+        {"cut": [0.2, 0.5], "form": "density_projected", "retrain": "finetune"}
+    )
     point = {"cut": 0.5, "share.fc2": 3.0, "share.fc3": 10.0}
     plan = PruningPlan(**space.suggest(FixedTrial(point), LENET300))
     assert plan.rounds == 7
@@ -93,6 +95,9 @@ def test_a_floor_out_of_reach_of_the_bounds_is_refused() -> None:
     ("table", "floor"),
     [
         ({"cut": [0.2, 0.5], "floor": 0.03}, 0.03),
+        ({}, 0.01),
+        ({"structure": "blocks"}, 0.02),
+        ({"density": [0.005, 0.5]}, 0.005),
         ({"form": "global"}, 0.02),
         ({"form": "global", "density": [0.05, 0.2, 0.3]}, 0.05),
         ({"form": "density_projected", "density": [0.1, 0.5]}, 0.1),

@@ -64,7 +64,7 @@ def test_with_lower_bounds_of_zero_every_prefix_is_a_point(
     scale: str, schedule: str, data: st.DataObject
 ) -> None:
     space = SearchSpace.model_validate(
-        {"per_layer": {"scale": scale}, "rounds": [1, 6], "schedule": schedule}
+        {"form": "per_layer", "per_layer": {"scale": scale}, "rounds": [1, 6], "schedule": schedule}
     )
     trial, _ = played(data)
     plan = PruningPlan(**space.suggest(trial, LENET300))
@@ -84,7 +84,7 @@ def test_with_lower_bounds_of_zero_every_prefix_is_a_point(
             assert found == pytest.approx(level, abs=1e-12)
 
 
-def test_prefixes_of_projected_and_global_plans_are_points_too() -> None:
+def test_prefixes_of_projected_global_and_moved_plans_are_points_too() -> None:
     projected = SearchSpace(form="density_projected")
     point = {
         "density": 0.05,
@@ -109,6 +109,13 @@ def test_prefixes_of_projected_and_global_plans_are_points_too() -> None:
         "rounds": 2,
         "retrain": "finetune",
     }
+    moved = {"offset_quantile.fc2": 0.1, "offset_quantile.fc3": 0.995}
+    point = {"density": 0.05, **moved, "rounds": 5, "retrain": "finetune"}
+    prefix = PruningPlan(**SearchSpace().suggest(FixedTrial(point), LENET300)).prefix(2)
+    assert prefix is not None
+    assert SearchSpace().parameters_of(prefix.model_dump(), LENET300) == pytest.approx(
+        {**point, "density": 0.05**0.4, "rounds": 2}
+    )
 
 
 def test_a_lower_bound_above_zero_shuts_prefixes_out() -> None:
@@ -187,7 +194,8 @@ def test_only_what_has_a_meaning_is_drawn(data: st.DataObject) -> None:
 def test_names_of_parameters_are_those_of_fields_and_layers() -> None:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     trial = study.ask()
-    SearchSpace(schedule="geometric", retrain="weight_rewind").suggest(trial, LENET300)
+    space = SearchSpace(form="per_layer", schedule="geometric", retrain="weight_rewind")
+    space.suggest(trial, LENET300)
     assert list(trial.params) == [
         "sparsity.fc1",
         "sparsity.fc2",
@@ -195,6 +203,9 @@ def test_names_of_parameters_are_those_of_fields_and_layers() -> None:
         "rounds",
         "rewind_epoch",
     ]
+    trial = study.ask()
+    SearchSpace(retrain="finetune", rounds=3).suggest(trial, LENET300)
+    assert list(trial.params) == ["density", "offset_quantile.fc2", "offset_quantile.fc3"]
 
 
 @pytest.mark.parametrize(
@@ -212,7 +223,7 @@ def test_names_of_parameters_are_those_of_fields_and_layers() -> None:
     ],
 )
 def test_a_plan_outside_of_the_space_has_no_parameters(change: dict[str, object]) -> None:
-    space = SearchSpace()
+    space = SearchSpace(form="per_layer")
     inside = {"sparsity": {"fc*": 0.5}, "retrain": "weight_rewind", "rewind_epoch": 1.5}
     assert space.parameters_of(inside, LENET300) is not None
     assert space.parameters_of({**inside, **change}, LENET300) is None
@@ -221,7 +232,7 @@ def test_a_plan_outside_of_the_space_has_no_parameters(change: dict[str, object]
 def test_layers_that_share_a_parameter_must_be_equal_and_are_averaged_for_the_nearest_point() -> (
     None
 ):
-    space = SearchSpace.model_validate({"per_layer": {"group_by": "kind"}})
+    space = SearchSpace.model_validate({"form": "per_layer", "per_layer": {"group_by": "kind"}})
     levels = {"fc1": 0.9, "fc2": 0.5, "fc3": 0.0}
     assert space.parameters_of({"sparsity": levels}, LENET300) is None
     total = 235200 * 0.9 + 30000 * 0.5
@@ -230,7 +241,8 @@ def test_layers_that_share_a_parameter_must_be_equal_and_are_averaged_for_the_ne
 
 
 def test_the_nearest_point_ends_at_the_bounds_and_lies_on_the_grid() -> None:
-    space = SearchSpace(retrain="weight_rewind").with_bounds({"fc1": 0.95, "fc2": 0.9, "fc3": 0.6})
+    levels = SearchSpace(form="per_layer", retrain="weight_rewind")
+    space = levels.with_bounds({"fc1": 0.95, "fc2": 0.9, "fc3": 0.6})
     plan = {"sparsity": {"*": 0.93}, "rounds": 7, "retrain": "weight_rewind", "rewind_epoch": 0.7}
     assert space.nearest_parameters(plan, LENET300) == {
         "sparsity.fc1": 0.93,
@@ -257,8 +269,8 @@ def test_bounds_from_a_scan_are_awaited_then_kept() -> None:
 
 
 def test_distributions_say_which_parameter_is_missing() -> None:
-    with pytest.raises(ValueError, match=r"'sparsity\.fc1' is missing"):
-        SearchSpace().distributions({}, LENET300)
+    with pytest.raises(ValueError, match=r"'offset_quantile\.fc2' is missing"):
+        SearchSpace().distributions({"density": 0.5}, LENET300)
 
 
 def test_the_cost_and_the_rewind_points_are_known_beforehand() -> None:
@@ -285,12 +297,18 @@ def test_a_function_is_a_space_of_its_own() -> None:
         _ = space.max_rounds
     with pytest.raises(ValidationError, match="take form, rounds out"):
         SearchSpace(function="mine:suggest", rounds=3, form="global")
+    written = {
+        **space.model_dump(mode="json"),
+        "form": "per_layer",
+    }  # the default of former studies
+    assert SearchSpace.model_validate(written).function == "mine:suggest"
 
 
 def test_every_form_has_an_example() -> None:
     for name, space in FORMS.items():
         PruningPlan(**space.example(prunable(space, name)))
-    assert SearchSpace().example(RESNET)["sparsity"]["layer1.0.conv1"] == 0.0
+    levels = SearchSpace(form="per_layer").example(RESNET)["sparsity"]
+    assert levels["layer1.0.conv1"] == 0.0
 
 
 def test_it_needs_neither_torch_nor_ray_nor_the_study() -> None:

@@ -91,7 +91,12 @@ def test_every_allocation_that_a_structure_may_have_there_is() -> None:
     [
         (["weights", "channels"], {"form": "per_layer"}, "has form global, not per_layer"),
         ("channels+weights", {"form": "per_layer"}, "has form global, not per_layer"),
-        ("channels", {"form": "density_projected"}, "has form global or per_layer"),
+        ("channels", {"form": "density_projected"}, "has form offsets or per_layer or global, not"),
+        ("blocks", {"form": "per_layer"}, "structure blocks has form offsets or global, not per"),
+        ("2:4", {"form": "offsets"}, "structure 2:4 has form global, not offsets"),
+        ("channels+weights", {"form": "offsets"}, "has form global, not offsets"),
+        (["weights", "channels"], {"form": "offsets"}, "has form global, not offsets"),
+        ({"fc*": "weights"}, {"form": "offsets"}, "has form global, not offsets"),
         (["channels", "heads"], {"allocation": "sensitivity"}, "sensitivity needs structure"),
         ("2:4", {"cost_exponent": 1.0, "cost": "latency_ms"}, "latency_ms needs structure"),
         (["weights", "channels"], {"budget": "latency_ms"}, "latency_ms needs structure"),

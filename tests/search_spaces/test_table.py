@@ -12,8 +12,22 @@ from search_spaces import Range, SearchSpace
     ("table", "message"),
     [
         ({"form": "perlayer"}, "Did you mean 'per_layer'"),
-        ({"density": 0.1}, "density has no meaning with form per_layer"),
-        ({"allocation": "lamp"}, "allocation has no meaning with form per_layer"),
+        ({"form": "per_layer", "density": 0.1}, "density has no meaning with form per_layer"),
+        ({"form": "per_layer", "allocation": "lamp"}, "allocation has no meaning with form"),
+        ({"form": "per_layer", "offset_scale": 0.5}, "offset_scale has no meaning with form"),
+        ({"form": "global", "offset_scale": 0.5}, "offset_scale has no meaning with form global"),
+        ({"allocation": "erk", "offset_scale": 0.5}, "offset_scale has no meaning with form glob"),
+        ({"offset_scale": 0.0}, "greater than 0"),
+        ({"offset_scale": 5.1}, "less than or equal to 5"),
+        ({"form": "offsets", "allocation": ["lamp", "erk"]},
+         "allocation erk has no meaning with form offsets and structure weights; there is glob"),
+        ({"form": "offsets", "allocation": "threshold", "threshold": 0.1},
+         "threshold has no meaning with form offsets"),
+        ({"form": "offsets", "per_layer": {"bounds": [0, 0.9]}},
+         "per_layer.bounds have no meaning with form offsets.*per_layer and density_projected"),
+        ({"form": "offsets", "per_layer": {"bounds": "sensitivity"}}, "bounds have no meaning"),
+        ({"form": "offsets", "per_layer": {"scale": "log_density"}},
+         "per_layer.scale has no meaning with form offsets"),
         ({"form": "global", "per_layer": {"group_by": "kind"}}, "per_layer has no meaning"),
         ({"form": "density_projected", "per_layer": {"scale": "log_density"}}, "scale has no"),
         ({"form": "global", "allocation": "threshold"}, "need each other"),
@@ -22,10 +36,11 @@ from search_spaces import Range, SearchSpace
             {"form": "global", "allocation": ["threshold"], "threshold": 0.1, "density": 0.1},
             "density has no meaning with allocation threshold",
         ),
-        ({"cost_exponent": 0.5}, "cost_exponent has no meaning with form per_layer"),
+        ({"form": "per_layer", "cost_exponent": 0.5}, "cost_exponent has no meaning with form"),
         ({"form": "density_projected", "budget": "macs"}, "budget has no meaning with form"),
         ({"form": "global", "cost_exponent": 2.5}, "at most 2"),
         ({"form": "global", "budget": "parameters"}, "Allowed: weights, macs"),
+        ({"cost": "parameters"}, "cost has no meaning without cost_exponent"),
         ({"form": "global", "cost": "parameters"}, "cost has no meaning without cost_exponent"),
         (
             {"form": "global", "allocation": ["erk", "uniform"], "cost_exponent": [0.0, 1.0]},
@@ -41,7 +56,7 @@ from search_spaces import Range, SearchSpace
         ({"rounds": 0}, "must be at least 1"),
         ({"cut": 0.2, "rounds": 3}, "cut and rounds: take one of them out"),
         ({"floor": 0.01}, "floor has no meaning without cut"),
-        ({"cut": 0.2, "form": "per_layer"}, "forms with cut are density_projected and global"),
+        ({"cut": 0.2, "form": "per_layer"}, "forms with cut are offsets, density_proj"),
         ({"cut": 0.2, "schedule": "cubic"}, "'cubic' has no meaning with cut.*geometric"),
         ({"cut": 0.2, "form": "global", "density": 0.1}, "density has no meaning with cut"),
         ({"cut": 0.2, "density": 0.1}, "density has no meaning with cut"),
@@ -54,7 +69,7 @@ from search_spaces import Range, SearchSpace
         ({"cut": 1.0}, "below 1"),
         ({"cut": 0.2, "floor": 1.0}, "less than 1"),
     ],
-)
+)  # fmt: skip
 def test_fields_that_do_not_agree_are_refused(table: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         SearchSpace.model_validate(table)
@@ -64,7 +79,7 @@ def test_what_a_form_needs_is_filled_in() -> None:
     whole = SearchSpace(form="global")
     assert whole.density == Range(0.02, 1.0, log=True)
     assert whole.allocation == ("global", "uniform", "uniform_plus", "erk", "lamp")
-    assert SearchSpace().density is None
+    assert SearchSpace(form="per_layer").density is None
     only = SearchSpace.model_validate(
         {"form": "global", "allocation": ["threshold"], "threshold": 0.1}
     )
@@ -78,10 +93,12 @@ def test_every_field_says_in_one_sentence_what_it_is() -> None:
 
 
 def test_a_space_by_cuts_is_filled_in_and_reads_itself_back() -> None:
-    space = SearchSpace.model_validate({"cut": [0.2, 0.5]})
+    space = SearchSpace.model_validate({"cut": [0.2, 0.5], "form": "density_projected"})
     assert (space.form, space.floor, space.rounds) == ("density_projected", 0.01, None)
     assert (space.density, space.schedule) == (None, "geometric")
     assert space.per_layer.bounds == (0.0, 0.999)
+    moved = SearchSpace.model_validate({"cut": [0.2, 0.5]})
+    assert (moved.form, moved.floor, moved.rounds, moved.density) == ("offsets", 0.01, None, None)
     again = SearchSpace.model_validate(space.model_dump(mode="json", exclude_none=True))
     assert again == space
     whole = SearchSpace.model_validate({"cut": 0.2, "form": "global"})

@@ -63,11 +63,13 @@ def test_every_round_of_every_trial_is_recorded_and_meets_its_plan(small_study: 
         outcome = TrialOutcome.model_validate_json((trial / "outcome.json").read_text())
         assert outcome.status == "completed"
         assert outcome.rounds_finished == outcome.rounds_planned == plan.rounds
-        assert isinstance(plan.sparsity, dict)
-        for layer in records[-1].layers:
-            assert abs(layer.density - (1 - plan.sparsity[layer.layer])) <= 0.5 / layer.total + 1e-9
+        assert isinstance(plan.sparsity, float)
+        total = sum(layer.total for layer in records[-1].layers)
+        assert abs(records[-1].density - (1 - plan.sparsity)) <= 0.5 / total + 1e-9
+        assert plan.score_offsets.keys() <= {layer.layer for layer in records[-1].layers}
         assert not (trial / "resume").exists()
         assert not list(trial.glob("*.tmp"))
+    assert any(plan_of(trial).score_offsets for trial in trials_of(small_study))
 
 
 def test_records_are_those_of_the_same_plan_without_ray(small_study: Path) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from analysis.fronts.added import Added, added_by
+from analysis.judging.search_stages import search_stages
 from analysis.judging.to_confirm import best_descent, next_descent, textbook_of
 from analysis.reading.commands import command
 from analysis.reading.results import Results
-from analysis.reporting.page.document import Section, count
+from analysis.reporting.page.document import Section, Table, count
 from analysis.spending.cost import cost_summary
 from analysis.statistics.replicates import searched
 from study.telling import Telling, percent, size_text
@@ -26,7 +27,7 @@ def added(results: Results) -> Section:
                 "[search] makes it the first trial."
             ],
         )
-    begun = _begun(results, textbook)
+    begun, tables = _begun(results, textbook), _stages(results)
     if best is None:
         return Section("added", TITLE, [begun, "No trial dominates any volume yet."])
     if best == textbook:
@@ -34,11 +35,56 @@ def added(results: Results) -> Section:
             "Nothing yet: no other trial dominates as much on the search's own data as the "
             "textbook run does."
         )
-        return Section("added", TITLE, [nothing, begun])
+        return Section("added", TITLE, [nothing, begun], tables=tables)
     measured = added_by(results, best, textbook)
     if measured is None:
-        return Section("added", TITLE, [begun], missing=[_not_known(results, best, textbook)])
-    return Section("added", TITLE, [_verdict(measured, results, best), begun])
+        missing = [_not_known(results, best, textbook)]
+        return Section("added", TITLE, [begun], tables=tables, missing=missing)
+    return Section("added", TITLE, [_verdict(measured, results, best), begun], tables=tables)
+
+
+SAID = {
+    "textbook": "the textbook run",
+    "scouts": "scouts of recipes, at its cost or less each",
+    "families": "short proxies of allocations and costs",
+    "offsets": "short proxies of offsets of layers",
+    "challengers": "the finest descent with what scouts gained",
+    "portfolio": "each method for whole channels",
+    "finals": "whole descents with what was found",
+}
+
+
+INCOMPARABLE = ("textbook", "families", "offsets")
+"""Stages whose trials are the textbook run itself, or too short to be set beside it."""
+
+
+def _stages(results: Results) -> list[Table]:
+    """What each stage took, and its best beside the textbook run."""
+    found = search_stages(results)
+    if found.empty:
+        return []
+    tell = Telling(results.quality)
+    rows = [
+        [
+            stage,
+            SAID.get(stage, ""),
+            f"{trials}",
+            f"{samples:,.0f}",
+            best,
+            _better(tell, gain) if stage not in INCOMPARABLE and sizes else "",
+        ]
+        for stage, trials, samples, best, gain, sizes in found.itertuples(index=False, name=None)
+    ]
+    caption = (
+        "Stage by stage: how much better than the textbook run the best of a stage is at equal "
+        "size, on the data of the search, where the best of several is so by luck as well"
+    )
+    columns = ["stage", "what it is", "trials", "examples", "best trial", "better by"]
+    return [Table(caption, columns, rows)]
+
+
+def _better(tell: Telling, gain: float) -> str:
+    return f"{'-' if gain < 0 else ''}{tell.gap(gain)}"
 
 
 def _verdict(measured: Added, results: Results, best: str) -> str:

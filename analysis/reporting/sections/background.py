@@ -101,7 +101,8 @@ def _space(space: dict[str, Any]) -> str:
         return f"function {space['function']}"
     names = (
         "structure", "unit_sparsity", "block", "width_multiple", "form", "per_layer", "density",
-        "allocation", "threshold", "budget", "cost", "cost_exponent", "saliency", "rounds", "cut",
+        "allocation", "threshold", "budget", "cost", "cost_exponent", "offset_scale", "saliency",
+        "rounds", "cut",
         "floor", "schedule", "retrain", "rewind_epoch", "lr_rewind_epoch", "retrain_epochs",
         "retrain_lr", "retrain_lr_schedule", "optimizer_state", "layer_floor", "include", "exclude",
     )  # fmt: skip

@@ -2,23 +2,28 @@
 
 A weight of a convolution is used at every position of its output, one of a dense layer once: for
 multiply-adds they are not worth the same. A ranking may divide each score by a power of the cost,
-and a cut may be asked for a share of the multiply-adds instead of the weights.
+and a cut may be asked for a share of the multiply-adds instead of the weights. What is left to say
+of a layer, that it can take more or less than its scores let on, an offset of their logarithm says.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
 from study.errors import UsageError
+from study.pruning.masking.patterns import resolve_patterns
 from study.pruning.selection.ranking import scaled_within
 
 ROUNDING = 1e-12
 """Share of a whole cost by which sums may differ through rounding alone."""
+
+NO_OFFSETS: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -33,35 +38,40 @@ class WeightCosts:
         The power of it by which they are divided; 0 leaves the scores as they are.
     in_budget
         By layer: the cost in which the target counts. None: every weight counts 1.
+    offsets
+        By layer: what is added to the logarithm of its scores in the ranking; unnamed, 0.
     """
 
     in_ranking: Mapping[str, float]
     exponent: float = 0.0
     in_budget: Mapping[str, float] | None = None
+    offsets: Mapping[str, float] = field(default_factory=dict)
 
     def per_cost(
         self, scores: Mapping[str, Tensor], alive: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
-        """Scores divided by ``cost ** exponent``, float64.
+        """Scores times ``exp(offset) / cost ** exponent``, float64.
 
         Raises
         ------
         UsageError
-            If a score is negative (a quotient would then rank what costs more higher), or a layer
+            If a score is negative (a factor would then rank the wrong way round), or a layer
             costs nothing.
         """
-        if self.exponent == 0:
+        if self.exponent == 0 and not self.offsets:
             return dict(scores)
         found = {}
         for layer, score in scores.items():
             if bool((score[alive[layer]] < 0).any()):
-                raise UsageError("cost_exponent above 0 needs a saliency that is never negative")
-            if self.in_ranking[layer] <= 0:
+                by = "cost_exponent above 0" if self.exponent else "score_offsets"
+                raise UsageError(f"{by} needs a saliency that is never negative")
+            if self.exponent and self.in_ranking[layer] <= 0:
                 raise UsageError(
                     f"cost macs: layer {layer!r} takes no multiply-adds to divide its scores by; "
                     'exclude it, or take cost = "parameters" or cost_exponent = 0'
                 )
-            found[layer] = score.double() / self.in_ranking[layer] ** self.exponent
+            raised = score.double() * math.exp(self.offsets.get(layer, 0.0))
+            found[layer] = raised / self.in_ranking[layer] ** self.exponent
         return found
 
 
@@ -71,8 +81,9 @@ def weight_costs(
     budget: str,
     macs: Mapping[str, float],
     totals: Mapping[str, int],
+    offsets: Mapping[str, float] = NO_OFFSETS,
 ) -> WeightCosts | None:
-    """Costs of the weights as a plan's fields name them.
+    """What weights of different layers are worth beside each other, as a plan's fields say it.
 
     Parameters
     ----------
@@ -86,32 +97,40 @@ def weight_costs(
         Dense multiply-adds of one example by layer; NaN where they could not be counted.
     totals
         Weights by layer.
+    offsets
+        Of the logarithm of scores, by names or patterns of layers.
 
     Returns
     -------
     WeightCosts or None
-        None where no cost counts.
+        None where weights of all layers are worth what their scores say.
 
     Raises
     ------
     UsageError
-        If multiply-adds are asked for and those of a layer are not known.
+        If multiply-adds are asked for and those of a layer are not known, or an offset is of no
+        layer.
     """
     in_macs = budget == "macs"
-    if not (exponent or in_macs):
+    if not (exponent or in_macs or offsets):
         return None
     ones = dict.fromkeys(totals, 1.0)
     by_macs = ones
     if in_macs or (exponent and cost == "macs"):
-        field = "budget" if in_macs else "cost"
+        asked_by = "budget" if in_macs else "cost"
         for layer in totals:
             if math.isnan(macs[layer]):
                 raise UsageError(
-                    f"{field} macs: the multiply-adds of layer {layer!r} could not all be counted; "
-                    "exclude the layer, or count parameters and weights instead"
+                    f"{asked_by} macs: the multiply-adds of layer {layer!r} could not all be "
+                    "counted; exclude the layer, or count parameters and weights instead"
                 )
         by_macs = {layer: macs[layer] / total for layer, total in totals.items()}
-    return WeightCosts(by_macs if cost == "macs" else ones, exponent, by_macs if in_macs else None)
+    return WeightCosts(
+        by_macs if cost == "macs" else ones,
+        exponent,
+        by_macs if in_macs else None,
+        resolve_patterns(offsets, list(totals), "score_offsets"),
+    )
 
 
 def cost_to_keep(sparsity: float, costs: Sequence[float], totals: Sequence[int]) -> float:

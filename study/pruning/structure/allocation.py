@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from study.errors import unknown_name
+from study.errors import UsageError, unknown_name
 from study.pruning.masking.patterns import resolve_patterns
 from study.pruning.selection.lamp import lamp_scores
 from study.pruning.selection.ranking import keep_best
@@ -161,16 +161,31 @@ RANKINGS = ("global", "global_raw", "lamp", "isomorphic", "knapsack")
 
 
 def _by_score(request: UnitRequest, scores: Mapping[str, Tensor]) -> Worth:
-    """The mean score of the units that would go next, over what one of them costs."""
+    """The mean score of the units that would go next, over what one of them costs.
+
+    Raises
+    ------
+    UsageError
+        If scores are to be multiplied and some are negative: they would rank the wrong way round.
+    """
+    if request.cost_exponent or request.offsets:
+        for name, values in scores.items():
+            if bool((values[request.alive[name]] < 0).any()):
+                by = "cost_exponent above 0" if request.cost_exponent else "score_offsets"
+                raise UsageError(
+                    f"{by} needs a saliency that is never negative, which that of the channels of "
+                    f"{name!r} is"
+                )
     ranked = replace(request, scores=scores)
+    factors = {s.name: math.exp(request.offsets.get(s.name, 0.0)) for s in request.structures}
     ascending = {s.name: ranked.ascending(s.name).tolist() for s in request.structures}
 
     def worth(structure: Structure, left: Mapping[str, int], cut: int) -> float:
         own = ascending[structure.name]
         first = len(own) - left[structure.name]
-        score: float = sum(own[first : first + cut]) / cut
+        score = sum(own[first : first + cut]) / cut * factors[structure.name]
         if request.cost_exponent == 0.0:
-            return score
+            return float(score)
         saved = request.cost.saved(left, structure.name, cut) / cut
         if saved <= 0.0:
             return math.inf

@@ -34,6 +34,8 @@ class UnitRequest:
         The measure by which scores are divided.
     cost_exponent
         Scores are divided by the cost that the unit would save, to this power.
+    offsets
+        What is added to the logarithm of the scores of a structure in a ranking, by its name.
     layer_floor
         Least share of units that any structure keeps; one unit is always kept.
     width_multiple
@@ -50,6 +52,7 @@ class UnitRequest:
     sparsity: float | Mapping[str, float]
     cost: Measure
     cost_exponent: float = 0.0
+    offsets: Mapping[str, float] = field(default_factory=dict)
     layer_floor: float = 0.0
     width_multiple: int = 1
     drops: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)

@@ -51,6 +51,7 @@ def unpruned(plan: PruningPlan) -> PruningPlan:
             "threshold": None,
             "budget": "weights",
             "cost_exponent": 0.0,
+            "score_offsets": {},
             "layer_floor": 0.0,
             "retrain": retrain,
             "rewind_epoch": plan.rewind_epoch if retrain == "lr_rewind" else None,

@@ -65,7 +65,7 @@ def plans_to_rehearse(
 def drawn_layers(
     space: SearchSpace, layers: tuple[Layer, ...], sets: CoupledSets | None
 ) -> tuple[Layer, ...]:
-    """What a space draws levels for, or would: in form ``per_layer`` of channels, their sets."""
+    """What a space draws levels or offsets for, or would: of channels, their coupled sets."""
     return layers if sets is None or space.form == "global" else sets.layers
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from search_spaces.cuts import totals_of
-from search_spaces.table import DEFAULT_DENSITY
+from search_spaces.forms import DEFAULT_DENSITY
 from search_spaces.values import Numbers, Range, options
 from study.configuration.loading import StudyConfig
 from study.errors import UsageError
@@ -34,7 +34,7 @@ def named(config: StudyConfig, plan: PruningPlan, error: OutOfReachError) -> Usa
     space = config.space
     lowest = _in_digits(error.least)
     whole = SHARES_OF[space.budget]
-    if space.function is not None or space.form != "global":
+    if space.function is not None or not space.by_allocation:
         return error
     if plan.removal.is_mixed:
         asks = f"space.unit_sparsity: {plan.unit_sparsity} of the network's {whole} are to go"

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 from ray.tune.search import Searcher
@@ -21,6 +21,8 @@ from study.tuning.search.drawing import draw_plan, explores
 from study.tuning.search.extension import Extensions
 from study.tuning.search.past import PastTrial
 from study.tuning.search.samplers import make_sampler
+from study.tuning.search.stages.deciding import Deciding
+from study.tuning.search.stages.next_plan import Next
 from study.tuning.search.taking_up import Ended, take_up
 from study.tuning.search.telling import TRIAL_ID, Asked, Teller
 
@@ -83,6 +85,8 @@ class PlanSearcher(Searcher):
     was_stopped
         Says whether early stopping ended a trial of this name. One that was cut off by anything
         else stays open in Optuna's records, for a later run of the study.
+    stages
+        Decide which plan is next, in place of a sampler; None: the sampler does.
     """
 
     def __init__(
@@ -109,6 +113,7 @@ class PlanSearcher(Searcher):
         flush: Callable[[], None] = lambda: None,
         is_ending: Callable[[], bool] = lambda: False,
         was_stopped: Callable[[str], bool] = lambda name: True,
+        stages: Deciding | None = None,
     ) -> None:
         super().__init__()
         self._study = study
@@ -127,6 +132,7 @@ class PlanSearcher(Searcher):
         self._scanned = scanned
         self._begun, self._flush = begun, flush
         self._is_ending, self._was_stopped = is_ending, was_stopped
+        self._stages = stages
         self._order = itertools.count()
         self._running: dict[str, Asked] = {}
         self._last: dict[str, dict[str, Any] | None] = {}  # how plans ended, by their hash
@@ -139,6 +145,8 @@ class PlanSearcher(Searcher):
         self._flush()
         self.is_exhausted = False
         """Whether the space holds no plan that was not run."""
+        self.is_settled = False
+        """Whether the stages have nothing more to try."""
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune keeps a copy of all that it works with on the disk. Nothing reads it.
@@ -168,12 +176,25 @@ class PlanSearcher(Searcher):
             return self._run(trial_id, asked)
         if self._num_samples is not None and self._asked >= self._num_samples:
             return str(Searcher.FINISHED)
+        if self._stages is not None:
+            return self._run_stage(trial_id, self._stages.next())
         next_one = self._draw()
         if next_one is None:
             self.is_exhausted = True
             return str(Searcher.FINISHED)
         self._asked += 1
         return self._run(trial_id, next_one)
+
+    def _run_stage(
+        self, trial_id: str, wanted: Next | Literal["wait", "over"]
+    ) -> dict[str, Any] | str | None:
+        if wanted == "wait":
+            return None
+        if wanted == "over":
+            self.is_settled = True
+            return str(Searcher.FINISHED)
+        name, self._asked = f"{self._asked:04d}", self._asked + 1
+        return self._run(trial_id, Asked(None, name, wanted.plan, stage=wanted.stage))
 
     def _draw(self) -> Asked | None:
         """The next trial; None where every plan that is drawn was run before."""
@@ -230,6 +251,8 @@ class PlanSearcher(Searcher):
     def _end(self, asked: Asked, result: Mapping[str, Any] | None) -> None:
         """Tell Optuna how a plan went; without a result it failed."""
         ended = result is not None and result["round"] == asked.plan.rounds
+        if self._stages is not None:
+            self._stages.ended(asked.plan, asked.results)
         self._last[asked.plan.content_hash()] = dict(result) if ended and result else None
         if self._teller.tell_end(asked, result) and self._extensions is not None:
             self._extensions.trial_ended(asked.name, asked.plan, asked.results)
@@ -251,10 +274,14 @@ class PlanSearcher(Searcher):
         self._running[trial_id] = asked
         self._last.setdefault(asked.plan.content_hash(), None)
         self._flush()
+        if self._stages is not None:
+            asked.stage = asked.stage or self._stages.stage_of(asked.plan)
+            self._stages.begun(asked.plan)
         self._begun(asked.name, asked.plan, asked.first > 0)
         return {
             **self._trial_config,
             "id": asked.name,
+            "stage": asked.stage,
             "plan": asked.plan.model_dump(mode="json"),
             "first_round": asked.first,
             "order": next(self._order),

@@ -37,6 +37,8 @@ class Asked:
         Round after which an extension begins; 0: it is none.
     results
         Of the rounds so far.
+    stage
+        Of the search, where it has stages.
     """
 
     number: int | None
@@ -45,6 +47,7 @@ class Asked:
     told: int = 0
     first: int = 0
     results: list[dict[str, Any]] = field(default_factory=list)
+    stage: str = ""
 
 
 class Teller:

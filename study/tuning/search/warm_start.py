@@ -70,7 +70,8 @@ def warm_start_points(
         The sensitivity scan; where there is none, ``sensitivity`` is left out.
     allocations
         Names of allocations that take one sparsity, and ``sensitivity`` for the additive optimum
-        of the scan, where layers have sparsities of their own.
+        of the scan, where layers have sparsities of their own. Where the space has a total and
+        allocations, those that are none of them are left out; scores are moved by no offset.
     densities
         Total densities of the last round, unless the space is given by cuts. One that an
         allocation cannot reach is left out.
@@ -192,11 +193,11 @@ def _allocated(
     """Sparsity of each layer; None where the allocation has no answer."""
     if allocation == "sensitivity" and not records:
         return None
-    if space.form == "global" and allocation not in options(space.allocation):
+    if space.by_allocation and allocation not in options(space.allocation):
         return None
-    if space.form == "global" and allocation not in allocations_for(structure):
+    if space.by_allocation and allocation not in allocations_for(structure):
         return None
-    if space.form == "global" and structure != "weights":
+    if space.by_allocation and structure != "weights":
         return {}  # which widths it comes to is found in the trial; the parameters need no such
     try:
         if sets is not None:
@@ -221,7 +222,7 @@ def _plan(
     retrain_epochs: float | None,
 ) -> dict[str, Any]:
     schedules = options(space.schedule)
-    by_layer = space.form != "global"
+    by_layer = not space.by_allocation
     density, rounds = descent
     fields: dict[str, Any] = {
         "allocation": "per_layer" if by_layer else allocation,

@@ -138,6 +138,7 @@ class OutcomeRecorder(Callback):
             stop_detail=detail,
             error=what_was_raised(traceback) if traceback else None,
             traceback=traceback,
+            stage=trial.config.get("stage", ""),
             rounds_planned=trial.config["plan"]["rounds"],
             rounds_finished=0 if last is None else last,
             started_at=self._started.get(trial_id, utc_now()),

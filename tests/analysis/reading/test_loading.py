@@ -14,6 +14,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import analysis
+from analysis.statistics.replicates import recipes
 from study.errors import UsageError
 from study.records import LayerRecord, RoundRecord
 from study.storage import Folder
@@ -92,6 +93,23 @@ def test_plans_are_columns_of_the_trials(tmp_path: Path) -> None:
     assert trials.loc["b", "seed"] == 7
     assert trials.loc["b", "rewind_epoch"] == 1.5
     assert trials.loc["a", "allocation"] == "per_layer"
+
+
+def test_offsets_of_scores_are_columns_and_make_another_recipe(tmp_path: Path) -> None:
+    study = new_study(tmp_path / "one")
+    plain = {"allocation": "lamp", "rounds": 1}
+    study.trial("a", score_offsets={"fc1": 0.5}, **plain)
+    study.trial("b", score_offsets={"fc1": 0.5, "head": -0.25}, **plain)
+    study.trial("c", **plain)
+    study.trial("d", score_offsets={"fc1": 0.5}, seed=1, **plain)
+    results = analysis.load(study.path)
+    trials = results.trials.set_index("trial_id")
+    assert trials["score_offset.fc1"].to_dict() == {"a": 0.5, "b": 0.5, "c": 0.0, "d": 0.5}
+    assert trials["score_offset.head"].to_dict() == {"a": 0.0, "b": -0.25, "c": 0.0, "d": 0.0}
+    assert {"score_offset.fc1", "score_offset.head"} <= set(analysis.plan_parameters(results))
+    numbers = recipes(results)
+    assert numbers["a"] == numbers["d"]
+    assert numbers[["a", "b", "c"]].nunique() == 3
 
 
 def test_a_half_written_last_line_is_no_error(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Mapping
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from study.errors import UsageError
 from study.pruning.selection.allocation import allocate
-from study.pruning.selection.costs import WeightCosts, weight_costs
+from study.pruning.selection.costs import NO_OFFSETS, WeightCosts, weight_costs
 from study.pruning.selection.lamp import lamp_scores
 from study.pruning.selection.request import Cut, Request
 
@@ -42,8 +43,9 @@ def cut(
     scores: dict[str, Tensor] | None = None,
     masks: dict[str, Tensor] | None = None,
     layer_floor: float = 0.0,
+    offsets: Mapping[str, float] = NO_OFFSETS,
 ) -> Cut:
-    costs = weight_costs(cost, exponent, budget, MACS, TOTALS)
+    costs = weight_costs(cost, exponent, budget, MACS, TOTALS, offsets)
     return allocate(
         name,
         Request(
@@ -121,6 +123,45 @@ def test_scores_are_ranked_by_what_they_give_for_their_cost(name: str, budget: s
         expected[layer].add(place)
     for layer, mask in cut(name, 0.8, exponent=0.5, budget=budget).masks.items():
         assert set(mask.flatten().nonzero().flatten().tolist()) == expected[layer]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.sampled_from(["global", "lamp"]),
+    st.floats(0.0, 0.9),
+    st.fixed_dictionaries({layer: st.floats(-3.0, 3.0) for layer in SHAPES}),
+)
+def test_offsets_rank_as_scores_do_that_were_multiplied_beforehand(
+    name: str, sparsity: float, offsets: dict[str, float]
+) -> None:
+    scores, alive = scores_of(), all_alive()
+    by_score = scores if name == "global" else {n: lamp_scores(scores[n], alive[n]) for n in SHAPES}
+    moved = {layer: by_score[layer].double() * math.exp(offsets[layer]) for layer in SHAPES}
+    by_hand = cut("global", sparsity, scores=moved, layer_floor=0.01).masks
+    masks = cut(name, sparsity, offsets=offsets, layer_floor=0.01).masks
+    kept = sum(int(mask.sum()) for mask in masks.values())
+    assert kept == sum(TOTALS.values()) - round(sparsity * sum(TOTALS.values()))
+    for layer in SHAPES:
+        assert int((masks[layer] ^ by_hand[layer]).sum()) <= 1  # the last of a layer is safe
+
+
+def test_a_layer_keeps_the_more_the_higher_its_offset_and_never_loses_its_last_weight() -> None:
+    kept = [int(cut("lamp", 0.8, offsets={"conv1": o}).masks["conv1"].sum()) for o in range(-20, 3)]
+    assert kept == sorted(kept)
+    assert kept[0] == 1
+    assert kept[-1] > kept[20]
+
+
+def test_the_same_offset_of_all_layers_changes_nothing() -> None:
+    plain, moved = cut("lamp", 0.8).masks, cut("lamp", 0.8, offsets={"*": 0.7}).masks
+    assert all(torch.equal(plain[layer], moved[layer]) for layer in SHAPES)
+
+
+def test_offsets_of_no_layer_and_of_negative_scores_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"score_offsets: layer: unknown name 'conv9'.*conv1"):
+        cut("global", 0.5, offsets={"conv9": 1.0})
+    with pytest.raises(UsageError, match="score_offsets needs a saliency that is never negative"):
+        cut("global", 0.5, offsets={"fc1": 1.0}, scores={n: -s for n, s in scores_of().items()})
 
 
 def test_a_higher_exponent_takes_more_from_the_layer_whose_weights_cost_most() -> None:

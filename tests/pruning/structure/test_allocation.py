@@ -99,6 +99,24 @@ def test_a_ranking_takes_the_lowest_scores_of_all() -> None:
     assert scores[kept].min() > scores[~kept].max()
 
 
+@pytest.mark.parametrize("allocation", ["global", "global_raw", "lamp"])
+def test_a_structure_keeps_the_more_the_higher_its_offset(allocation: str) -> None:
+    kept = [
+        units_left(cut_units(allocation, request(offsets={"b": offset})))["b"]
+        for offset in (-6.0, -1.0, 0.0, 1.0, 6.0)
+    ]
+    assert kept == sorted(kept)
+    assert kept[0] < kept[2] < kept[4]
+
+
+@pytest.mark.parametrize("options", [{"offsets": {"b": 1.0}}, {"cost_exponent": 1.0}])
+def test_scores_below_zero_can_be_neither_moved_nor_divided(options: dict[str, object]) -> None:
+    asked = request(**options)
+    asked = replace(asked, scores={n: values - 0.5 for n, values in asked.scores.items()})
+    with pytest.raises(UsageError, match="never negative"):
+        cut_units("global_raw", asked)
+
+
 def test_dear_units_go_first_where_cost_counts() -> None:
     plain, by_cost = (units_left(cut_units("global", request(cost_exponent=g))) for g in (0.0, 1.0))
     saved = {name: SIZES.saved(WIDTHS, name, 1) for name in WIDTHS}

@@ -197,6 +197,11 @@ def test_the_unpruned_control_trains_as_long(way: str) -> None:
     assert control[-1].density == 1.0
 
 
+def test_where_nothing_is_pruned_no_scores_are_moved() -> None:
+    plan = PruningPlan(sparsity=0.9, allocation="lamp", score_offsets={"no_such_layer": 1.0})
+    assert unpruned(plan).score_offsets == {}
+
+
 @pytest.mark.parametrize("role", ["shuffled_initial", "shuffled_reinit"])
 def test_a_control_of_a_network_without_channels_draws_as_many_of_each_layer(role: str) -> None:
     task = small_task()

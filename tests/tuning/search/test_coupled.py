@@ -1,15 +1,19 @@
 """Coupled sets of channels as a space sees them, against networks counted by hand."""
 
 import pytest
+from optuna.trial import FixedTrial
 from torch import nn
 
 from search_spaces import SearchSpace
 from study.errors import UsageError
 from study.pruning import mask_layers
+from study.pruning.pipeline import run_pipeline
+from study.pruning.plan import PruningPlan
 from study.pruning.training.trajectory import build_model
 from study.tasks import Task, make_task
 from study.tuning.preparing import prunable_layers
 from study.tuning.search.coupled import CoupledSets, coupled_sets
+from study.tuning.search.first_plans import drawn_layers
 from tests.pruning.tiny import images
 
 
@@ -82,6 +86,22 @@ def test_allocations_give_each_set_its_share() -> None:
     assert weights(8, round(12 * (1 - by_scan["2"]))) <= 0.3 * weights(8, 12)
     with pytest.raises(UsageError, match="is the most"):
         sets(own).allocated("uniform", 0.001, own, masked, {})
+
+
+def test_an_offset_for_each_set_but_the_largest_is_drawn_and_moves_it() -> None:
+    own = space(form=None, allocation="lamp", density=0.4, retrain="finetune", offset_scale=1)
+    found = sets(own)
+    layers = drawn_layers(own, prunable_layers(TASK), found)
+    assert layers == found.layers
+    left = {}
+    for quantile in (0.01, 0.5, 0.99):
+        point = {"offset_quantile.0": quantile}  # set 2 has more channels
+        plan = PruningPlan(**own.suggest(FixedTrial(point), layers))
+        assert own.parameters_of(plan.model_dump(), layers) == pytest.approx(point)
+        (*_, last) = run_pipeline(plan, TASK)
+        left[quantile] = {each.layer: each.outputs - each.dead_outputs for each in last.layers}
+    assert left[0.01]["0"] < left[0.5]["0"] < left[0.99]["0"]
+    assert left[0.01]["2"] > left[0.5]["2"] > left[0.99]["2"]
 
 
 def test_a_level_for_each_set_is_drawn_and_read_back() -> None:

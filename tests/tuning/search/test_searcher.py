@@ -85,7 +85,7 @@ def told_rounds(study: optuna.Study) -> list[int]:
 
 
 def test_every_round_of_a_geometric_plan_is_told_as_the_shorter_plan_that_it_is() -> None:
-    own, study = searcher(rounds=[1, 4])
+    own, study = searcher(rounds=[1, 4], form="per_layer")
     plans = {f"{number:04d}": run_trial(own, str(number)) for number in range(6)}
     assert len(told_rounds(study)) == sum(plan.rounds - 1 for plan in plans.values()) > 0
     for trial in study.trials:
@@ -96,6 +96,21 @@ def test_every_round_of_a_geometric_plan_is_told_as_the_shorter_plan_that_it_is(
             assert trial.params.get("rounds") == prefix.rounds
             for layer, level in prefix.sparsity.items():
                 assert trial.params[f"sparsity.{layer}"] == pytest.approx(level)
+
+
+def test_rounds_of_moved_plans_are_told_with_their_own_density_and_the_same_offsets() -> None:
+    own, study = searcher(rounds=[1, 4])
+    plans = {f"{number:04d}": run_trial(own, str(number)) for number in range(4)}
+    assert len(told_rounds(study)) == sum(plan.rounds - 1 for plan in plans.values()) > 0
+    ends = {t.user_attrs["trial_id"]: t.params for t in study.trials if "round" not in t.user_attrs}
+    for trial in study.trials:
+        if "round" in trial.user_attrs:
+            prefix = plans[trial.user_attrs["trial_id"]].prefix(trial.user_attrs["round"])
+            assert prefix is not None
+            assert isinstance(prefix.sparsity, float)
+            whole = ends[trial.user_attrs["trial_id"]]
+            own_density = {"density": 1.0 - prefix.sparsity, "rounds": prefix.rounds}
+            assert trial.params == pytest.approx({**whole, **own_density})
 
 
 @pytest.mark.parametrize(
@@ -383,13 +398,15 @@ def test_a_first_plan_counts_as_a_trial_and_is_not_asked_for() -> None:
         ({"density": [0.5, 1.0], "rounds": [1, 5]}, [1, 2, 3]),
         ({"cut": [0.1, 0.2], "rounds": None, "floor": 0.41}, [1, 2, 3, 4]),
         ({"cut": [0.3, 0.5], "rounds": None, "floor": 0.41}, []),
+        ({"form": "offsets", "allocation": ["lamp", "global"], "rounds": [1, 5]}, [1, 2, 3, 4]),
     ],
 )
 def test_of_a_first_plan_the_rounds_that_are_plans_of_the_space_are_told(
     space: dict[str, Any], told: list[int]
 ) -> None:
     fields = {"form": "global", "retrain": ["finetune", "lr_rewind"], "retrain_epochs": None}
-    own, study = searcher(first=TEXTBOOK, constraints=("density <= 0.5",), **fields, **space)
+    fields |= space
+    own, study = searcher(first=TEXTBOOK, constraints=("density <= 0.5",), **fields)
     run_trial(own, "a")
     assert told_rounds(study) == told
     for trial in study.trials:

@@ -39,7 +39,7 @@ def test_each_allocation_is_a_point_whose_plan_cuts_as_the_allocation_does() -> 
         if name in ("conv.weight", "fc.weight")
     }
     masks = {name: weight >= 0 for name, weight in weights.items()}
-    found = points(SearchSpace())
+    found = points(SearchSpace(form="per_layer"))
     assert len(found) == 4
     for point, allocation in zip(found, ALLOCATIONS, strict=True):
         own = {layer: point[f"sparsity.{layer}"] for layer in weights}
@@ -64,8 +64,18 @@ def test_learning_rate_rewinding_comes_first_and_reinit_never() -> None:
     ways = [point["retrain"] for point in points(space, (0.2, 0.3), most=100)]
     assert ways[0] == "lr_rewind"
     assert set(ways) == {"finetune", "lr_rewind"}
-    only = SearchSpace.model_validate({"retrain": "reinit"})
+    only = SearchSpace.model_validate({"retrain": "reinit", "form": "per_layer"})
     assert len(points(only)) == 4
+
+
+def test_around_a_ranking_only_the_ranking_itself_is_a_known_allocation() -> None:
+    space = SearchSpace.model_validate({"allocation": ["lamp", "global"], "rounds": [1, 8]})
+    found = points(space, (0.2,), most=100)
+    assert {point["allocation"] for point in found} == {"lamp", "global"}
+    assert {point["offset_quantile.conv"] for point in found} == {0.5}
+    assert len(found) == 2 * 3  # ways of retraining
+    alone = warm_start_points(space, LAYERS, TASK, DENSE, [], ["erk", "uniform"], (0.2,), 9)
+    assert alone == []
 
 
 def test_a_space_by_cuts_is_begun_with_several_cuts() -> None:
@@ -93,7 +103,7 @@ def curves(layers: list[str]) -> list[SensitivityRecord]:
 
 def crossed(preset: str) -> list[dict[str, object]]:
     """The levels of each factor in the warm start of a preset; allocations told by the masks."""
-    config = load_config(preset)
+    config = load_config(preset, ["space.form='per_layer'"])
     task = load_task(**config.task.load_arguments())
     layers, dense = prunable_layers(task), untrained(task)
     weights = dense.states[dense_steps(task)].model
@@ -151,14 +161,13 @@ def test_the_additive_optimum_of_the_scan_is_a_point_too() -> None:
         for level, drop in zip((0.5, 0.99), drops, strict=True)
     ]  # fmt: skip
     found = warm_start_points(
-        SearchSpace(), LAYERS, TASK, DENSE, records, ["sensitivity"], (0.2,), 1
+        SearchSpace(form="per_layer"), LAYERS, TASK, DENSE, records, ["sensitivity"], (0.2,), 1
     )
     totals = {layer.name: layer.total for layer in LAYERS}
     expected = additive_optimum(records, totals, 0.8)
     assert {name: found[0][f"sparsity.{name}"] for name in totals} == pytest.approx(expected)
-    assert (
-        warm_start_points(SearchSpace(), LAYERS, TASK, DENSE, [], ["sensitivity"], (0.2,), 1) == []
-    )
+    for space, scan in ((SearchSpace(form="per_layer"), []), (SearchSpace(), records)):
+        assert warm_start_points(space, LAYERS, TASK, DENSE, scan, ["sensitivity"], (0.2,), 1) == []
 
 
 def test_points_that_the_space_makes_the_same_come_once() -> None:
@@ -168,7 +177,13 @@ def test_points_that_the_space_makes_the_same_come_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "form", [{}, {"form": "density_projected"}, {"form": "global", "density": [0.05, 1.0]}]
+    "form",
+    [
+        {},
+        {"form": "per_layer"},
+        {"form": "density_projected"},
+        {"form": "global", "density": [0.05, 1.0]},
+    ],
 )
 def test_every_point_is_one_of_the_space(form: dict[str, object]) -> None:
     space = SearchSpace.model_validate(form)
@@ -177,8 +192,8 @@ def test_every_point_is_one_of_the_space(form: dict[str, object]) -> None:
 
 
 def test_a_density_that_an_allocation_cannot_reach_is_left_out() -> None:
-    found = warm_start_points(SearchSpace(), LAYERS, TASK, DENSE, [], ["uniform_plus"], (0.05,), 9)
-    assert found == []
+    space = SearchSpace(form="per_layer")
+    assert warm_start_points(space, LAYERS, TASK, DENSE, [], ["uniform_plus"], (0.05,), 9) == []
 
 
 def test_points_retrain_at_the_middle_of_the_learning_rates() -> None:

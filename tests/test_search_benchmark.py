@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.rivals.methods import SWEEP, Found, textbook_plan
-from benchmarks.rivals.naive_study import Training, prune_and_retrain, train_dense
-from benchmarks.rivals.report import lines, markdown, with_warm_start
-from benchmarks.rivals.tasks import SETTINGS
-from benchmarks.rivals.volumes import (
+from benchmarks.search.methods import SWEEP, textbook_plan
+from benchmarks.search.naive_study import Training, prune_and_retrain, train_dense
+from benchmarks.search.report import lines, markdown
+from benchmarks.search.tasks import SETTINGS
+from benchmarks.search.volumes import (
     LEAST_ACCURACY,
     LEAST_DENSITY,
     Network,
@@ -103,19 +103,14 @@ def test_test_figures_of_networks_behind_the_front_are_not_needed() -> None:
 
 def test_the_product_is_compared_at_what_the_rival_had_spent() -> None:
     early, late = found((0.1, 0.9, 0.9), (0.02, 0.9, 0.9))
-    product = Found([early, Network(200, 2.0, 0.9, 0.02, trial=1, test=0.9)], known_plans=1)
-    rival = Found(found((0.05, 0.9, 0.9)))  # after 100 examples
-    table = {line.method: line for line in lines(
-        with_warm_start({"product": {0: product}, "textbook": {0: rival}})
-    )}  # fmt: skip
+    product = [early, Network(200, 2.0, 0.9, 0.02, trial=1, test=0.9)]
+    rival = found((0.05, 0.9, 0.9))  # after 100 examples
+    table = {line.method: line for line in lines({"textbook": {0: rival}, "product": {0: product}})}
     assert table["textbook"].lead == pytest.approx([0.8 * math.log(0.05 / 0.1) / math.log(100)])
-    assert table["warm-start"].samples == [early.samples]  # its one trial alone
-    assert table["warm-start"].lead == pytest.approx([0.8 * math.log(0.1 / 0.02) / math.log(100)])
     assert table["product"].samples == [late.samples]
     assert table["product"].lead == []
     said = markdown("mnist5k", table.values())
     assert "0 of 1" in next(line for line in said.splitlines() if "one textbook run" in line)
-    assert "1 of 1" in next(line for line in said.splitlines() if "warm start alone" in line)
 
 
 def small_network() -> nn.Module:

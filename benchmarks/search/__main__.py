@@ -1,8 +1,8 @@
 """What the search saves, against what a person would do without it.
 
-    python -m benchmarks.rivals run --task mnist5k
-    python -m benchmarks.rivals run --task cnn --seeds 1 --methods textbook,naive
-    python -m benchmarks.rivals report --picture docs/rivals.png
+    python -m benchmarks.search run --task mnist5k
+    python -m benchmarks.search run --task cnn --seeds 1 --methods textbook,naive
+    python -m benchmarks.search report --picture docs/rivals.png
 
 ``run`` goes seed by seed through the methods and keeps what each found in ``--folder``, a file for
 each task, method and seed; what is there is not run again. Two that share no seed can run at once.
@@ -20,12 +20,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 
 import click
 
-from benchmarks.rivals.methods import METHODS, Found, run
-from benchmarks.rivals.report import Runs, draw, lines, markdown, with_warm_start
-from benchmarks.rivals.tasks import SETTINGS
-from benchmarks.rivals.volumes import Network
+from benchmarks.search.methods import METHODS, run
+from benchmarks.search.report import SHOWN, Runs, draw, lines, markdown
+from benchmarks.search.tasks import SETTINGS
+from benchmarks.search.volumes import Network
 
-FOLDER = click.option("--folder", default="build/rivals", type=Path)
+FOLDER = click.option("--folder", default="build/search", type=Path)
 
 
 @click.group(help=__doc__.partition("\n")[0])
@@ -56,10 +56,10 @@ def run_(
                 continue
             found = run(name, task, trials or setting.trials, seed)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(asdict(found)))
-            last = found.networks[-1]
+            path.write_text(json.dumps([asdict(network) for network in found]))
+            last = found[-1]
             click.echo(
-                f"{task} {name} seed {seed}: {len(found.networks)} networks, "
+                f"{task} {name} seed {seed}: {len(found)} networks, "
                 f"{last.samples:,} examples, {last.wall_s:.0f} s"
             )
 
@@ -83,13 +83,11 @@ def report(folder: Path, picture: Path | None, json_: Path | None) -> None:
 
 
 def _runs(folder: Path) -> Runs:
-    found: dict[str, dict[int, Found]] = {}
+    found: dict[str, dict[int, list[Network]]] = {method: {} for method in SHOWN}
     for path in sorted(folder.glob("*.json")):
         name, _, seed = path.stem.rpartition("-")
-        values = json.loads(path.read_text())
-        networks = [Network(**each) for each in values["networks"]]
-        found.setdefault(name, {})[int(seed)] = Found(networks, values["known_plans"])
-    return with_warm_start(found)
+        found[name][int(seed)] = [Network(**each) for each in json.loads(path.read_text())]
+    return {method: by_seed for method, by_seed in found.items() if by_seed}
 
 
 if __name__ == "__main__":

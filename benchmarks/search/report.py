@@ -10,9 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from benchmarks.rivals.methods import Found
-from benchmarks.rivals.tasks import SETTINGS
-from benchmarks.rivals.volumes import Network, Split, volume_at, volumes
+from benchmarks.search.tasks import SETTINGS
+from benchmarks.search.volumes import Network, Split, volume_at, volumes
 
 Runs = Mapping[str, Mapping[int, list[Network]]]
 """Networks by method and seed."""
@@ -21,8 +20,8 @@ SHOWN = {
     "naive": ("Ray Tune + Optuna + nn.utils.prune", "#D55E00", "--"),
     "textbook": ("one textbook run", "#000000", "-"),
     "sweep": ("sweep of 14 textbook runs", "#009E73", "-."),
-    "warm-start": ("this project, warm start alone", "#56B4E9", ":"),
-    "product": ("this project", "#0072B2", "-"),
+    "tpe": ("this project, TPE", "#56B4E9", ":"),
+    "product": ("this project, by stages", "#0072B2", "-"),
 }
 """How each method is named and drawn."""
 
@@ -39,8 +38,7 @@ class Line:
         One value a seed. The volumes are those of all that was found.
     lead
         Of each seed, the product's test volume after as many training examples, minus the
-        method's; for the warm start, which is the product's beginning, the product's at its end.
-        Empty for the product itself.
+        method's. Empty for the product itself.
     """
 
     method: str
@@ -49,20 +47,6 @@ class Line:
     validation: list[float]
     test: list[float]
     lead: list[float]
-
-
-def with_warm_start(found: Mapping[str, Mapping[int, Found]]) -> Runs:
-    """Networks of each method, and of the product before its sampler drew a plan."""
-    runs = {
-        method: {seed: each.networks for seed, each in by_seed.items()}
-        for method, by_seed in found.items()
-    }
-    if "product" in found:
-        runs["warm-start"] = {
-            seed: [network for network in each.networks if network.trial < each.known_plans]
-            for seed, each in found["product"].items()
-        }
-    return {method: runs[method] for method in SHOWN if runs.get(method)}
 
 
 def lines(runs: Runs) -> list[Line]:
@@ -77,8 +61,7 @@ def lines(runs: Runs) -> list[Line]:
         for seed in seeds if method != "product" else []:
             product = runs.get("product", {}).get(seed)
             if product is not None:
-                budget = np.inf if method == "warm-start" else last[seed].samples
-                lead.append(volume_at(product, budget, "test") - ends[seed][1])
+                lead.append(volume_at(product, last[seed].samples, "test") - ends[seed][1])
         found.append(
             Line(
                 method,

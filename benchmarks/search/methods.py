@@ -4,11 +4,9 @@
 naive       Ray Tune, OptunaSearch and torch.nn.utils.prune by hand: ``naive_study.py``
 textbook    one run of iterative magnitude pruning, by ``run_pipeline`` in this process
 sweep       the 14 such runs of :data:`SWEEP`, cheap first, from one dense run
-product     ``study.run`` with :data:`PRODUCT`
+tpe         ``study.run`` with :data:`SPACE`, plans drawn by Optuna's TPE
+product     ``study.run`` with :data:`SPACE`, stage by stage
 ==========  ======================================================================================
-
-The warm start alone needs no run: it is the product's up to the last of the plans that were known
-before its sampler drew one.
 
 Test data are read when a method has ended, for those networks alone that were on the validation
 front when they were found; no choice reads what they said. The time that takes is not counted.
@@ -22,7 +20,7 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +32,13 @@ from torch import nn
 import study
 from analysis import load
 from analysis.spending.spending import round_costs
-from benchmarks.rivals.naive_study import accuracy, naive_study
-from benchmarks.rivals.tasks import EPOCHS, SETTINGS
-from benchmarks.rivals.volumes import Network, joins, once_on_front, with_joined
+from benchmarks.search.naive_study import accuracy, naive_study
+from benchmarks.search.tasks import EPOCHS, SETTINGS
+from benchmarks.search.volumes import Network, joins, once_on_front, with_joined
 from study.configuration.loading import load_config
 from study.pruning import PruningPlan, run_pipeline, train_dense
 from study.pruning.masking.masks import MaskedLayers
-from study.records import JOURNAL_FILE, STUDY_FILE, RoundRecord
+from study.records import STUDY_FILE, RoundRecord
 from study.storage import Folder
 from study.tasks import evaluate
 from study.tuning.afterwards.held_out import read_test
@@ -71,44 +69,24 @@ SWEEP = (
 """Every cut with every length for LAMP, which is the usual one; the other two allocations at the
 cheap end and in the middle. 400 epochs in all."""
 
-PRODUCT: dict[str, Any] = {
-    "space": {
-        "rounds": [1, 20],
-        "retrain": ["finetune", "lr_rewind", "weight_rewind"],
-        "rewind_epoch": [0.0, 2.0],
-        "retrain_epochs": [1, 5],
-    },
-    "search": {},
-    "confirm": {"share": 0},
-    "resources": {"max_concurrent": 1},
+SPACE: dict[str, Any] = {
+    "density": [FLOOR, 1.0],
+    "rounds": [1, 25],
+    "retrain": ["finetune", "lr_rewind", "weight_rewind"],
+    "rewind_epoch": [0.0, 2.0],
+    "retrain_epochs": [1, 5],
 }
-"""The study that is compared, but for its name, task, seed and number of trials."""
+"""Where the studies that are compared look for plans."""
 
 
-@dataclass(frozen=True)
-class Found:
-    """What a run of a method found.
-
-    Parameters
-    ----------
-    networks
-        In the order in which they were found.
-    known_plans
-        Trials whose plans were known before the sampler drew one: the warm start.
-    """
-
-    networks: list[Network]
-    known_plans: int = 0
-
-
-def run(name: str, task: str, trials: int, seed: int) -> Found:
+def run(name: str, task: str, trials: int, seed: int) -> list[Network]:
     """Run one method once."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch:
         return METHODS[name](task, trials, seed, scratch)
 
 
-def _naive(task: str, trials: int, seed: int, scratch: str) -> Found:
+def _naive(task: str, trials: int, seed: int, scratch: str) -> list[Network]:
     _start_ray()
     data = SETTINGS[task].task().data
     arrays = {
@@ -125,14 +103,14 @@ def _naive(task: str, trials: int, seed: int, scratch: str) -> Found:
         model.load_state_dict(torch.load(files[number], weights_only=True))
         return accuracy(model, test.inputs, test.targets)
 
-    return Found(_read(networks, on_test))
+    return _read(networks, on_test)
 
 
-def _textbook(task: str, trials: int, seed: int, scratch: str) -> Found:
+def _textbook(task: str, trials: int, seed: int, scratch: str) -> list[Network]:
     return _by_hand([TEXTBOOK], task, seed)
 
 
-def _sweep(task: str, trials: int, seed: int, scratch: str) -> Found:
+def _sweep(task: str, trials: int, seed: int, scratch: str) -> list[Network]:
     return _by_hand(SWEEP, task, seed)
 
 
@@ -151,7 +129,7 @@ def textbook_plan(allocation: str, cut: float, epochs: float, seed: int) -> Prun
     )
 
 
-def _by_hand(runs: Sequence[tuple[str, float, float]], task_name: str, seed: int) -> Found:
+def _by_hand(runs: Sequence[tuple[str, float, float]], task_name: str, seed: int) -> list[Network]:
     """Runs one after another, all from one dense run."""
     task = SETTINGS[task_name].task()
     plans = [textbook_plan(*each, seed) for each in runs]
@@ -170,9 +148,7 @@ def _by_hand(runs: Sequence[tuple[str, float, float]], task_name: str, seed: int
                 wall_s = time.perf_counter() - began
                 networks.append(_network(record, samples, wall_s, number))
     test = task.data.load_test()
-    return Found(
-        _read(networks, lambda n: evaluate(kept.models[n], test, task).metrics["accuracy"])
-    )
+    return _read(networks, lambda n: evaluate(kept.models[n], test, task).metrics["accuracy"])
 
 
 def _network(record: RoundRecord, samples: int, wall_s: float, trial: int) -> Network:
@@ -203,12 +179,23 @@ class _Kept:
         self._number += 1
 
 
-def _product(task: str, trials: int, seed: int, scratch: str) -> Found:
+def _product(task: str, trials: int, seed: int, scratch: str) -> list[Network]:
+    return _study("stages", task, trials, seed, scratch)
+
+
+def _tpe(task: str, trials: int, seed: int, scratch: str) -> list[Network]:
+    return _study("tpe", task, trials, seed, scratch)
+
+
+def _study(sampler: str, task: str, trials: int, seed: int, scratch: str) -> list[Network]:
     _start_ray()
     config = {
-        **PRODUCT,
+        "space": SPACE,
+        "search": {"sampler": sampler},
+        "confirm": {"share": 0},
+        "resources": {"max_concurrent": 1},
         "study": {"name": "product", "num_samples": trials, "seed": seed},
-        "task": {"object": f"benchmarks.rivals.tasks:{task}"},
+        "task": {"object": f"benchmarks.search.tasks:{task}"},
     }
     began = time.time()
     folder = Folder(study.run(config, storage_path=scratch))
@@ -234,17 +221,7 @@ def _product(task: str, trials: int, seed: int, scratch: str) -> Found:
         (record,) = read_test(folder, written, [names[number]])
         return float(record.test_accuracy)
 
-    return Found(_read(networks, on_test), _known_plans(folder))
-
-
-def _known_plans(folder: Folder) -> int:
-    """Trials up to the last whose plan was enqueued; what began before it was known as well."""
-    backend = optuna.storages.journal.JournalFileBackend(f"{folder.location}/{JOURNAL_FILE}")
-    trials = optuna.load_study(
-        study_name=None, storage=optuna.storages.JournalStorage(backend)
-    ).trials
-    known = [int(t.user_attrs["trial_id"]) for t in trials if "fixed_params" in t.system_attrs]
-    return max(known, default=-1) + 1
+    return _read(networks, on_test)
 
 
 def _read(networks: Sequence[Network], on_test: Callable[[int], float]) -> list[Network]:
@@ -267,9 +244,10 @@ def _start_ray() -> None:
         )  # fmt: skip
 
 
-METHODS: dict[str, Callable[[str, int, int, str], Found]] = {
+METHODS: dict[str, Callable[[str, int, int, str], list[Network]]] = {
     "naive": _naive,
     "textbook": _textbook,
     "sweep": _sweep,
+    "tpe": _tpe,
     "product": _product,
 }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from benchmarks.rivals import naive_models
+from benchmarks.search import naive_models
 from study.tasks import Task, load_task, make_task
 from study.tasks.models.lenet import lenet300
 from study.tasks.models.small_cnn import small_cnn

@@ -1,0 +1,131 @@
+"""A whole search, stage after stage, over trials that are made up."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from study.pruning.plan import PruningPlan
+from study.tuning.search.stages.next_plan import Next, next_plan, stage_of
+from study.tuning.search.stages.standing import Standing, Tried
+from tests.tuning.search.stages.made_up import aim, changed, ended, of_stage, whole_search
+
+
+def nothing_matters(plan: PruningPlan) -> float:
+    return 0.0
+
+
+def test_where_nothing_matters_the_search_ends_with_scouts_and_proxies() -> None:
+    purpose = aim(form="global", allocation=["lamp", "erk"])
+    ran = whole_search(purpose, nothing_matters)
+    assert ran[0] == ("textbook", purpose.textbook)
+    assert {name for name, _ in ran} == {"textbook", "scouts", "families"}
+
+
+def more_epochs_help(plan: PruningPlan) -> float:
+    """From one epoch to two a tenth of a point or so, and half of that to five."""
+    return 0.01 * math.log2((plan.retrain_epochs or 0.0) + 0.5)
+
+
+def test_longer_retraining_is_tried_where_shorter_loses_much() -> None:
+    ran = whole_search(aim(form="global", allocation="lamp"), more_epochs_help)
+    assert [plan.retrain_epochs for plan in of_stage(ran, "scouts")] == [1.0]
+    (plan,) = of_stage(ran, "challengers")
+    assert (plan.rounds, plan.retrain_epochs) == (21, 5.0)
+
+
+def test_it_is_not_where_shorter_loses_next_to_nothing() -> None:
+    ran = whole_search(
+        aim(form="global", allocation="lamp"), lambda plan: 0.1 * more_epochs_help(plan)
+    )
+    assert of_stage(ran, "challengers") == []
+
+
+def test_a_better_way_of_retraining_is_found_by_scouts() -> None:
+    purpose = aim(retrain=["lr_rewind", "finetune", "weight_rewind"], rewind_epoch=[0.0, 4.0])
+    ran = whole_search(purpose, lambda plan: 0.005 * (plan.retrain == "weight_rewind"))
+    (plan,) = of_stage(ran, "challengers")
+    assert (plan.retrain, plan.rewind_epoch, plan.retrain_epochs) == ("weight_rewind", 2.0, 2.0)
+    tried = [plan.retrain for plan in of_stage(ran, "scouts")]
+    assert tried == ["lr_rewind", "finetune", "weight_rewind"]
+
+
+def test_the_best_family_and_exponent_have_a_whole_descent_with_the_recipe_of_the_winner() -> None:
+    def merit(plan: PruningPlan) -> float:
+        return 0.01 * (plan.cost_exponent == 0.5) + more_epochs_help(plan)
+
+    ran = whole_search(aim("macs", form="global", allocation=["lamp", "global", "erk"]), merit)
+    plan = of_stage(ran, "finals")[0]
+    assert (plan.allocation, plan.cost_exponent, plan.budget) == ("lamp", 0.5, "macs")
+    assert (plan.rounds, plan.retrain_epochs) == (21, 5.0)
+    tried = {(p.allocation, p.cost_exponent) for p in of_stage(ran, "families")}
+    assert tried == {(n, g) for n in ("lamp", "global") for g in (0.0, 0.5, 1.0)} | {("erk", 0.0)}
+
+
+def offsets_help(plan: PruningPlan) -> float:
+    """Best where the first layer's scores are raised by .6, the others' left alone."""
+    first = plan.score_offsets.get("conv", 0.0)
+    rest = plan.score_offsets.get("fc2", 0.0)
+    return -0.01 * ((first - 0.6) ** 2 + rest**2)
+
+
+def test_offsets_that_help_are_found_by_proxies_and_run_in_full() -> None:
+    ran = whole_search(aim(form="offsets", allocation="lamp"), offsets_help)
+    proxies = of_stage(ran, "offsets")
+    assert 12 <= len(proxies) <= 30
+    best = of_stage(ran, "finals")[-1]
+    assert offsets_help(best) > -0.0012  # without offsets it is -.0036
+    assert best.rounds == 21
+
+
+def test_offsets_that_help_nothing_end_soon_and_have_no_whole_descent() -> None:
+    ran = whole_search(
+        aim(form="offsets", allocation="lamp"), lambda p: -0.01 * bool(p.score_offsets)
+    )
+    assert len(of_stage(ran, "offsets")) == 12
+    assert of_stage(ran, "finals") == []
+
+
+def test_of_channels_each_method_of_the_portfolio_has_a_whole_descent() -> None:
+    purpose = aim("macs", structure="channels", form="global")
+    fields = {"structure": "channels", "allocation": "uniform", "saliency": "l1"}
+    textbook = changed(purpose.textbook, fields)
+    ran = whole_search(type(purpose)(**{**vars(purpose), "textbook": textbook}), nothing_matters)
+    methods = [(p.allocation, p.saliency) for p in of_stage(ran, "portfolio")]
+    assert methods == [("global_raw", "taylor"), ("isomorphic", "l2"), ("uniform", "l2")]
+    assert of_stage(ran, "families") == []
+
+
+def test_workers_that_are_free_take_up_what_need_not_wait() -> None:
+    purpose = aim(form="offsets", allocation="lamp")
+    tried: dict[str, Tried] = {}
+    begun = []
+    while isinstance(found := next_plan(purpose, Standing(tried)), Next):
+        begun.append(found.stage)
+        tried[found.plan.content_hash()] = Tried(found.plan, (), is_over=False)
+    assert found == "wait"
+    assert begun == ["textbook", "scouts", "families"]
+
+
+@pytest.mark.parametrize("merit", [nothing_matters, offsets_help])
+def test_what_is_decided_follows_from_the_trials_alone(
+    merit: Callable[[PruningPlan], float],
+) -> None:
+    purpose = aim(form="offsets", allocation=["lamp", "global"])
+    ran = whole_search(purpose, merit)
+    tried = {p.content_hash(): ended(p, merit(p)) for _, p in ran}
+    for place in (1, 3, 8, len(ran) - 1):
+        before = dict(list(tried.items())[:place])
+        found = next_plan(purpose, Standing(before))
+        assert isinstance(found, Next)
+        assert (found.stage, found.plan) == ran[place]
+    assert [stage_of(purpose, Standing(tried), plan) for _, plan in ran] == [s for s, _ in ran]
+
+
+def test_a_trial_that_failed_leaves_no_one_waiting() -> None:
+    purpose = aim(form="global", allocation="lamp")
+    tried: dict[str, Any] = {}
+    while isinstance(found := next_plan(purpose, Standing(tried)), Next):
+        tried[found.plan.content_hash()] = Tried(found.plan, (), is_over=True)
+    assert found == "over"

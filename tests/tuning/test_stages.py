@@ -1,0 +1,81 @@
+"""A search by stages on a real Ray, and one that goes on after its end."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import analysis
+import study
+from analysis.reporting.sections.added import added
+from study.errors import UsageError
+from study.records import TrialOutcome
+from tests.conftest import SMALL
+
+pytestmark = pytest.mark.slow
+
+
+def tables(name: str, trials: int) -> dict[str, Any]:
+    return {
+        **SMALL,
+        "study": {"name": name, "num_samples": trials},
+        "space": {
+            "density": [0.1, 1.0],
+            "rounds": [1, 20],
+            "retrain": ["lr_rewind", "weight_rewind"],
+            "retrain_epochs": [1, 4],
+            "rewind_epoch": [0, 1],
+        },
+        "search": {"sampler": "stages"},
+    }
+
+
+def plans(folder: Path) -> list[Any]:
+    return [json.loads(p.read_text()) for p in sorted(folder.glob("trials/*/plan.json"))]
+
+
+def test_its_trials_are_those_of_the_stages_and_a_search_that_goes_on_decides_the_same(
+    ray_cluster: None, tmp_path: Path
+) -> None:
+    whole = Path(study.run(tables("whole", 7), storage_path=tmp_path))
+    outcomes = [
+        TrialOutcome.model_validate_json(each.read_text())
+        for each in sorted(whole.glob("trials/*/outcome.json"))
+    ]
+    stages = [each.stage for each in outcomes]
+    assert stages[:4] == ["textbook", "scouts", "scouts", "families"]
+    assert set(stages[4:]) <= {"challengers", "offsets", "finals"}
+    assert stages.count("offsets") >= 2
+
+    part = Path(study.run(tables("part", 5), storage_path=tmp_path))
+    study.resume(part, num_samples=7)
+    assert plans(part) == plans(whole)
+
+    results = analysis.load(whole)
+    found = analysis.search_stages(results).set_index("stage")
+    assert found.loc["scouts", "trials"] == 2
+    spent = analysis.cost_summary(results)["spent_train_samples"]
+    assert found["train_samples"].sum() == pytest.approx(spent)
+    (told,) = added(results).tables
+    assert [row[0] for row in told.rows] == list(dict.fromkeys(stages))
+
+
+@pytest.mark.parametrize(
+    ("table", "changed", "said"),
+    [
+        ("space", {"form": "per_layer", "density": None}, "the space is form per_layer"),
+        ("space", {"structure": ["weights", "channels"], "form": "global"}, "one structure"),
+        ("search", {"textbook": False}, "sampler stages needs textbook = true"),
+        ("search", {"early_stopping": "mo_asha"}, "there is outraced, or none"),
+        ("search", {"sampler": "tpe", "early_stopping": "outraced"}, "is for sampler stages"),
+    ],
+)
+def test_what_does_not_go_with_stages_is_refused(
+    table: str, changed: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    written = tables("refused", 5)
+    written[table] = {k: v for k, v in {**written[table], **changed}.items() if v is not None}
+    with pytest.raises(UsageError, match=said):
+        study.run(written, storage_path=tmp_path)
+    assert list(tmp_path.iterdir()) == []
