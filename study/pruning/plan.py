@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from search_spaces.structures import (
     BLOCK,
+    COST_AWARE,
     UNIT_SPARSITY,
     Removal,
     Structure,
@@ -39,9 +40,6 @@ Allocation = Literal[
     "sensitivity",
     "threshold",
 ]
-
-COST_AWARE = ("global", "global_raw", "lamp")
-"""Allocations that rank weights or channels of different layers by a score over its cost."""
 
 MOST_OFFSET = 20.0
 """Of the logarithm of a score: what lies beyond takes a layer whole, or leaves it whole."""

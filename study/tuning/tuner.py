@@ -84,7 +84,8 @@ def make_tuner(
     config, folder = prepared.config, prepared.folder
     resources, search, shared = config.resources, config.search, shared_runs(config)
     workers = asked_now_and_then(lambda: worker_count(config))
-    stages = _aim(prepared) if search.sampler == "stages" else None
+    textbook = _textbook(prepared)
+    stages = _aim(prepared, textbook) if search.sampler == "stages" else None
     if stages is not None and search.early_stopping == "outraced":
         early: RoundScheduler | None = RoundScheduler(workers, "outraced", Outraced(stages))
     else:
@@ -117,7 +118,7 @@ def make_tuner(
         constraints=search.parsed_constraints,
         room=lambda: room_for_trials(workers(), resources.max_concurrent),
         extensions=_extensions(prepared) if search.extend else None,
-        first=_textbook(prepared),
+        first=textbook,
         known=own.known,
         scanned=prepared.scanned,
         past=own.past,
@@ -170,10 +171,9 @@ def _textbook(prepared: Prepared) -> PruningPlan | None:
     return textbook_plan(config.space, prepared.layers, prepared.task, config.study.seed, floor)
 
 
-def _aim(prepared: Prepared) -> Aim:
+def _aim(prepared: Prepared, textbook: PruningPlan | None) -> Aim:
     """What the stages of a search are for."""
     config, recipe = prepared.config, prepared.task.recipe
-    textbook = _textbook(prepared)
     assert textbook is not None
     target = config.search.target
     yardstick = make_yardstick(config, "search.sampler: stages")

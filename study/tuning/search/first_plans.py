@@ -9,12 +9,12 @@ import optuna
 from search_spaces import Layer, SearchSpace
 from search_spaces.cuts import totals_of
 from search_spaces.drawing import allocation_parameter
-from search_spaces.structures import alternatives, removal_of, structure_text
+from search_spaces.structures import COST_AWARE, alternatives, removal_of, structure_text
 from search_spaces.values import options
 from study.configuration.loading import StudyConfig
 from study.errors import UsageError, told
 from study.plugins import resolve
-from study.pruning.plan import COST_AWARE, PruningPlan
+from study.pruning.plan import PruningPlan
 from study.pruning.selection.saliency import SALIENCIES
 from study.pruning.selection.schedule import SCHEDULES
 from study.pruning.structure.scores import UNIT_SALIENCIES

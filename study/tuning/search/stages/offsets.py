@@ -15,7 +15,8 @@ import optuna
 from search_spaces.drawing import asked_of
 from search_spaces.layers import Grouping, group_layers
 from search_spaces.offsets import QUANTILES, draw_offsets, read_offsets
-from study.pruning.plan import COST_AWARE, PruningPlan
+from search_spaces.structures import COST_AWARE
+from study.pruning.plan import PruningPlan
 from study.pruning.seeds import derive_seed
 from study.tuning.search.samplers import make_sampler
 from study.tuning.search.stages.proxies import best_family, has_proxies, loss

@@ -12,9 +12,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from search_spaces.structures import allocations_for, removal_of
+from search_spaces.structures import COST_AWARE, allocations_for, removal_of
 from search_spaces.values import Range, options
-from study.pruning.plan import COST_AWARE, PruningPlan
+from study.pruning.plan import PruningPlan
 from study.tuning.search.stages.standing import Aim, Standing, Tried, Wanted
 
 ROUNDS = 4

@@ -80,9 +80,5 @@ def of_stage(ran: list[tuple[str, PruningPlan]], stage: str) -> list[PruningPlan
     return [plan for name, plan in ran if name == stage]
 
 
-def standing(*tried: Tried) -> Standing:
-    return Standing({each.plan.content_hash(): each for each in tried})
-
-
 def changed(plan: PruningPlan, fields: Mapping[str, Any]) -> PruningPlan:
     return plan.model_copy(update=dict(fields))
