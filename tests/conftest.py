@@ -56,6 +56,11 @@ LONGEST = (
 """Files that take longest, in this order: begun last, one would run on while the others wait."""
 
 
+def pytest_runtest_setup() -> None:
+    """Draw the same networks in every run, whatever ran before."""
+    torch.manual_seed(0)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest."""
     places = {name: place for place, name in enumerate(LONGEST)}
