@@ -34,16 +34,20 @@ class _Group(click.Group):
             with Interrupts(), warnings.catch_warnings():
                 warnings.showwarning = _say_warning  # type: ignore[assignment]
                 return super().invoke(ctx)
+        except click.ClickException as error:  # click repeats what it does not understand
+            error.message = visible(hide_secrets(error.message))
+            raise
         except UsageError as error:
-            click.echo(visible(f"prune-study: {hide_secrets(str(error))}"), err=True)
+            _say(error)
             ctx.exit(USAGE)
         except NothingToReportError as error:
-            click.echo(visible(f"prune-study: {hide_secrets(str(error))}"), err=True)
+            _say(error)
             ctx.exit(NOTHING)
         except StudyFailedError as error:
-            click.echo(f"prune-study: the study failed: {error}", err=True)
+            _say(f"the study failed: {error}")
             ctx.exit(CRASH)
         except KeyboardInterrupt as error:
+            _say("interrupted; what was finished is kept")
             ctx.exit(exit_code(error))
         except BrokenPipeError:
             # Whoever read the output has seen enough. Python would complain again at its exit.
@@ -52,8 +56,7 @@ class _Group(click.Group):
         except OSError as error:
             # A full or vanished disk, an object store that does not answer: nobody's program is
             # wrong, and a traceback would say no more.
-            said = f"prune-study: {type(error).__name__}: {hide_secrets(str(error))}"
-            click.echo(visible(said), err=True)
+            _say(f"{type(error).__name__}: {error}")
             ctx.exit(CRASH)
 
 
@@ -90,7 +93,11 @@ for command in (
 
 def _say_warning(message: Warning | str, *_: Any) -> None:
     """A line for a person, without where in the program it came from."""
-    click.echo(visible(f"prune-study: {message}"), err=True)
+    _say(message)
+
+
+def _say(message: object) -> None:
+    click.echo(visible(hide_secrets(f"prune-study: {message}")), err=True)
 
 
 if __name__ == "__main__":

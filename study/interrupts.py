@@ -53,9 +53,12 @@ class Interrupts:
                     self._before[each] = signal.signal(each, self._heed)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         for each, before in self._before.items():
             signal.signal(each, before)
+        # Ray's C++ code turns what a handler raises into a KeyboardInterrupt of no signal.
+        if type(error) is KeyboardInterrupt and self.signum is not None:
+            raise Interrupted(self.signum) from error
 
     @contextmanager
     def asking(self, ask: Callable[[], None]) -> Iterator[None]:

@@ -26,6 +26,7 @@ from typing import Literal
 
 from study.errors import UsageError
 from study.files.claims import LastClaim, last_claim, made, read_record, sign_file
+from study.files.locations import hide_secrets
 from study.processes import is_gone, this_machine
 from study.records import OWNERS_DIR, Owner, Sign
 from study.storage import Folder
@@ -200,7 +201,7 @@ def one_line(error: BaseException) -> str:
     """An error in a line; of one that carries another one's traceback, that one's last line."""
     lines = str(error).strip().splitlines()
     carries = any(line.lstrip().startswith("Traceback (") for line in lines)
-    text = " ".join((lines[-1] if carries else str(error)).split())
+    text = hide_secrets(" ".join((lines[-1] if carries else str(error)).split()))
     return f"{type(error).__name__}: {text}"[:500] if text else type(error).__name__
 
 

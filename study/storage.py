@@ -15,7 +15,7 @@ import pyarrow.fs as pafs
 
 from study.errors import UsageError
 from study.files import on_disk
-from study.files.locations import Location, read_location
+from study.files.locations import Location, hide_secrets, read_location
 from study.files.parts import (
     PART_BYTES,
     has_parts,
@@ -60,9 +60,8 @@ class Folder:
             try:
                 self._filesystem, base = pafs.FileSystem.from_uri(_opened_as(self._place))
             except (ValueError, OSError, NotImplementedError) as error:
-                raise UsageError(
-                    f"storage location {self.location!r} cannot be used: {error}"
-                ) from error
+                said = f"storage location {self.location!r} cannot be used: {error}"
+                raise UsageError(hide_secrets(said)) from error
         self._base = base.rstrip("/")
         self._is_local = isinstance(self._filesystem, pafs.LocalFileSystem)
         self._growing: dict[str, tuple[int, bytes]] = {}

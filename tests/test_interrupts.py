@@ -80,3 +80,17 @@ def test_nothing_begins_after_a_signal() -> None:
     with pytest.raises(Interrupted) as caught, interrupts.asking(lambda: None):
         raise AssertionError
     assert exit_code(caught.value) == 143
+
+
+def test_what_c_code_makes_of_a_signal_keeps_its_exit_code() -> None:
+    """Ray's waits raise a KeyboardInterrupt of their own where a handler raised."""
+
+    def wait() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt from None
+
+    with pytest.raises(Interrupted) as caught, Interrupts():
+        wait()
+    assert exit_code(caught.value) == 143

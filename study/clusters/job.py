@@ -30,6 +30,8 @@ STOP_S = 60
 AGENT_S = 60
 """Seconds in which a cluster that is just coming up begins to take jobs."""
 
+API_SERVER = "RAY_API_SERVER_ADDRESS"
+
 INTERRUPTED = 130
 """Exit code, as of the command line."""
 
@@ -61,23 +63,30 @@ def connect(address: str | None) -> Any:
         raise UsageError(
             "--backend job: needs Ray's Jobs API. Run: pip install 'prune-study[cluster]'"
         ) from error
-    where = address or os.environ.get("RAY_API_SERVER_ADDRESS") or "http://127.0.0.1:8265"
+    where = address or os.environ.get(API_SERVER) or "http://127.0.0.1:8265"
     if not where.startswith(("http://", "https://")):
         raise UsageError(
             f"--address: {where!r} is not that of a dashboard. Write http://HOST:8265 (the port "
             "of `ray start --dashboard-port`)."
         )
     logging.getLogger("ray").setLevel(logging.WARNING)  # what is sent, and when, is said by us
+    # Ray would take what its variables say, and look for clusters of this machine, for an address
+    # that is given.
+    before = os.environ.get(API_SERVER)
+    os.environ[API_SERVER] = where
     try:
         return JobSubmissionClient(where)
     except Exception as error:  # each kind of refusal has a type of its own, some of them private
-        text = str(error)
-        if any(word in text for word in ("401", "403", "uthenticat")):
+        if any(word in str(error) for word in ("401", "403", "uthenticat")):
             raise UsageError(f"--address: {where} does not let us in. {TOKEN}") from error
         raise UsageError(
-            f"--address: no Ray dashboard answers at {where}: {text.splitlines()[0]}. It is "
-            "started with the head: ray start --head (with 'ray[default]' installed there)."
+            f"--address: no dashboard of a Ray cluster answers at {where}. Write http://HOST:8265, "
+            "as `ray start --head` tells it; it runs where 'ray[default]' is installed."
         ) from error
+    finally:
+        os.environ.pop(API_SERVER)
+        if before is not None:
+            os.environ[API_SERVER] = before
 
 
 def run_job(launch: Launch, client: Any, say: Say) -> int:

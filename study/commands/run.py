@@ -70,7 +70,9 @@ def run(ctx: click.Context, /, study: str, changes: tuple[str, ...], **options: 
     prepared = prepare(config, is_new=not options["dry_run"], tell=teller(options["quiet"]))
     if options["dry_run"]:
         from study.commands.dry_run import describe, rehearse_again
+        from study.tuning.ray.ray_session import refuse_too_small
 
+        refuse_too_small(config)
         rehearse_again(prepared)
         click.echo(describe(prepared))
         return

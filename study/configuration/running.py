@@ -158,3 +158,23 @@ class ResourcesTable(Table):
         le=MOST_SECONDS,
         description="least seconds between mid-round checkpoints of a trial",
     )
+
+    @field_validator("cpus_per_trial", "gpus_per_trial")
+    @classmethod
+    def _ray_counts_in_ten_thousandths(cls, amount: float) -> float:
+        if 0 < amount < LEAST_SHARE:
+            raise ValueError(f"{amount:g} is less than the {LEAST_SHARE:g} that Ray counts in")
+        return amount
+
+    @field_validator("gpus_per_trial")
+    @classmethod
+    def _more_than_one_is_whole(cls, gpus: float) -> float:
+        if gpus > 1 and gpus != int(gpus):
+            raise ValueError(
+                f"{gpus:g} is no share of a GPU that Ray gives. Allowed: up to 1, or a whole number"
+            )
+        return gpus
+
+
+LEAST_SHARE = 1e-4
+"""Of a CPU or GPU; of less Ray would count none."""

@@ -14,13 +14,26 @@ from study.errors import UsageError, unknown_name
 SCHEMES = ("abfs", "abfss", "file", "gcs", "gs", "hdfs", "s3", "viewfs")
 """Kinds of URIs that pyarrow opens."""
 
-_URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//?)(.*)", re.DOTALL)
+_URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(/{0,2})(.*)", re.DOTALL)
 _SECRET = (
     r"[\w.-]*(?:secret|token|passw|credential|signature|sas|(?:access|account|api)_?key)[\w.-]*"
 )
-_USER = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)[^\s'\"?]*@")
-_USER_OF_VALUE = re.compile(r"([?&][\w.-]+=)[^&\s'\"]*@")
-_VALUE = re.compile(rf"([?&]{_SECRET}=)[^&\s'\"]*", re.IGNORECASE)
+_IS_SECRET = re.compile(_SECRET, re.IGNORECASE)
+_SECRET_VALUE = re.compile(rf"(?<![\w.-])({_SECRET})=", re.IGNORECASE)
+_VALUE_IN_TEXT = re.compile(rf"([?&;#]{_SECRET}=)[^&\s'\"]*", re.IGNORECASE)
+
+_IN_TEXT = re.compile(
+    rf"(?<![\w+.-])((?:[a-z][a-z0-9+.-]*://|(?:{'|'.join(SCHEMES)}):/))"
+    r"([^\s'\"]+?)(?=[;:.,!)]*(?:[\s'\"]|$))",
+    re.IGNORECASE,
+)
+_PLAIN = re.compile(r"(?:[\w.-]+(?::\d+)?)?(?:/[\w.~%+=,:!()$*/-]*)?")
+_PLAIN_OPTION = re.compile(
+    "(?:allow_bucket_creation|allow_bucket_deletion|allow_delayed_open|blob_storage_authority"
+    "|dfs_storage_authority|enable_tls|endpoint_override|region|replication|retry_limit_seconds"
+    r"|scheme)=[\w.:%-]*"
+)
+"""What of a URI is shown: host or bucket, path, and options; of each no more than these."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +75,7 @@ class Location:
         return Location(self.scheme, self.path.rpartition("/")[0] or "/", self.query)
 
 
-_AS_IT_IS = "/:@!$&'()*+,;=~"
+_AS_IT_IS = "/:@!$'()*+,=~"
 
 
 def read_location(location: str | os.PathLike[str]) -> Location:
@@ -86,25 +99,31 @@ def read_location(location: str | os.PathLike[str]) -> Location:
     unusual = [c for c in text if unicodedata.category(c) in ("Cc", "Cs")]
     if unusual:
         raise UsageError(
-            f"location {text!r}: {unusual[0]!r} is not allowed; neither control characters nor "
-            "bytes that are not UTF-8 are."
+            f"location {hide_secrets(text)!r}: {unusual[0]!r} is not allowed; neither control "
+            "characters nor bytes that are not UTF-8 are."
         )
     uri = _URI.fullmatch(text)
-    if uri is None and (_URI.fullmatch(text.strip()) is not None):
-        raise UsageError("location: a URI has no spaces before it.")
-    if uri is None or ("/" in uri[1]):
+    if uri is None or not _is_meant(uri):
+        stripped = _URI.fullmatch(text.strip())
+        if stripped is not None and _is_meant(stripped):
+            raise UsageError("location: a URI has no spaces before it.")
         return Location(None, _absolute(text))
     scheme, slashes, rest = uri[1].lower(), uri[2], uri[3]
-    if slashes == "/" and scheme not in SCHEMES:
-        return Location(None, _absolute(text))
     if scheme not in SCHEMES:
         raise unknown_name("location: the kind of its URI", uri[1], SCHEMES)
-    if scheme == "file":
+    if scheme == "file" and slashes:
         return Location(None, _path_of_file(text))
-    if slashes == "/":
+    if slashes != "//":
         _refuse_secrets(scheme, *rest.partition("?")[::2])
-        raise UsageError(f"location {text!r}: a URI has two slashes: {scheme}://...")
+        raise UsageError(
+            f"location {scheme}:{slashes}{_shown(rest)}: a URI has two slashes: {scheme}://..."
+        )
     return _of_uri(scheme, rest)
+
+
+def _is_meant(uri: re.Match[str]) -> bool:
+    """Whether it is no path of this machine that has a colon in it."""
+    return uri[2] == "//" or uri[1].lower() in SCHEMES
 
 
 def _absolute(text: str) -> str:
@@ -121,12 +140,12 @@ def _path_of_file(text: str) -> str:
     parts = urlsplit(text)
     if parts.netloc not in ("", "localhost") or parts.query or parts.fragment or not parts.path:
         raise UsageError(
-            f"location {hide_secrets(text)!r}: write file:///path, without a host; '?' is written "
-            "%3F and '#' %23."
+            f"location file://{_shown(text.partition(':')[2].removeprefix('//'))}: write "
+            "file:///path, without a host; '?' is written %3F and '#' %23."
         )
     path = unquote(parts.path)
     if "\0" in path:
-        raise UsageError(f"location {text!r}: '%00' is not allowed.")
+        raise UsageError(f"location file://{_shown(parts.path)}: '%00' is not allowed.")
     return str(Path(path).absolute())
 
 
@@ -134,13 +153,16 @@ def _of_uri(scheme: str, rest: str) -> Location:
     path, _, query = rest.partition("?")
     authority = path.partition("/")[0]
     _refuse_secrets(scheme, path, query)
-    if "#" in rest:
-        raise UsageError(f"location {scheme}://{rest!r}: '#' is written %23.")
+    shown = f"location {scheme}://{_shown(rest)}"
+    for odd in "#;&":
+        # Not parts of a URI that pyarrow opens: what was meant by them would be of a path's name.
+        if odd in path or (odd != "&" and odd in query):
+            raise UsageError(f"{shown}: {odd!r} is written {quote(odd)}.")
     if not authority:
-        raise UsageError(f"location {scheme}://{rest}: it names no bucket or host.")
+        raise UsageError(f"{shown}: it names no bucket or host.")
     parts = [unquote(part) for part in path.split("/") if part]
     if {".", ".."} & set(parts) or any("/" in part or "\0" in part for part in parts):
-        raise UsageError(f"location {scheme}://{rest}: '.' and '..' are no parts of a URI.")
+        raise UsageError(f"{shown}: '.' and '..' are no parts of a URI.")
     return Location(scheme, "/".join(parts), query)
 
 
@@ -151,9 +173,11 @@ def _refuse_secrets(scheme: str, path: str, query: str) -> None:
     # A secret of S3 may hold slashes; then '@' is no longer where a URI would have it.
     is_key = scheme == "s3" and ("@" in path or ":" in authority)
     where = "before '@'" if is_key or (at and ":" in before) else None
-    for key, value in parse_qsl(query.replace(";", "&"), keep_blank_values=True):
-        if re.fullmatch(_SECRET, key, re.IGNORECASE) or "@" in value:
-            where = f"in {key!r}"
+    for key, value in parse_qsl(re.sub("[;#]", "&", query), keep_blank_values=True):
+        if _IS_SECRET.fullmatch(key) or "@" in value:
+            where = "in an option"
+    if _SECRET_VALUE.search(unquote(path)) is not None:
+        where = "in its path"
     if where is not None:
         raise UsageError(
             f"location {scheme}://...: it seems to hold a secret ({where}), which would be written "
@@ -163,5 +187,23 @@ def _refuse_secrets(scheme: str, path: str, query: str) -> None:
 
 
 def hide_secrets(text: str) -> str:
-    """A text without what is secret in the URIs within it: users, passwords, keys and tokens."""
-    return _VALUE.sub(r"\1***", _USER_OF_VALUE.sub(r"\1***@", _USER.sub(r"\1***@", text)))
+    """A text in which of each URI no more is left than its kind, host or bucket, and plain path.
+
+    Options that say how a store is reached stay too; users, keys, tokens, and whatever stands
+    where a URI has no place for it, go.
+    """
+    shown = _IN_TEXT.sub(lambda found: found[1] + _shown(found[2]), text)
+    return _VALUE_IN_TEXT.sub(r"\1***", shown)
+
+
+def _shown(rest: str) -> str:
+    """What is shown of what follows the slashes of a URI."""
+    before, _, query = rest.partition("?")
+    user, at, place = before.rpartition("@")
+    plain = _PLAIN.match(place)
+    assert plain is not None  # at least empty
+    secret = _SECRET_VALUE.search(unquote(plain[0]))
+    kept = plain[0] if secret is None else plain[0].partition("/")[0]
+    said = ("***@" if at else "") + kept + ("" if kept == place else "...")
+    options = [each if _PLAIN_OPTION.fullmatch(each) else "***" for each in query.split("&") if each]
+    return f"{said}?{'&'.join(options)}" if options else said

@@ -16,7 +16,7 @@ from search_spaces.structures import alternatives, is_units, removal_of, structu
 from search_spaces.values import options
 from study.configuration.loading import StudyConfig
 from study.confirmation import LEAST_GROUPS
-from study.errors import UsageError
+from study.errors import UsageError, shortened
 from study.exporting.onnx_files import need_packages
 from study.files.writable import refuse_unwritable
 from study.objectives import SIZES, checked_objectives
@@ -108,7 +108,13 @@ class Prepared:
         return self.config.task_arguments()
 
 
-def prepare(config: StudyConfig, *, is_new: bool = True, tell: Tell | None = None) -> Prepared:
+def prepare(
+    config: StudyConfig,
+    *,
+    is_new: bool = True,
+    is_resumed: bool = False,
+    tell: Tell | None = None,
+) -> Prepared:
     """Load the task, find its layers, and draw a plan, without writing anything.
 
     Parameters
@@ -117,6 +123,8 @@ def prepare(config: StudyConfig, *, is_new: bool = True, tell: Tell | None = Non
         The study.
     is_new
         Whether its folder must not exist yet.
+    is_resumed
+        Whether it was begun before, perhaps on another machine.
     tell
         Told of what takes long: where cuts go by latency, layers are timed once a machine.
 
@@ -127,6 +135,8 @@ def prepare(config: StudyConfig, *, is_new: bool = True, tell: Tell | None = Non
     """
     folder = Folder(config.study.storage_path).child(config.study.name)
     check_tracking(config, folder)
+    if not is_resumed:  # a folder that was copied from another machine goes on without it
+        refuse_missing_modules(config.task.module_dir)
     refuse_unwritable(folder, "study.storage_path")
     if is_new and not is_unused(folder):
         raise UsageError(taken(folder, holder(folder)))
@@ -164,6 +174,21 @@ def prepare(config: StudyConfig, *, is_new: bool = True, tell: Tell | None = Non
     rehearse_plans(task, plans, timing)
     key = task_key(config.task_arguments(), task)
     return Prepared(config, folder, task, layers, key, plans, sets)
+
+
+def refuse_missing_modules(folder: str | None) -> None:
+    """Make sure that the folder of a task's modules is one.
+
+    Raises
+    ------
+    UsageError
+        If it is none.
+    """
+    if folder is not None and not os.path.isdir(folder):  # noqa: PTH112  (Path's own may raise)
+        raise UsageError(
+            f"task.module_dir: {shortened(folder)} is no folder. Allowed: a folder that exists, as "
+            "an absolute path or one from here; left out, it is that of the study file."
+        )
 
 
 def check_scan(space: SearchSpace) -> None:

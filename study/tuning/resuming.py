@@ -52,7 +52,7 @@ def prepare_resume(
     trust_code, asked_by
         As of :func:`study.exporting.trusting.refuse_untrusted`.
     tell
-        As of :func:`study.tuning.preparing.prepare`.
+        As of :func:`study.tuning.preparing.prepare`; also of trials that failed and are left so.
 
     Raises
     ------
@@ -71,11 +71,13 @@ def prepare_resume(
     _warn_of_torn_lines(folder)
     config = _changed(study_config(folder), folder, num_samples, time_budget_s, max_concurrent)
     past = [_opened(each, errored) for each in read_past(folder)]
+    if tell is not None and (left := sum(map(_has_failed, past))):
+        tell(f"{left} of {len(past)} trials errored and are left so; --retry-errored runs them again")
     if num_samples is not None and num_samples < len(past):
         raise UsageError(
             f"--num-samples: {num_samples}, and the study has {len(past)} trials already."
         )
-    prepared = prepare(config, is_new=False, tell=tell)
+    prepared = prepare(config, is_new=False, is_resumed=True, tell=tell)
     if past or folder.exists(TASK_FILE):  # else its driver was gone before it wrote of its task
         _refuse_other_task(prepared, task_record(folder).key)
     return prepared, past
@@ -120,10 +122,13 @@ def _changed(
     return StudyConfig.model_validate(tables)
 
 
+def _has_failed(trial: PastTrial) -> bool:
+    return trial.outcome is not None and trial.outcome.status == "errored"
+
+
 def _opened(trial: PastTrial, errored: Errored) -> PastTrial:
     """A trial that failed, as one that is to go on, where that is asked for."""
-    has_failed = trial.outcome is not None and trial.outcome.status == "errored"
-    if errored == "keep" or not has_failed:
+    if errored == "keep" or not _has_failed(trial):
         return trial
     if errored == "retry":
         return replace(trial, outcome=None)

@@ -50,7 +50,8 @@ def finish(folder: Folder, config: StudyConfig, say: Say, *, train: bool = True)
             interrupted = True
     written = read_and_write(folder, config, say)
     if interrupted:
-        say("interrupted" + (f"; what was finished is in {written}" if written else ""))
+        if written:
+            say(f"what was finished is in {written}")
         raise KeyboardInterrupt
     return written
 

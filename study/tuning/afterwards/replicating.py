@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from traceback import format_exc
+from typing import Any
 
 import ray
 from ray.exceptions import NodeDiedError, OutOfMemoryError, WorkerCrashedError
@@ -53,6 +54,9 @@ from study.tuning.ray.ray_session import ray_session, trial_resources
 Done = Callable[[str], None]
 """Told of each trial that ended."""
 
+CANCEL_S = 5.0
+"""Given to Ray to end workers that nobody waits for any more."""
+
 
 @dataclass
 class Replicated:
@@ -98,19 +102,33 @@ def replicate(
         remote = ray.remote(num_cpus=needs["cpu"], num_gpus=needs["gpu"])(_run_seed)
         seed_of = {remote.remote(study.location, point, seed, controls): seed for seed in missing}
         waiting = list(seed_of)
-        while waiting:
-            (done, *_), waiting = ray.wait(waiting)
-            try:
-                ended = ray.get(done)
-            except (WorkerCrashedError, OutOfMemoryError, NodeDiedError) as error:
-                ended = _lost(_Run(study, point, seed_of[done], "replicate"), one_line(error))
-            for trial_id, is_well in ended:
-                (found.made if is_well else found.failed).append(trial_id)
-                name = "trial_completed" if is_well else "trial_errored"
-                event = Event(event=name, trial_id=trial_id)
-                study.append_line(event.to_json(), EVENTS_FILE)
-                listener(trial_id)
+        try:
+            while waiting:
+                (done, *_), waiting = ray.wait(waiting)
+                try:
+                    ended = ray.get(done)
+                except (WorkerCrashedError, OutOfMemoryError, NodeDiedError) as error:
+                    ended = _lost(_Run(study, point, seed_of[done], "replicate"), one_line(error))
+                for trial_id, is_well in ended:
+                    (found.made if is_well else found.failed).append(trial_id)
+                    name = "trial_completed" if is_well else "trial_errored"
+                    event = Event(event=name, trial_id=trial_id)
+                    study.append_line(event.to_json(), EVENTS_FILE)
+                    listener(trial_id)
+        finally:
+            _end(waiting)
     return Replicated(sorted(found.made), sorted(found.failed))
+
+
+def _end(tasks: list[Any]) -> None:
+    """End what nobody waits for any more, such as after a signal.
+
+    Ray may outlive the wait, and nobody may write into a folder that nobody holds.
+    """
+    for task in tasks:
+        ray.cancel(task, force=True)
+    if tasks:
+        ray.wait(tasks, num_returns=len(tasks), timeout=CANCEL_S)
 
 
 @dataclass(frozen=True)

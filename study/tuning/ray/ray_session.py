@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,13 +14,14 @@ from typing import Any
 
 import optuna
 import ray
+from ray._private.resource_and_label_spec import ResourceAndLabelSpec
 
 from study.configuration.loading import StudyConfig
 from study.errors import UsageError
 from study.tuning.ray.cluster_watch import leave_a_dead_ray_alone
 from study.tuning.ray.lost_workers import fail_one_trial_of_a_lost_worker, go_on_after_lost_nodes
 from study.tuning.ray.own_modules import runtime_env
-from study.tuning.ray.reaching import not_started, refuse_unreachable
+from study.tuning.ray.reaching import cluster_address, not_started, refuse_unreachable
 from study.tuning.ray.search_order import OwnFoldersLast
 
 ASK_AGAIN_S = 1.0
@@ -91,6 +93,8 @@ def _own_signals() -> Iterator[None]:
     """Ray ends a driver on SIGTERM without a word, from its start on; what to do, we decide.
 
     Its handler is not put in place at all: until it were taken away again, a signal would meet it.
+    That of its C++ code, which prints a trace and aborts, is put in place behind Python's back, and
+    Python's own is put there again.
     """
     utils: Any = ray._private.utils
     place = utils.set_sigterm_handler
@@ -99,6 +103,9 @@ def _own_signals() -> Iterator[None]:
         yield
     finally:
         utils.set_sigterm_handler = place
+        ours = signal.getsignal(signal.SIGTERM)
+        if ours is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, ours)
 
 
 def trial_resources(config: StudyConfig) -> dict[str, float]:
@@ -109,9 +116,31 @@ def trial_resources(config: StudyConfig) -> dict[str, float]:
     UsageError
         If no single node has as many, so that no trial could ever start.
     """
+    return _needs_on(config, [*_nodes(), *_nodes_that_may_come()])
+
+
+def refuse_too_small(config: StudyConfig) -> None:
+    """Make sure that a trial fits where the study would run, and begin nothing.
+
+    A cluster, at RAY_ADDRESS or joined already, is asked; without one it is this machine that Ray
+    would be started on, and it is not started for this.
+
+    Raises
+    ------
+    UsageError
+        If no node has as much as a trial takes, or the cluster does not answer.
+    """
+    if ray.is_initialized() or cluster_address() is not None:
+        with ray_session():
+            trial_resources(config)
+        return
+    here = ResourceAndLabelSpec().resolve(is_head=True)
+    _needs_on(config, [{"CPU": here.num_cpus, "GPU": here.num_gpus}])
+
+
+def _needs_on(config: StudyConfig, nodes: list[dict[str, float]]) -> dict[str, float]:
     resources = config.resources
     needs = {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
-    nodes = [*_nodes(), *_nodes_that_may_come()]
     if any(_fitting(config, node) for node in nodes):
         return needs
     largest = " and ".join(

@@ -1,5 +1,6 @@
 """What of a cluster a study may take."""
 
+import ctypes
 import signal
 import sys
 from typing import Any
@@ -8,9 +9,15 @@ import pytest
 import ray
 
 from study.configuration.loading import load_config
-from study.interrupts import Interrupted
+from study.errors import UsageError
+from study.interrupts import Interrupted, Interrupts
 from study.tuning.ray import ray_session
-from study.tuning.ray.ray_session import asked_now_and_then, room_for_trials, worker_count
+from study.tuning.ray.ray_session import (
+    asked_now_and_then,
+    refuse_too_small,
+    room_for_trials,
+    worker_count,
+)
 
 
 @pytest.mark.parametrize(
@@ -77,3 +84,48 @@ def test_what_a_signal_does_while_ray_starts_is_not_rays_to_say(
     assert ended == [True]
     ray._private.utils.set_sigterm_handler(before)  # it works again
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_handler_that_ray_puts_in_place_behind_pythons_back_is_taken_away() -> None:
+    """Its C++ code has one of SIGTERM, which prints a trace and aborts; here it ignores it."""
+    libc = ctypes.CDLL(None)
+    libc.signal.argtypes = (ctypes.c_int, ctypes.c_void_p)
+    ignore = 1
+    with pytest.raises(Interrupted), Interrupts():
+        with ray_session._own_signals():
+            libc.signal(signal.SIGTERM, ignore)
+        signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("cpus_per_trial=1000", r"cpus_per_trial is 1000 .* have: \d+ CPUs, 3 GPUs"),
+        ("gpus_per_trial=4", r"gpus_per_trial 4: no node .* has 1 CPU and 4 GPUs"),
+        ("gpus_per_trial=3", None),
+        ("gpus_per_trial=0.5", None),
+    ],
+)
+def test_what_this_machine_has_is_known_before_ray_is_started(
+    change: str, said: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+    monkeypatch.setenv("RAY_OVERRIDE_RESOURCES", '{"GPU": 3}')
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("Ray was started"))
+    config = load_config("digits-mlp", [f"resources.{change}"])
+    if said is None:
+        refuse_too_small(config)
+    else:
+        with pytest.raises(UsageError, match=said):
+            refuse_too_small(config)
+
+
+def test_a_cluster_is_asked_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = [{"Alive": True, "Resources": {"CPU": 500.0}}]
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+    monkeypatch.setattr(ray_session, "_nodes_that_may_come", lambda: [])
+    refuse_too_small(load_config("digits-mlp", ["resources.cpus_per_trial=500"]))
+    with pytest.raises(UsageError, match="have: 500 CPUs"):
+        refuse_too_small(load_config("digits-mlp", ["resources.cpus_per_trial=501"]))
