@@ -31,6 +31,20 @@ def test_a_course_of_retraining_that_there_is_not_is_refused(
         prepare(config)
 
 
+@pytest.mark.parametrize("missing", ["/nonexistent", "file", "x" * 300])
+def test_a_folder_of_modules_that_is_none_is_refused_but_not_of_a_study_that_goes_on(
+    missing: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    task = {**SMALL["task"], "module_dir": str(tmp_path / missing)}
+    config = load_config({**SMALL, "task": task, "study": {"storage_path": str(tmp_path / "s")}})
+    for is_new in (True, False):  # False: of a dry run
+        with pytest.raises(UsageError, match=r"task\.module_dir: .* Allowed: a folder that exists"):
+            prepare(config, is_new=is_new)
+    assert prepare(config, is_new=False, is_resumed=True).layers
+    assert not (tmp_path / "s").exists()
+
+
 OF_SMALL = {key: table for key, table in SMALL.items() if key != "search"}
 
 

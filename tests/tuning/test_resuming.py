@@ -196,13 +196,17 @@ def test_failed_trials_are_tried_again_where_that_is_asked_for(
     flag.touch()
     try:
         assert start(tmp_path, space=space, study=study).failed_trials == 2
-        assert go_on(tmp_path / "s").failed_trials == 2
     finally:
         flag.unlink()
+    told: list[str] = []
+    assert go_on(tmp_path / "s", tell=told.append).failed_trials == 2
+    assert told == ["2 of 2 trials errored and are left so; --retry-errored runs them again"]
     start(tmp_path / "well", space=space, study=study)
     for errored in ("retry", "restart"):
         folder = shutil.copytree(tmp_path / "s", tmp_path / errored / "s")
-        assert go_on(folder, errored=errored).failed_trials == 0
+        told.clear()
+        assert go_on(folder, errored=errored, tell=told.append).failed_trials == 0
+        assert told == []
         assert records(folder) == records(tmp_path / "well" / "s")
 
 

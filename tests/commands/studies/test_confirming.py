@@ -2,11 +2,16 @@
 
 import json
 import shutil
+import subprocess
+import sys
+import time
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import ray
 import torch
 from click.testing import CliRunner
 
@@ -17,12 +22,13 @@ from analysis.statistics.replicates import searched
 from study.cli import main
 from study.commands.studies import confirming
 from study.configuration.loading import load_config
+from study.owners import holder
 from study.pruning import PruningPlan, mask_layers
 from study.pruning.states.state_files import load_weights
 from study.storage import Folder
 from study.tasks import evaluate, load_task
 from study.tuning.afterwards.replicating import Replicated
-from tests.conftest import SMALL
+from tests.conftest import SMALL, environment
 
 pytestmark = pytest.mark.slow
 
@@ -119,6 +125,34 @@ def test_a_trial_can_be_given_more_seeds(place: Path) -> None:
     assert answer.exit_code == 0, answer.output
     table = analysis.confirmed_networks(analysis.load(place))
     assert table[(table["trial_id"] == trial) & (table["round"] == 1)]["n"].item() == 3
+
+
+def test_a_signal_ends_it_and_all_that_it_began(place: Path, tmp_path: Path) -> None:
+    """By a signal that Ray's own code would answer with a trace; nobody goes on with its work."""
+    folder = shutil.copytree(place, tmp_path / "s")
+    plan = json.loads((folder / "trials" / "0001" / "plan.json").read_text())
+    long = json.dumps({**plan, "retrain_epochs": 100_000})
+    (folder / "trials" / "0001" / "plan.json").write_text(long)
+    before, owners = {*folder.glob("trials/*")}, len([*folder.glob("owners/????.json")])
+    command = [sys.executable, "-m", "study.cli", "confirm", str(folder), "--trial", "0001"]
+    own: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, env=environment(), **own) as process:
+        ends = time.monotonic() + 120
+        while not (begun := {*folder.glob("trials/*")} - before):
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < ends
+            time.sleep(0.05)
+        process.terminate()
+        said = process.communicate(timeout=60)[0]
+    assert process.returncode == 143
+    assert said.splitlines()[1:] == ["prune-study: interrupted; what was finished is kept"]
+    held = holder(Folder(folder))
+    assert held is not None
+    assert (held.number, held.standing) == (owners + 1, "finished")
+    while ray.available_resources().get("CPU") != 2.0:  # no worker has it
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+    assert not any((each / "outcome.json").exists() for each in begun)
 
 
 @pytest.mark.parametrize(
