@@ -80,8 +80,8 @@ def connect(address: str | None) -> Any:
         if any(word in str(error) for word in ("401", "403", "uthenticat")):
             raise UsageError(f"--address: {where} does not let us in. {TOKEN}") from error
         raise UsageError(
-            f"--address: no dashboard of a Ray cluster answers at {where}. Write http://HOST:8265, "
-            "as `ray start --head` tells it; it runs where 'ray[default]' is installed."
+            f"--address: no Ray dashboard answers at {where}. Write http://HOST:8265, as "
+            "`ray start --head` tells it; it is there if 'ray[default]' is installed there."
         ) from error
     finally:
         os.environ.pop(API_SERVER)

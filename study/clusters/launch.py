@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Sequence
@@ -103,7 +102,7 @@ def plan_launch(
         or a URI has credentials in it.
     """
     own = {"name": name, "storage_path": storage_path, "num_samples": num_samples}
-    given = [f"study.{key}={json.dumps(value)}" for key, value in own.items() if value is not None]
+    given = [(f"study.{key}", value) for key, value in own.items() if value is not None]
     config = load_config(study, [*changes, *given])
     place = config.study.storage_path
     if "://" in place:

@@ -1,20 +1,25 @@
 """A study as a job of a real Ray head, with a token; what is sent, followed and fetched."""
 
+import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import ray
 
 from study.clusters import job
-from study.clusters.job import _exit_code, _Log, _submit
+from study.clusters.job import _exit_code, _Log, _submit, connect
 from study.errors import UsageError
-from tests.clusters.processes import alone, head_with_dashboard, wait_until
+from tests.clusters.processes import alone, free_port, head_with_dashboard, wait_until
 
 OWN_TASK = """
 import torch
@@ -130,6 +135,42 @@ def test_who_has_no_token_is_told_of_it(head: tuple[str, dict[str, str]], tmp_pa
     assert ended.returncode == 2
     assert "RAY_AUTH_TOKEN_PATH" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+class _Dashboard(BaseHTTPRequestHandler):
+    """Answers as a dashboard does that is asked for its version."""
+
+    def do_GET(self) -> None:
+        body = json.dumps({"version": "4", "ray_version": ray.__version__}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_the_address_that_is_given_is_asked_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray would put what its variables say, or a cluster of this machine, in its place."""
+    nobody = f"http://127.0.0.1:{free_port()}"
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+    monkeypatch.setenv("RAY_API_SERVER_ADDRESS", nobody)
+    with HTTPServer(("127.0.0.1", 0), _Dashboard) as server, ThreadPoolExecutor(1) as beside:
+        beside.submit(server.serve_forever)
+        try:
+            connect(f"http://127.0.0.1:{server.server_port}")
+        finally:
+            server.shutdown()
+    assert os.environ["RAY_API_SERVER_ADDRESS"] == nobody
+    monkeypatch.delenv("RAY_API_SERVER_ADDRESS")
+    with pytest.raises(UsageError) as told:
+        connect(nobody)
+    assert str(told.value) == (
+        f"--address: no Ray dashboard answers at {nobody}. Write http://HOST:8265, as "
+        "`ray start --head` tells it; it is there if 'ray[default]' is installed there."
+    )
+    assert "RAY_API_SERVER_ADDRESS" not in os.environ
 
 
 def test_a_head_that_just_came_up_is_given_time_and_no_other_refusal_is(

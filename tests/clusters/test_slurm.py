@@ -1,5 +1,6 @@
 """The batch script: checked by shellcheck, and run here, with stand-ins for Slurm's commands."""
 
+import json
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ import pytest
 
 from study.clusters.launch import plan_launch
 from study.clusters.slurm import SlurmJob, batch_script
+from study.errors import UsageError
 from tests.clusters.processes import alone, listens, wait_until
 
 SRUN = """#!/usr/bin/env bash
@@ -25,10 +27,25 @@ if [[ $1 == show ]]; then printf 'node%s\\n' $(seq "$SLURM_JOB_NUM_NODES"); else
 echo "$@" >> "$SLURM_SUBMIT_DIR/scontrol.log"; fi
 """
 
-LISTENING = """#!/usr/bin/env bash
-for word in "$@"; do [[ $word == --port=* ]] && exec python -m http.server "${word#*=}"; done
+LISTENING = f"""#!/usr/bin/env bash
+for word in "$@"; do
+    [[ $word == --port=* ]] && exec {sys.executable} -m http.server "${{word#*=}}"
+done
 exec sleep 1000
 """
+
+ADDRESS = """#!/usr/bin/env bash
+echo 127.0.0.1
+"""
+
+WORDS = """#!/usr/bin/env bash
+printf '%s\\0' "$@" > "$SLURM_SUBMIT_DIR/words"
+"""
+
+ODD = [
+    "with space; touch hacked1", "$(touch hacked2)`touch hacked3`", "' & touch hacked4 & '",
+    '" $HOME ${PWD} \\', "😀 ü * ? [a] ~ ! #", "-n", "{{ job }} {% if %}",
+]  # fmt: skip
 
 STUDY_UNTIL_TOLD = """#!/usr/bin/env bash
 ls -l "$RAY_AUTH_TOKEN_PATH" > "$SLURM_SUBMIT_DIR/token"
@@ -74,6 +91,16 @@ def script(folder: Path, *changes: str, job: SlurmJob | None = None) -> Path:
     return folder / "s.sbatch"
 
 
+def _notes(script: Path) -> list[str]:
+    """What shellcheck finds, but for one note on what is meant."""
+    found = subprocess.run(
+        [Path(sys.executable).parent / "shellcheck", "--enable=check-set-e-suppressed", script],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert found.returncode in (0, 1)
+    return [line for line in found.stdout.splitlines() if "SC" in line and "SC2310" not in line]
+
+
 @pytest.mark.parametrize(
     "job",
     [
@@ -82,13 +109,7 @@ def script(folder: Path, *changes: str, job: SlurmJob | None = None) -> Path:
     ],
 )
 def test_shellcheck_finds_nothing(tmp_path: Path, job: SlurmJob) -> None:
-    path = script(tmp_path, "task.lr=0.1", 'task.optimizer="sgd"', job=job)
-    found = subprocess.run(
-        [Path(sys.executable).parent / "shellcheck", "--enable=check-set-e-suppressed", path],
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert found.returncode in (0, 1)
-    assert not [line for line in found.stdout.splitlines() if "SC" in line and "SC2310" not in line]
+    assert _notes(script(tmp_path, "task.lr=0.1", 'task.optimizer="sgd"', job=job)) == []
 
 
 def test_options_come_before_the_first_command_and_setup_before_ray(tmp_path: Path) -> None:
@@ -102,20 +123,34 @@ def test_options_come_before_the_first_command_and_setup_before_ray(tmp_path: Pa
     assert last_option < first < lines.index("module load ray") < lines.index("stop_ray() {")
 
 
-def test_names_and_values_are_quoted(tmp_path: Path) -> None:
-    (tmp_path / "bin").mkdir()
-    plan = plan_launch("digits-mlp", storage_path=str(tmp_path / "with space; $(x)"))
-    line = next(
-        line
-        for line in batch_script(plan, SlurmJob()).splitlines()
-        if line.strip().startswith("prune-study")
-    )
-    words = subprocess.run(
-        ["bash", "-c", f'prune-study() {{ printf "%s\\0" "$@"; }}; {line.strip()[:-1]}'],
-        capture_output=True, text=True, cwd=tmp_path,
-    ).stdout.split("\0")  # fmt: skip
-    assert words[:-1] == plan.command(None, "--wait-for-nodes", "1")[1:]
-    assert not (tmp_path / "hacked").exists()
+@pytest.mark.parametrize("odd", ODD)
+def test_names_and_values_come_to_the_command_as_they_are(
+    tmp_path: Path, slurm: dict[str, str], odd: str
+) -> None:
+    """The whole script is run, in a folder in which whatever is substituted would leave a file."""
+    folder = tmp_path / odd
+    folder.mkdir()
+    (folder / "s.toml").write_text('task = {dataset = "digits", model = "mlp"}')
+    change = f"task.data_dir={json.dumps(odd, ensure_ascii=False)}"
+    plan = plan_launch(str(folder / "s.toml"), [change], name="s", storage_path=str(folder / "st"))
+    (tmp_path / "s.sbatch").write_text(batch_script(plan, SlurmJob(nodes=2, cpus=1)))
+    assert _notes(tmp_path / "s.sbatch") == []
+    play(tmp_path, ray=LISTENING, python=ADDRESS, **{"prune-study": WORDS})
+    for command in (["bash", "-n", "s.sbatch"], ["bash", "s.sbatch"]):
+        ended = subprocess.run(command, env=slurm, cwd=tmp_path, capture_output=True, text=True)
+        assert ended.returncode == 0, ended.stderr
+    words = (tmp_path / "words").read_text().split("\0")
+    assert words[:-1] == plan.command(None, "--wait-for-nodes", "2")[1:]
+    assert not [*tmp_path.rglob("hacked*")]
+
+
+def test_a_line_s_end_in_a_path_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "a\ntouch hacked"
+    folder.mkdir()
+    (folder / "s.toml").write_text('task = {dataset = "digits", model = "mlp"}')
+    for study, place in ((folder / "s.toml", tmp_path), ("digits-mlp", folder)):
+        with pytest.raises(UsageError, match="control character"):
+            plan_launch(str(study), storage_path=str(place))
 
 
 def test_a_real_study_runs_on_two_real_ray_nodes_that_ask_for_a_token(
@@ -140,7 +175,7 @@ def test_a_real_study_runs_on_two_real_ray_nodes_that_ask_for_a_token(
 def test_before_the_time_limit_it_stops_and_is_queued_again_but_not_when_cancelled(
     tmp_path: Path, slurm: dict[str, str], number: signal.Signals, requeued: bool
 ) -> None:
-    play(tmp_path, ray=LISTENING, **{"prune-study": STUDY_UNTIL_TOLD})
+    play(tmp_path, ray=LISTENING, python=ADDRESS, **{"prune-study": STUDY_UNTIL_TOLD})
     process = subprocess.Popen(
         ["bash", script(tmp_path)], env=slurm, cwd=tmp_path, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -108,7 +108,8 @@ def test_a_study_whose_folder_is_removed_fails_and_says_so(
 
 SCAN: dict[str, Any] = {
     **TABLES,
-    "sensitivity": {"scan": True, "levels": [0.5, 0.9], "recovery_epochs": 20},
+    "study": {**TABLES["study"], "num_samples": 1},
+    "sensitivity": {"scan": True, "levels": [0.5], "recovery_epochs": 20},
 }
 """Of which a layer takes long enough to be met between two."""
 

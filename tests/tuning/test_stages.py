@@ -22,9 +22,9 @@ def tables(name: str, trials: int) -> dict[str, Any]:
         "study": {"name": name, "num_samples": trials},
         "space": {
             "density": [0.1, 1.0],
-            "rounds": [1, 20],
+            "rounds": [1, 6],
             "retrain": ["lr_rewind", "weight_rewind"],
-            "retrain_epochs": [1, 4],
+            "retrain_epochs": [1, 2],
             "rewind_epoch": [0, 1],
         },
         "search": {"sampler": "stages"},
