@@ -34,9 +34,9 @@ class _Group(click.Group):
             with Interrupts(), warnings.catch_warnings():
                 warnings.showwarning = _say_warning  # type: ignore[assignment]
                 return super().invoke(ctx)
-        except click.ClickException as error:  # click repeats what it does not understand
-            error.message = visible(hide_secrets(error.message))
-            raise
+        except click.UsageError as error:  # click repeats what it does not understand
+            said = visible(hide_secrets(error.format_message()))
+            raise click.UsageError(said, error.ctx) from error
         except UsageError as error:
             _say(error)
             ctx.exit(USAGE)

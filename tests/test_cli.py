@@ -60,7 +60,10 @@ def study_file(folder: Path) -> Path:
         (["runn"], "No such command"),
         (["run", "--nmae", "x"], "No such option"),
         (["run", "--dry-run", "--set", "resources.cpus_per_trial=1000"], "no node of the cluster"),
-        (["run", "--set", "task.module_dir='/nonexistent'"], "task.module_dir: '/nonexistent' is no"),
+        (
+            ["run", "--set", "task.module_dir='/nonexistent'"],
+            "task.module_dir: '/nonexistent' is no",
+        ),
         (["status", "nowhere", "s3://k:SECRET@b"], "extra argument (s3://***@b)"),
         (["status", "nowhere"], "holds no study"),
         (["table", "nowhere", "rounds"], "holds no study"),

@@ -199,11 +199,13 @@ def hide_secrets(text: str) -> str:
 def _shown(rest: str) -> str:
     """What is shown of what follows the slashes of a URI."""
     before, _, query = rest.partition("?")
-    user, at, place = before.rpartition("@")
+    _, at, place = before.rpartition("@")
     plain = _PLAIN.match(place)
     assert plain is not None  # at least empty
     secret = _SECRET_VALUE.search(unquote(plain[0]))
     kept = plain[0] if secret is None else plain[0].partition("/")[0]
     said = ("***@" if at else "") + kept + ("" if kept == place else "...")
-    options = [each if _PLAIN_OPTION.fullmatch(each) else "***" for each in query.split("&") if each]
+    options = [
+        each if _PLAIN_OPTION.fullmatch(each) else "***" for each in query.split("&") if each
+    ]
     return f"{said}?{'&'.join(options)}" if options else said

@@ -17,7 +17,6 @@ from search_spaces.values import options
 from study.configuration.loading import StudyConfig
 from study.confirmation import LEAST_GROUPS
 from study.errors import UsageError, shortened
-from study.exporting.onnx_files import need_packages
 from study.files.writable import refuse_unwritable
 from study.objectives import SIZES, checked_objectives
 from study.owners import holder, is_unused, taken
@@ -293,6 +292,8 @@ def _check_latency(config: StudyConfig, objectives: Mapping[str, str], task: Tas
             f"{len(task.data.train)} training examples. Allowed: 1 to {len(task.data.train)}."
         )
     if config.latency.backend == "onnxruntime":
+        from study.exporting.onnx_files import need_packages  # not by each worker: it is slow
+
         need_packages()
     if config.latency.backend == "cuda" and not torch.cuda.is_available():
         raise UsageError("latency.backend: cuda needs a GPU, and there is none.")

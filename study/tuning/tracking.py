@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
-from tensorboardX import SummaryWriter
 
 from study.configuration.loading import StudyConfig
 from study.errors import UsageError
@@ -34,6 +33,9 @@ class TensorBoardWriter:
     """
 
     def __init__(self, path: Path) -> None:
+        from tensorboardX import SummaryWriter  # slow, and not for studies that want none
+
+        self._new = SummaryWriter
         self._path = path / TENSORBOARD_DIR
         self._writers: dict[str, SummaryWriter] = {}
 
@@ -42,7 +44,7 @@ class TensorBoardWriter:
         if event == "round_finished":
             writer = self._writers.get(trial_id)
             if writer is None:
-                writer = SummaryWriter(str(self._path / trial_id), write_to_disk=True)
+                writer = self._new(str(self._path / trial_id), write_to_disk=True)
                 self._writers[trial_id] = writer
             for name in (*metrics_in(result), *SCALARS):
                 if math.isfinite(result[name]):

@@ -18,7 +18,7 @@ from tests.conftest import SMALL, call
 TABLES: dict[str, Any] = {
     **SMALL,
     "study": {"name": "s", "num_samples": 3, "seed": 3},
-    "task": {**SMALL["task"], "batch_size": 16},
+    "task": {**SMALL["task"], "batch_size": 8},
     "space": {"rounds": 3, "retrain_epochs": 2, "rewind_epoch": [0, 1]},
     "resources": {"max_concurrent": 1, "max_failures": 9, "checkpoint_interval_s": 0.05},
 }

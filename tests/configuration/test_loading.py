@@ -53,7 +53,10 @@ def test_keys_are_changed_one_by_one_with_values_in_toml() -> None:
         (with_(objectives=dict.fromkeys("abcde", "max")), "5 objectives; from 1 to 4"),
         (with_(search={"sampler": "tpa"}), "'tpe'"),
         (with_(resources={"cpus_per_trial": 0}), r"resources\.cpus_per_trial"),
-        (with_(resources={"cpus_per_trial": 5e-5}), r"cpus_per_trial: 5e-05 is less than the 0\.0001"),
+        (
+            with_(resources={"cpus_per_trial": 5e-5}),
+            r"cpus_per_trial: 5e-05 is less than the 0\.0001",
+        ),
         (with_(resources={"gpus_per_trial": 1.333}), r"gpus_per_trial: 1\.333 .* a whole number"),
         ({"task": {"dataset": "digits"}}, "set model, or object"),
         ({"task": {"object": "a:b", "model": "mlp"}}, "take dataset and model out"),

@@ -192,17 +192,19 @@ def test_failed_trials_are_tried_again_where_that_is_asked_for(
     ray_cluster: None, tmp_path: Path
 ) -> None:
     space = {**SMALL["space"], "saliency": f"{__name__}:broken_at_first", "rounds": 3}
-    study = {**TABLES["study"], "num_samples": 2}
+    study = {**TABLES["study"], "num_samples": 1}
+    tables = {"space": space, "study": study, "sensitivity": {"scan": False}}
     flag = Path("/tmp", _BROKEN)
     flag.touch()
     try:
-        assert start(tmp_path, space=space, study=study).failed_trials == 2
+        assert start(tmp_path, **tables).failed_trials == 1
     finally:
         flag.unlink()
     told: list[str] = []
-    assert go_on(tmp_path / "s", tell=told.append).failed_trials == 2
-    assert told == ["2 of 2 trials errored and are left so; --retry-errored runs them again"]
-    start(tmp_path / "well", space=space, study=study)
+    _, past = prepare_resume(Folder(tmp_path / "s"), trust_code=True, tell=told.append)
+    assert [each.outcome.status for each in past if each.outcome is not None] == ["errored"]
+    assert told == ["1 of 1 trials errored and are left so; --retry-errored runs them again"]
+    start(tmp_path / "well", **tables)
     for errored in ("retry", "restart"):
         folder = shutil.copytree(tmp_path / "s", tmp_path / errored / "s")
         told.clear()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from analysis import load, write_report
-from analysis.judging.reported import headline_networks, networks_to_test
+from analysis import load
 from study.commands.studies.confirming import Say, confirm
 from study.configuration.loading import StudyConfig
 from study.errors import NothingToReportError, UsageError
@@ -58,6 +57,9 @@ def finish(folder: Folder, config: StudyConfig, say: Say, *, train: bool = True)
 
 def read_and_write(folder: Folder, config: StudyConfig, say: Say) -> str | None:
     """Read the test split for the networks that are named, where that was not done, and report."""
+    from analysis import write_report  # with what draws figures, which trials need not wait for
+    from analysis.judging.reported import networks_to_test
+
     if config.report.test:
         try:
             read_test(folder, config, networks_to_test(load(folder.location)))
@@ -71,6 +73,8 @@ def read_and_write(folder: Folder, config: StudyConfig, say: Say) -> str | None:
 
 def _run_controls(folder: Folder, config: StudyConfig, say: Say) -> None:
     """Run the controls of the networks that were named first, on the seeds that confirmed them."""
+    from analysis.judging.reported import headline_networks
+
     for trial_id, round_ in headline_networks(load(folder.location))[
         : config.report.controlled_networks
     ]:

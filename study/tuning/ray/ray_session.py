@@ -135,7 +135,7 @@ def refuse_too_small(config: StudyConfig) -> None:
             trial_resources(config)
         return
     here = ResourceAndLabelSpec().resolve(is_head=True)
-    _needs_on(config, [{"CPU": here.num_cpus, "GPU": here.num_gpus}])
+    _needs_on(config, [{"CPU": here.num_cpus or 0, "GPU": here.num_gpus or 0}])
 
 
 def _needs_on(config: StudyConfig, nodes: list[dict[str, float]]) -> dict[str, float]:

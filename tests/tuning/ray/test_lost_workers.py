@@ -77,14 +77,15 @@ def test_a_worker_that_is_out_of_memory_fails_its_trial_and_not_the_study(
             resolved(self, tracked_actor_task, result)
 
     monkeypatch.setattr(RayActorManager, "_actor_task_resolved", out_of_memory_once)
-    tables = {**SMALL, "study": {"name": "s", "num_samples": 3}}
+    space = {**SMALL["space"], "rounds": 2}
+    tables = {**SMALL, "space": space, "study": {"name": "s", "num_samples": 2}}
     config = load_config(tables, [f"study.storage_path={json.dumps(str(tmp_path))}"])
     assert run_study(prepare(config), lambda *_: None).failed_trials == 1
     outcomes = [
         json.loads(path.read_text())
         for path in sorted((tmp_path / "s").glob("trials/*/outcome.json"))
     ]
-    assert [each["status"] for each in outcomes] == ["errored", "completed", "completed"]
+    assert [each["status"] for each in outcomes] == ["errored", "completed"]
     assert "OutOfMemoryError: Task was killed" in outcomes[0]["error"]
     last = (tmp_path / "s" / "events.jsonl").read_text().splitlines()[-1]
     assert json.loads(last)["event"] == "study_finished"
