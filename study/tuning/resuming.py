@@ -72,9 +72,7 @@ def prepare_resume(
     config = _changed(study_config(folder), folder, num_samples, time_budget_s, max_concurrent)
     past = [_opened(each, errored) for each in read_past(folder)]
     if tell is not None and (left := sum(map(_has_failed, past))):
-        tell(
-            f"{left} of {len(past)} trials errored and are left so; --retry-errored runs them again"
-        )
+        tell(f"{left} of {len(past)} trials errored and are left; --retry-errored runs them again")
     if num_samples is not None and num_samples < len(past):
         raise UsageError(
             f"--num-samples: {num_samples}, and the study has {len(past)} trials already."

@@ -203,7 +203,7 @@ def test_failed_trials_are_tried_again_where_that_is_asked_for(
     told: list[str] = []
     _, past = prepare_resume(Folder(tmp_path / "s"), trust_code=True, tell=told.append)
     assert [each.outcome.status for each in past if each.outcome is not None] == ["errored"]
-    assert told == ["1 of 1 trials errored and are left so; --retry-errored runs them again"]
+    assert told == ["1 of 1 trials errored and are left; --retry-errored runs them again"]
     start(tmp_path / "well", **tables)
     for errored in ("retry", "restart"):
         folder = shutil.copytree(tmp_path / "s", tmp_path / errored / "s")
