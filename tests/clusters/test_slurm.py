@@ -57,7 +57,7 @@ wait
 
 SMALL = (
     "study.num_samples=2", "task.epochs=2", "space.rounds=1", "search.textbook=false",
-    "sensitivity.scan=false", "confirm.share=0", "report.controls=false",
+    "sensitivity.scan=false", "confirm.share=0", "report.controls=false", "report.test=false",
     "search.warm_start=[]", "task.model_options.widths=[8]", "space.rewind_epoch=1",
 )  # fmt: skip
 
