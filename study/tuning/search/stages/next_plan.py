@@ -29,8 +29,8 @@ STAGES: dict[str, Callable[[Aim, Standing], Wanted]] = {
     "scouts": scouts,
     "families": families,
     "challengers": challengers,
-    "offsets": offsets,
     "finals": finals,
+    "offsets": offsets,
 }
 """In the order in which free workers take them up."""
 
