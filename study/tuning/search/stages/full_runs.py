@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from search_spaces.structures import removal_of
 from study.tuning.search.stages.offsets import are_over, best_offsets
-from study.tuning.search.stages.proxies import best_family, has_proxies
+from study.tuning.search.stages.predicting import in_full
+from study.tuning.search.stages.proxies import has_proxies
 from study.tuning.search.stages.recipes import winner
 from study.tuning.search.stages.standing import Aim, Standing, Wanted
 
@@ -29,11 +30,9 @@ def finals(aim: Aim, standing: Standing) -> Wanted:
     """The winner's recipe with the best family, and with the best offsets of its scores."""
     if not has_proxies(aim):
         return Wanted()
-    best, family = winner(aim, standing), best_family(aim, standing)
-    if best is None or family is None:
+    best, first = winner(aim, standing), in_full(aim, standing)
+    if best is None or first is None:
         return Wanted(is_settled=False)
-    fields = ("allocation", "budget", "cost", "cost_exponent")
-    first = best.plan.model_copy(update={name: getattr(family.plan, name) for name in fields})
     plans = [] if first == best.plan else [first]
     if not are_over(aim, standing):
         return Wanted(plans, is_settled=False)

@@ -1,5 +1,8 @@
 """Layer by layer: proxies over offsets of the best family's scores, drawn by a Gaussian process.
 
+They are drawn while proxies predict: where the best family, run in full, turned out worse than the
+allocation of the textbook run, no layer is moved.
+
 The prior has its mass at no offset: what is drawn is a quantile of a normal distribution around 0,
 and the first point is its middle, the family's proxy itself. The process is told of all proxies
 that have ended; what it draws next follows from these and the seed alone.
@@ -19,6 +22,7 @@ from search_spaces.structures import COST_AWARE
 from study.pruning.plan import PruningPlan
 from study.pruning.seeds import derive_seed
 from study.tuning.search.samplers import make_sampler
+from study.tuning.search.stages.predicting import proxies_hold
 from study.tuning.search.stages.proxies import best_family, has_proxies, loss
 from study.tuning.search.stages.standing import Aim, Standing, Tried, Wanted
 
@@ -34,6 +38,8 @@ def offsets(aim: Aim, standing: Standing) -> Wanted:
     family = best_family(aim, standing)
     if family is None or not is_to_go_on(aim, standing):
         return Wanted(is_settled=are_over(aim, standing))
+    if proxies_hold(aim, standing) is None:
+        return Wanted(is_settled=False)
     begun = moved(standing, family.plan)
     ended = [each for each in begun if each.is_over]
     return Wanted([_drawn(aim, family, ended, len(begun))], is_settled=False)
@@ -43,6 +49,8 @@ def is_to_go_on(aim: Aim, standing: Standing) -> bool:
     """Whether another proxy is worth it."""
     family = best_family(aim, standing) if _have_meaning(aim) else None
     if family is None or family.plan.allocation not in COST_AWARE:
+        return False
+    if proxies_hold(aim, standing) is False:
         return False
     begun = moved(standing, family.plan)
     losses = [loss(each) for each in (family, *begun) if each.is_over]

@@ -15,7 +15,7 @@ from typing import Any
 
 from search_spaces.values import Range, options
 from study.pruning.plan import PruningPlan
-from study.tuning.search.stages.equal_size import best_of, difference
+from study.tuning.search.stages.equal_size import best_of, compared
 from study.tuning.search.stages.standing import Aim, Standing, Tried, Wanted
 
 SHORTER, LONGER = 0.5, 2.5
@@ -58,7 +58,7 @@ def gains(aim: Aim, standing: Standing) -> dict[str, Any] | None:
     if _loses_much(aim, ended[0], textbook) and _epochs(aim, LONGER) != _epochs(aim, 1.0):
         found["retrain_epochs"] = _epochs(aim, LONGER)
     best = best_of(aim, ended)
-    gap = difference(aim, best, ended[0])
+    gap = compared(aim, best, ended[0])
     if best is not ended[0] and gap.mean > ERRORS * gap.standard_error:
         found |= {"retrain": best.plan.retrain, "rewind_epoch": best.plan.rewind_epoch}
     return found
@@ -71,11 +71,11 @@ def winner(aim: Aim, standing: Standing) -> Tried | None:
     if not ended:
         return None
     best = best_of(aim, ended)
-    return best if difference(aim, best, ended[0]).is_gain else ended[0]
+    return best if compared(aim, best, ended[0]).is_gain else ended[0]
 
 
 def _loses_much(aim: Aim, scout: Tried, textbook: Tried) -> bool:
-    lost = difference(aim, textbook, scout)
+    lost = compared(aim, textbook, scout)
     dense = aim.yardstick.worth(textbook.results[0])
     worths = [aim.yardstick.worth(result) for result in textbook.pruned]
     drop = dense - math.fsum(worths) / len(worths)

@@ -87,6 +87,20 @@ def test_offsets_that_help_nothing_end_soon_and_have_no_whole_descent() -> None:
     assert of_stage(ran, "finals") == []
 
 
+def test_layers_are_left_alone_where_the_family_that_proxies_chose_loses_in_full() -> None:
+    purpose = aim("macs", form="offsets", allocation="lamp")
+    rounds = purpose.textbook.rounds
+
+    def merit(plan: PruningPlan) -> float:
+        is_other = plan.cost_exponent == 0.5
+        return 0.01 * is_other * (-1 if plan.rounds == rounds else 1)
+
+    ran = whole_search(purpose, merit)
+    (plan,) = of_stage(ran, "finals")
+    assert (plan.cost_exponent, plan.rounds) == (0.5, rounds)
+    assert of_stage(ran, "offsets") == []
+
+
 def test_of_channels_each_method_of_the_portfolio_has_a_whole_descent() -> None:
     purpose = aim("macs", structure="channels", form="global")
     fields = {"structure": "channels", "allocation": "uniform", "saliency": "l1"}
