@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from study.pruning.plan import PruningPlan
-from study.tuning.search.stages.full_runs import finals, portfolio
+from study.tuning.search.stages.finals import finals
 from study.tuning.search.stages.offsets import offsets
+from study.tuning.search.stages.portfolio import portfolio
 from study.tuning.search.stages.proxies import families, is_proxy
 from study.tuning.search.stages.recipes import challengers, scouts
 from study.tuning.search.stages.standing import Aim, Standing, Wanted
@@ -29,8 +30,8 @@ STAGES: dict[str, Callable[[Aim, Standing], Wanted]] = {
     "scouts": scouts,
     "families": families,
     "challengers": challengers,
-    "finals": finals,
     "offsets": offsets,
+    "finals": finals,
 }
 """In the order in which free workers take them up."""
 

@@ -22,7 +22,7 @@ from search_spaces.structures import COST_AWARE
 from study.pruning.plan import PruningPlan
 from study.pruning.seeds import derive_seed
 from study.tuning.search.samplers import make_sampler
-from study.tuning.search.stages.predicting import proxies_hold
+from study.tuning.search.stages.portfolio import proxies_hold
 from study.tuning.search.stages.proxies import best_family, has_proxies, loss
 from study.tuning.search.stages.standing import Aim, Standing, Tried, Wanted
 
