@@ -38,11 +38,14 @@ def plan_differences(results: Results, trial_id: str, other: str) -> dict[str, t
 
 def moved_layers(results: Results, trial_id: str) -> dict[str, float]:
     """Factors of the scores of those layers that a trial moves, the largest change first."""
-    trials = results.trials.set_index("trial_id")
-    columns = [name for name in trials.columns if name.startswith(OF_SCORES)]
-    offsets = trials.loc[trial_id, columns].astype("float64").fillna(0.0)
-    moved = offsets[offsets != 0.0].sort_values(key=abs, ascending=False, kind="stable")
-    return {str(name).removeprefix(OF_SCORES): float(value) for name, value in moved.items()}
+    row = results.trials.set_index("trial_id").loc[trial_id]
+    offsets = {str(name): row[name] for name in row.index if str(name).startswith(OF_SCORES)}
+    moved = {
+        name.removeprefix(OF_SCORES): float(offset)
+        for name, offset in offsets.items()
+        if pd.notna(offset) and offset != 0.0
+    }
+    return dict(sorted(moved.items(), key=lambda item: -abs(item[1])))
 
 
 def _value(cell: Any) -> Any:

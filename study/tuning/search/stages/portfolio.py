@@ -46,7 +46,7 @@ def proxies_hold(aim: Aim, standing: Standing) -> bool | None:
     ended = standing.ended([aim.textbook, plan])
     if ended is None:
         return None
-    return len(ended) == 2 and not compared(aim, *ended).is_gain
+    return len(ended) == 2 and not compared(aim, ended[0], ended[1]).is_gain
 
 
 def base(aim: Aim, standing: Standing) -> Tried | None:
