@@ -9,7 +9,7 @@ from study.tuning.search.stages.standing import Aim, Standing, Wanted
 
 
 def finals(aim: Aim, standing: Standing) -> Wanted:
-    """None where no offsets lowered the loss of proxies."""
+    """None where no offsets gained, or these were whole descents by that recipe."""
     best = winner(aim, standing)
     if best is None or not are_over(aim, standing):
         return Wanted(is_settled=False)
@@ -17,4 +17,5 @@ def finals(aim: Aim, standing: Standing) -> Wanted:
     if layered is None:
         return Wanted()
     fields = (*OF_FAMILIES, "score_offsets")
-    return Wanted([best.plan.model_copy(update={n: getattr(layered.plan, n) for n in fields})])
+    plan = best.plan.model_copy(update={name: getattr(layered.plan, name) for name in fields})
+    return Wanted([] if plan == layered.plan else [plan])

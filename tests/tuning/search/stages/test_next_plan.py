@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -106,7 +107,7 @@ def test_of_channels_each_method_of_the_portfolio_has_a_whole_descent() -> None:
     purpose = aim("macs", structure="channels", form="global")
     fields = {"structure": "channels", "allocation": "uniform", "saliency": "l1"}
     textbook = changed(purpose.textbook, fields)
-    ran = whole_search(type(purpose)(**{**vars(purpose), "textbook": textbook}), nothing_matters)
+    ran = whole_search(replace(purpose, textbook=textbook), nothing_matters)
     methods = [(p.allocation, p.saliency) for p in of_stage(ran, "portfolio")]
     assert methods == [("global_raw", "taylor"), ("isomorphic", "l2"), ("uniform", "l2")]
     assert of_stage(ran, "families") == []
@@ -120,9 +121,27 @@ def test_of_channels_the_best_method_has_the_better_recipe() -> None:
     def merit(plan: PruningPlan) -> float:
         return more_epochs_help(plan) + 0.01 * (plan.allocation == "isomorphic")
 
-    ran = whole_search(type(purpose)(**{**vars(purpose), "textbook": textbook}), merit)
+    ran = whole_search(replace(purpose, textbook=textbook), merit)
     (plan,) = of_stage(ran, "challengers")
     assert (plan.allocation, plan.retrain_epochs) == ("isomorphic", 5.0)
+
+
+def test_of_channels_layers_are_moved_around_the_best_method_by_whole_descents() -> None:
+    purpose = aim("macs", structure="channels", form="offsets", allocation="global_raw")
+    fields = {"structure": "channels", "allocation": "uniform", "saliency": "l1"}
+    textbook = changed(purpose.textbook, fields)
+
+    def merit(plan: PruningPlan) -> float:
+        return 0.01 * (plan.allocation == "global_raw") + offsets_help(plan)
+
+    purpose = replace(purpose, textbook=textbook)
+    ran = whole_search(purpose, merit)
+    found = of_stage(ran, "offsets")
+    assert 3 <= len(found) <= 6
+    assert {(p.allocation, p.rounds) for p in found} == {("global_raw", 21)}
+    assert of_stage(ran, "finals") == []
+    tried = {p.content_hash(): ended(p, merit(p)) for _, p in ran}
+    assert {stage_of(purpose, Standing(tried), plan) for plan in found} == {"offsets"}
 
 
 def test_proxies_cut_by_half_at_most() -> None:
