@@ -9,6 +9,7 @@ from analysis.judging.to_confirm import textbook_of
 from analysis.reading.results import Results
 from analysis.spending.spending import round_costs
 from analysis.statistics.replicates import searched
+from study.equal_size import difference
 
 
 def search_stages(results: Results) -> pd.DataFrame:
@@ -34,36 +35,20 @@ def search_stages(results: Results) -> pd.DataFrame:
     if textbook is None or trials.empty:
         return pd.DataFrame(columns=columns)
     spent = round_costs(own.rounds)["train_samples"].groupby(own.rounds["trial_id"]).sum()
-    base = _curve(own, textbook)
+    base = _course(own, textbook)
     rows = []
     for stage, of_stage in trials.groupby("stage", sort=False):
         names = of_stage["trial_id"].astype(str).tolist()
-        gains = {name: _gain(_curve(own, name), base) for name in names}
-        best = max(gains, key=lambda name: np.nan_to_num(gains[name][0], nan=-np.inf))
+        gains = {name: difference(_course(own, name), base) for name in names}
+        best = max(gains, key=lambda name: np.nan_to_num(gains[name].mean, nan=-np.inf))
         samples = float(spent.reindex(names).sum())
-        rows.append((stage, len(names), samples, best, *gains[best]))
+        rows.append((stage, len(names), samples, best, gains[best].mean, gains[best].sizes))
     return pd.DataFrame(rows, columns=columns)
 
 
-def _curve(results: Results, trial_id: str) -> tuple[np.ndarray, np.ndarray]:
-    """Logarithms of the sizes of a trial's pruned networks, ascending, and their quality."""
+def _course(results: Results, trial_id: str) -> dict[float, float]:
     rounds, quality = results.rounds, results.quality
     own = rounds[(rounds["trial_id"] == trial_id) & (rounds["round"] > 0)]
-    own = own[own[quality.column].notna() & (own[results.size] > 0)].sort_values(results.size)
+    own = own[own[quality.column].notna() & (own[results.size] > 0)]
     sign = 1.0 if quality.direction == "max" else -1.0
-    sizes = np.log(own[results.size].to_numpy(dtype=np.float64))
-    return sizes, sign * own[quality.column].to_numpy(dtype=np.float64)
-
-
-def _gain(
-    one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]
-) -> tuple[float, int]:
-    """Mean difference over the sizes of both that lie within those of both, and how many."""
-    if not len(one[0]) or not len(other[0]):
-        return np.nan, 0
-    least, most = max(one[0][0], other[0][0]), min(one[0][-1], other[0][-1])
-    sizes = np.union1d(one[0], other[0])
-    sizes = sizes[(sizes >= least - 1e-9) & (sizes <= most + 1e-9)]
-    if not len(sizes):
-        return np.nan, 0
-    return float((np.interp(sizes, *one) - np.interp(sizes, *other)).mean()), len(sizes)
+    return dict(zip(own[results.size], sign * own[quality.column], strict=True))

@@ -79,6 +79,15 @@ SPACE: dict[str, Any] = {
 """Where the studies that are compared look for plans."""
 
 
+STAGED_TRIALS = 60
+"""At most; stages end by themselves."""
+
+
+def most_trials(name: str, task: str) -> int:
+    """Trials of a method's study, where nothing else is asked for."""
+    return STAGED_TRIALS if name == "product" else SETTINGS[task].trials
+
+
 def run(name: str, task: str, trials: int, seed: int) -> list[Network]:
     """Run one method once."""
     torch.set_num_threads(1)
@@ -87,7 +96,7 @@ def run(name: str, task: str, trials: int, seed: int) -> list[Network]:
 
 
 def _naive(task: str, trials: int, seed: int, scratch: str) -> list[Network]:
-    _start_ray()
+    start_ray()
     data = SETTINGS[task].task().data
     arrays = {
         "train": (data.train.inputs, data.train.targets),
@@ -114,13 +123,15 @@ def _sweep(task: str, trials: int, seed: int, scratch: str) -> list[Network]:
     return _by_hand(SWEEP, task, seed)
 
 
-def textbook_plan(allocation: str, cut: float, epochs: float, seed: int) -> PruningPlan:
+def textbook_plan(
+    allocation: str, cut: float, epochs: float, seed: int, floor: float = FLOOR
+) -> PruningPlan:
     """Iterative magnitude pruning to the floor, each round removing nearly ``cut``."""
     rounds = 1
-    while (1.0 - cut) ** (rounds + 0.5) > FLOOR:  # the nearest number of rounds
+    while (1.0 - cut) ** (rounds + 0.5) > floor:  # the nearest number of rounds
         rounds += 1
     return PruningPlan(
-        sparsity=1.0 - FLOOR,
+        sparsity=1.0 - floor,
         allocation=allocation,  # type: ignore[arg-type]
         rounds=rounds,
         retrain="lr_rewind",
@@ -188,7 +199,7 @@ def _tpe(task: str, trials: int, seed: int, scratch: str) -> list[Network]:
 
 
 def _study(sampler: str, task: str, trials: int, seed: int, scratch: str) -> list[Network]:
-    _start_ray()
+    start_ray()
     config = {
         "space": SPACE,
         "search": {"sampler": sampler},
@@ -234,7 +245,7 @@ def _read(networks: Sequence[Network], on_test: Callable[[int], float]) -> list[
     ]
 
 
-def _start_ray() -> None:
+def start_ray() -> None:
     """One CPU, before a method's clock runs."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if not ray.is_initialized():

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 from analysis.fronts.added import Added, added_by
+from analysis.judging.learnt import moved_layers, plan_differences
 from analysis.judging.search_stages import search_stages
 from analysis.judging.to_confirm import best_descent, next_descent, textbook_of
 from analysis.reading.commands import command
@@ -36,11 +40,37 @@ def added(results: Results) -> Section:
             "textbook run does."
         )
         return Section("added", TITLE, [nothing, begun], tables=tables)
-    measured = added_by(results, best, textbook)
+    measured, differs = added_by(results, best, textbook), _differs(results, best, textbook)
     if measured is None:
         missing = [_not_known(results, best, textbook)]
-        return Section("added", TITLE, [begun], tables=tables, missing=missing)
-    return Section("added", TITLE, [_verdict(measured, results, best), begun], tables=tables)
+        return Section("added", TITLE, [differs, begun], tables=tables, missing=missing)
+    said = [_verdict(measured, results, best), differs, begun]
+    return Section("added", TITLE, said, tables=tables)
+
+
+MOST_LAYERS = 6
+"""Layers that are named as moved; where there are more, the largest changes."""
+
+
+def _differs(results: Results, best: str, textbook: str) -> str:
+    """What the plan of the best descent has that the textbook run's has not."""
+    found = plan_differences(results, best, textbook)
+    fields = [f"{field} {_cell(own)} (not {_cell(other)})" for field, (own, other) in found.items()]
+    moved = moved_layers(results, best)
+    named = [f"{layer} x {math.exp(by):.2g}" for layer, by in list(moved.items())[:MOST_LAYERS]]
+    if len(moved) > MOST_LAYERS:
+        named[-1] += f" and {count(len(moved) - MOST_LAYERS, 'more layer')}"
+    if named:
+        fields.append(f"scores of layers that are multiplied: {', '.join(named)}")
+    if not fields:
+        return "Its plan is the textbook run's, from another seed."
+    return f"Its plan differs from the textbook run's in {'; '.join(fields)}."
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "none"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 SAID = {
@@ -48,9 +78,9 @@ SAID = {
     "scouts": "scouts of recipes, at its cost or less each",
     "families": "short proxies of allocations and costs",
     "offsets": "short proxies of offsets of layers",
-    "challengers": "the finest descent with what scouts gained",
-    "portfolio": "each method for whole channels",
-    "finals": "whole descents with what was found",
+    "portfolio": "other methods in full, by the textbook's recipe",
+    "challengers": "the best method with what scouts gained",
+    "finals": "the winner with the best offsets",
 }
 
 

@@ -290,9 +290,12 @@ def test_what_the_search_added_is_measured_on_new_seeds(tmp_path: Path) -> None:
     text = (tmp_path / "s" / "study.toml").read_text()
     study.folder.write(text.replace("[search]\n", "[search]\ntextbook = true\n"), "study.toml")
     study.trial("0000", rounds=2, sparsity=0.9, accuracy=0.95)
-    study.trial("0001", rounds=2, sparsity=0.9, accuracy=0.97)
+    moved = {"fc1": 0.5}
+    study.trial("0001", rounds=2, sparsity=0.9, accuracy=0.97, saliency="l2", score_offsets=moved)
     report = render_report(analysis.load(study.path), "md")
     assert "Whether it holds is not known" in report
+    assert "differs from the textbook run's in saliency l2 (not magnitude)" in report
+    assert "scores of layers that are multiplied: fc1 x 1.6." in report
     for seed in (1, 2, 3):
         study.replicate("0000", seed, [0.02, 0.04], sparsity=0.9, spread=0.0)
         study.replicate("0001", seed, [0.01, 0.03], sparsity=0.9, spread=0.0)

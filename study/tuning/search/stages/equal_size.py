@@ -1,97 +1,32 @@
-"""Descents side by side: how much better one is than another, network for network of one size."""
+"""Descents of a search side by side, at equal size."""
 
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-import numpy as np
-
+from study.equal_size import Difference, difference
 from study.tuning.search.stages.standing import Aim, Tried
 
-ROUNDING = 1e-9
 
-FEWEST = 3
-"""Sizes at which two descents must be compared before their differences have a spread."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How much better one descent is than another at equal size.
-
-    Parameters
-    ----------
-    mean
-        Of the differences in quality, positive where the first is better; NaN where no size is
-        common to both.
-    standard_error
-        Of that mean, by the spread of the differences; NaN at fewer than three sizes.
-    sizes
-        How many sizes were compared.
-    """
-
-    mean: float
-    standard_error: float
-    sizes: int
-
-    @property
-    def is_gain(self) -> bool:
-        """Whether the first is better by more than a standard error, where there is one."""
-        least = 0.0 if math.isnan(self.standard_error) else self.standard_error
-        return self.mean > least
-
-
-def difference(aim: Aim, one: Tried, other: Tried, last: int | None = None) -> Difference:
-    """Compare two descents at the sizes that both have come to.
-
-    The quality of each is taken at the sizes of the other too, on a straight line over the
-    logarithm of the size between its own pruned networks.
-
-    Parameters
-    ----------
-    aim
-        Says what quality and size are.
-    one, other
-        The descents.
-    last
-        Compare at so many sizes alone, the smallest; None: at all.
-    """
-    first, second = _curve(aim, one), _curve(aim, other)
-    if not first or not second:
-        return Difference(math.nan, math.nan, 0)
-    least, most = max(min(first), min(second)), min(max(first), max(second))
-    common = [s for s in {*first, *second} if least - ROUNDING <= s <= most + ROUNDING]
-    sizes = sorted(common)[:last]
-    if not sizes:
-        return Difference(math.nan, math.nan, 0)
-    gaps = _at(first, sizes) - _at(second, sizes)
-    error = math.nan
-    if len(sizes) >= FEWEST:
-        error = statistics.stdev(gaps.tolist()) / math.sqrt(len(sizes))
-    return Difference(float(gaps.mean()), error, len(sizes))
+def compared(aim: Aim, one: Tried, other: Tried, last: int | None = None) -> Difference:
+    """How much better the first is, at the sizes that both have come to, or the last of these."""
+    return difference(_course(aim, one), _course(aim, other), last)
 
 
 def best_of(aim: Aim, descents: Sequence[Tried]) -> Tried:
     """The descent that gains the most on the first; of equal ones the first."""
 
     def gain(descent: Tried) -> float:
-        mean = difference(aim, descent, descents[0]).mean
+        mean = compared(aim, descent, descents[0]).mean
         return -math.inf if math.isnan(mean) else mean
 
     return max(descents, key=gain)
 
 
-def _curve(aim: Aim, descent: Tried) -> dict[float, float]:
-    """The quality of its pruned networks by the logarithm of their size."""
+def _course(aim: Aim, descent: Tried) -> dict[float, float]:
     return {
-        math.log(result[aim.size]): aim.yardstick.worth(result)
+        result[aim.size]: aim.yardstick.worth(result)
         for result in descent.pruned
-        if result[aim.size] > 0 and math.isfinite(aim.yardstick.worth(result))
+        if result[aim.size] > 0
     }
-
-
-def _at(curve: Mapping[float, float], sizes: Sequence[float]) -> np.ndarray:
-    known = sorted(curve)
-    return np.interp(sizes, known, [curve[size] for size in known])

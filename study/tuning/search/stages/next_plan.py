@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from study.pruning.plan import PruningPlan
-from study.tuning.search.stages.full_runs import finals, portfolio
-from study.tuning.search.stages.offsets import offsets
-from study.tuning.search.stages.proxies import families, is_proxy
+from study.tuning.search.stages.finals import finals
+from study.tuning.search.stages.offsets import is_of_offsets, offsets
+from study.tuning.search.stages.portfolio import portfolio
+from study.tuning.search.stages.proxies import families
 from study.tuning.search.stages.recipes import challengers, scouts
 from study.tuning.search.stages.standing import Aim, Standing, Wanted
 
@@ -58,7 +59,7 @@ def next_plan(aim: Aim, standing: Standing) -> Next | Literal["wait", "over"]:
 
 def stage_of(aim: Aim, standing: Standing, plan: PruningPlan) -> str:
     """The stage that wants, or wanted, a plan; empty where none did."""
-    if plan.score_offsets and is_proxy(aim, plan):
+    if is_of_offsets(aim, standing, plan):
         return "offsets"
     others = (name for name in STAGES if name != "offsets")
     return next((name for name in others if plan in STAGES[name](aim, standing).plans), "")

@@ -1,8 +1,12 @@
-"""Layer by layer: proxies over offsets of the best family's scores, drawn by a Gaussian process.
+"""Layer by layer: runs over offsets of the best method's scores, drawn by a Gaussian process.
+
+Of single weights they are proxies, drawn while proxies predict: where the best family, run in full,
+turned out worse than the textbook run, no layer is moved. Of whole channels and other units, where
+proxies mislead, they are a few whole descents.
 
 The prior has its mass at no offset: what is drawn is a quantile of a normal distribution around 0,
-and the first point is its middle, the family's proxy itself. The process is told of all proxies
-that have ended; what it draws next follows from these and the seed alone.
+and the first point is its middle, the run without offsets. The process is told of all that have
+ended; what it draws next follows from these and the seed alone.
 """
 
 from __future__ import annotations
@@ -19,85 +23,115 @@ from search_spaces.structures import COST_AWARE
 from study.pruning.plan import PruningPlan
 from study.pruning.seeds import derive_seed
 from study.tuning.search.samplers import make_sampler
-from study.tuning.search.stages.proxies import best_family, has_proxies, loss
+from study.tuning.search.stages.equal_size import compared
+from study.tuning.search.stages.portfolio import base, proxies_hold
+from study.tuning.search.stages.proxies import best_family, has_proxies, is_proxy, loss
 from study.tuning.search.stages.standing import Aim, Standing, Tried, Wanted
 
-MOST = 30
-"""Proxies over offsets; on a small CNN 30 to 40 found what there was (.2 points)."""
+MOST, IDLE = 30, 12
+"""Proxies at most, and how many in a row without gain are the last; on a small CNN 30 to 40 found
+what there was (.2 points)."""
 
-IDLE = 12
-"""Without a lower loss among so many in a row there are no more."""
+MOST_IN_FULL, IDLE_IN_FULL = 6, 3
+"""Likewise of whole descents."""
 
 
 def offsets(aim: Aim, standing: Standing) -> Wanted:
-    """The next proxy; none where offsets have no meaning, or no more is to be gained."""
-    family = best_family(aim, standing)
-    if family is None or not is_to_go_on(aim, standing):
-        return Wanted(is_settled=are_over(aim, standing))
-    begun = moved(standing, family.plan)
+    """The next run; none where offsets have no meaning, or no more is to be gained."""
+    if are_over(aim, standing):
+        return Wanted()
+    start = _start(aim, standing)
+    if start is None or not _is_to_go_on(aim, standing, start):
+        return Wanted(is_settled=False)
+    begun = moved(standing, start.plan)
     ended = [each for each in begun if each.is_over]
-    return Wanted([_drawn(aim, family, ended, len(begun))], is_settled=False)
-
-
-def is_to_go_on(aim: Aim, standing: Standing) -> bool:
-    """Whether another proxy is worth it."""
-    family = best_family(aim, standing) if _have_meaning(aim) else None
-    if family is None or family.plan.allocation not in COST_AWARE:
-        return False
-    begun = moved(standing, family.plan)
-    losses = [loss(each) for each in (family, *begun) if each.is_over]
-    best = min(range(len(losses)), key=losses.__getitem__)
-    return len(begun) < MOST and len(losses) - 1 - best < IDLE
+    return Wanted([_drawn(aim, start, ended, len(begun))], is_settled=False)
 
 
 def are_over(aim: Aim, standing: Standing) -> bool:
-    """Whether all proxies over offsets that there will be have ended."""
-    if not _have_meaning(aim):
+    """Whether all runs over offsets that there will be have ended."""
+    if not _have_meaning(aim) or (has_proxies(aim) and proxies_hold(aim, standing) is False):
         return True
-    family = best_family(aim, standing)
-    return (
-        family is not None
-        and not is_to_go_on(aim, standing)
-        and all(each.is_over for each in moved(standing, family.plan))
-    )
+    start = _start(aim, standing)
+    if start is None:
+        return False
+    if start.plan.allocation not in COST_AWARE:
+        return True
+    is_done = not _is_to_go_on(aim, standing, start)
+    return is_done and all(each.is_over for each in moved(standing, start.plan))
+
+
+def best_offsets(aim: Aim, standing: Standing) -> Tried | None:
+    """The best run with offsets, if it is better than the same one without."""
+    start = _start(aim, standing)
+    if start is None:
+        return None
+    ended = [each for each in moved(standing, start.plan) if each.is_over]
+    best = min((start, *ended), key=lambda each: _worse(aim, start, each))
+    return None if best is start else best
+
+
+def is_of_offsets(aim: Aim, standing: Standing, plan: PruningPlan) -> bool:
+    """Whether a plan is such a run's."""
+    if has_proxies(aim):
+        return bool(plan.score_offsets) and is_proxy(aim, plan)
+    start = _start(aim, standing)
+    return start is not None and _without(plan) == start.plan != plan
+
+
+def moved(standing: Standing, plan: PruningPlan) -> list[Tried]:
+    """Runs of this plan that have offsets, in the order in which they were begun."""
+    return [
+        each
+        for each in standing.tried.values()
+        if each.plan.score_offsets and _without(each.plan) == plan
+    ]
+
+
+def _without(plan: PruningPlan) -> PruningPlan:
+    return plan.model_copy(update={"score_offsets": {}})
+
+
+def _start(aim: Aim, standing: Standing) -> Tried | None:
+    """The run without offsets; None: not known yet."""
+    if not has_proxies(aim):
+        return base(aim, standing)
+    return None if proxies_hold(aim, standing) is None else best_family(aim, standing)
+
+
+def _worse(aim: Aim, start: Tried, tried: Tried) -> float:
+    """How much worse a run is than another, in the terms by which its like are judged."""
+    if has_proxies(aim):
+        return loss(tried)
+    gain = compared(aim, tried, start).mean
+    return math.inf if math.isnan(gain) else -gain
+
+
+def _is_to_go_on(aim: Aim, standing: Standing, start: Tried) -> bool:
+    most, idle = (MOST, IDLE) if has_proxies(aim) else (MOST_IN_FULL, IDLE_IN_FULL)
+    begun = moved(standing, start.plan)
+    found = [_worse(aim, start, each) for each in (start, *begun) if each.is_over]
+    best = min(range(len(found)), key=found.__getitem__)
+    return len(begun) < most and len(found) - 1 - best < idle
 
 
 def _have_meaning(aim: Aim) -> bool:
     groups = group_layers(aim.layers, aim.space.per_layer.group_by)
-    return aim.space.form == "offsets" and has_proxies(aim) and len(groups) > 1
+    return aim.space.form == "offsets" and len(groups) > 1
 
 
-def best_offsets(aim: Aim, standing: Standing) -> Tried | None:
-    """The best proxy with offsets, if it is better than the family's own without."""
-    family = best_family(aim, standing)
-    if family is None:
-        return None
-    ended = [each for each in moved(standing, family.plan) if each.is_over]
-    best = min((family, *ended), key=loss)
-    return None if best is family else best
-
-
-def moved(standing: Standing, family: PruningPlan) -> list[Tried]:
-    """Proxies of this family that have offsets, in the order in which they were begun."""
-    return [
-        each
-        for each in standing.tried.values()
-        if each.plan.score_offsets and each.plan.model_copy(update={"score_offsets": {}}) == family
-    ]
-
-
-def _drawn(aim: Aim, family: Tried, ended: Sequence[Tried], number: int) -> PruningPlan:
+def _drawn(aim: Aim, start: Tried, ended: Sequence[Tried], number: int) -> PruningPlan:
     """What the process draws after these."""
     study = optuna.create_study(
         sampler=make_sampler("gp", derive_seed(aim.sampler_seed, "offsets", number) % 2**32)
     )
-    for each in (family, *ended):
-        if (value := loss(each)) < math.inf:
+    for each in (start, *ended):
+        if (value := _worse(aim, start, each)) < math.inf:
             study.add_trial(_known(aim, each.plan, value))
     trial = study.ask()
     by, scale = _offsets_of(aim)
     drawn = draw_offsets(asked_of(trial), aim.layers, by, scale)
-    return family.plan.model_copy(update={"score_offsets": drawn})
+    return start.plan.model_copy(update={"score_offsets": drawn})
 
 
 def _known(aim: Aim, plan: PruningPlan, value: float) -> optuna.trial.FrozenTrial:

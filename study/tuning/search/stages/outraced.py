@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from study.pruning.plan import PruningPlan
-from study.tuning.search.stages.equal_size import difference
+from study.tuning.search.stages.equal_size import compared
 from study.tuning.search.stages.standing import Aim, Tried
 
 LAST = 5
@@ -51,7 +51,7 @@ class Outraced:
         for name, other in self._raced.items():
             if name == trial_id or not self._is_raced(other.plan):
                 continue
-            gap = difference(self._aim, own, other, LAST)
+            gap = compared(self._aim, own, other, LAST)
             if gap.sizes == LAST and gap.mean + ERRORS * gap.standard_error < 0:
                 return {
                     "round": round_,

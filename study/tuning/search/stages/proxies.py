@@ -1,10 +1,10 @@
 """Short proxies: by which score weights are ranked, and which layers can take more than it says.
 
-A proxy is a descent of four cuts to where the textbook run ends, retrained for a part of an epoch
-after each. It is judged by the loss, which tells more of so short a training than accuracy does.
-Measured on a small CNN (Fashion-MNIST, multiply-adds), proxies rank as full runs do with a
-coefficient of .72 by loss and .66 by accuracy. They mislead where whole channels go: those have
-full runs only.
+A proxy is a descent of four cuts, by half at most, towards where the textbook run ends, retrained
+for a part of an epoch after each: cut by more, networks are at chance and tell nothing. It is
+judged by the loss, which tells more of so short a training than accuracy does. Measured on a small
+CNN (Fashion-MNIST, multiply-adds), proxies rank as full runs do with a coefficient of .72 by loss
+and .66 by accuracy. They mislead where whole channels go: those have full runs only.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from study.pruning.plan import PruningPlan
 from study.tuning.search.stages.standing import Aim, Standing, Tried, Wanted
 
 ROUNDS = 4
+MOST_CUT = 0.5
+"""Share of what remains that a cut of a proxy removes."""
+
 EPOCHS = 0.3
 LEAST_STEPS = 24
 """Optimizer steps after each cut of a proxy, where an epoch has few."""
@@ -46,7 +49,16 @@ def proxy(aim: Aim, **changed: Any) -> PruningPlan:
     short = max(EPOCHS, LEAST_STEPS / aim.steps_per_epoch)
     epochs = min(short, aim.textbook.retrain_epochs or short)
     same_size = {"budget": "macs", "cost": "macs"} if aim.size == "macs" else {}
-    fields = {"rounds": ROUNDS, "retrain_epochs": epochs, **same_size, **changed}
+    own = aim.textbook.sparsity
+    assert isinstance(own, float)
+    sparsity = min(own, 1.0 - (1.0 - MOST_CUT) ** ROUNDS)
+    fields = {
+        "sparsity": sparsity,
+        "rounds": ROUNDS,
+        "retrain_epochs": epochs,
+        **same_size,
+        **changed,
+    }
     return aim.textbook.model_copy(update=fields)
 
 

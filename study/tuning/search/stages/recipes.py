@@ -15,7 +15,8 @@ from typing import Any
 
 from search_spaces.values import Range, options
 from study.pruning.plan import PruningPlan
-from study.tuning.search.stages.equal_size import best_of, difference
+from study.tuning.search.stages.equal_size import best_of, compared
+from study.tuning.search.stages.portfolio import base
 from study.tuning.search.stages.standing import Aim, Standing, Tried, Wanted
 
 SHORTER, LONGER = 0.5, 2.5
@@ -38,11 +39,11 @@ def scouts(aim: Aim, standing: Standing) -> Wanted:
 
 
 def challengers(aim: Aim, standing: Standing) -> Wanted:
-    """The textbook run with what scouts showed to be worth it; none where nothing was."""
-    gained = gains(aim, standing)
-    if gained is None:
+    """The best method so far with what scouts showed to be worth it; none where nothing was."""
+    gained, best = gains(aim, standing), base(aim, standing)
+    if gained is None or best is None:
         return Wanted(is_settled=False)
-    return Wanted([aim.textbook.model_copy(update=gained)] if gained else [])
+    return Wanted([best.plan.model_copy(update=gained)] if gained else [])
 
 
 def gains(aim: Aim, standing: Standing) -> dict[str, Any] | None:
@@ -58,24 +59,25 @@ def gains(aim: Aim, standing: Standing) -> dict[str, Any] | None:
     if _loses_much(aim, ended[0], textbook) and _epochs(aim, LONGER) != _epochs(aim, 1.0):
         found["retrain_epochs"] = _epochs(aim, LONGER)
     best = best_of(aim, ended)
-    gap = difference(aim, best, ended[0])
+    gap = compared(aim, best, ended[0])
     if best is not ended[0] and gap.mean > ERRORS * gap.standard_error:
         found |= {"retrain": best.plan.retrain, "rewind_epoch": best.plan.rewind_epoch}
     return found
 
 
 def winner(aim: Aim, standing: Standing) -> Tried | None:
-    """The textbook run, or what gained on it in the race; None while one is still under way."""
-    raced = challengers(aim, standing)
-    ended = standing.ended([aim.textbook, *raced.plans]) if raced.is_settled else None
+    """The best method so far, or the challenger where that gains; None: not known yet."""
+    raced, best = challengers(aim, standing), base(aim, standing)
+    if best is None or not raced.is_settled:
+        return None
+    ended = standing.ended([best.plan, *raced.plans])
     if not ended:
         return None
-    best = best_of(aim, ended)
-    return best if difference(aim, best, ended[0]).is_gain else ended[0]
+    return ended[-1] if compared(aim, ended[-1], ended[0]).is_gain else ended[0]
 
 
 def _loses_much(aim: Aim, scout: Tried, textbook: Tried) -> bool:
-    lost = difference(aim, textbook, scout)
+    lost = compared(aim, textbook, scout)
     dense = aim.yardstick.worth(textbook.results[0])
     worths = [aim.yardstick.worth(result) for result in textbook.pruned]
     drop = dense - math.fsum(worths) / len(worths)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.tuning.search.stages.equal_size import best_of, difference
+from study.tuning.search.stages.equal_size import best_of, compared
 from tests.tuning.search.stages.made_up import aim, changed, ended
 
 
@@ -14,8 +14,8 @@ def test_a_descent_that_is_better_by_the_same_at_every_size_is_better_by_that(
 ) -> None:
     purpose = aim()
     other = ended(changed(purpose.textbook, {"rounds": rounds}), 0.0)
-    found = difference(purpose, ended(purpose.textbook, gain), other)
-    back = difference(purpose, other, ended(purpose.textbook, gain))
+    found = compared(purpose, ended(purpose.textbook, gain), other)
+    back = compared(purpose, other, ended(purpose.textbook, gain))
     assert found.sizes >= rounds
     assert found.mean == pytest.approx(gain, abs=1e-12)
     assert back.mean == pytest.approx(-gain, abs=1e-12)
@@ -25,14 +25,14 @@ def test_a_descent_that_is_better_by_the_same_at_every_size_is_better_by_that(
 def test_descents_are_compared_only_at_sizes_that_both_have_come_to() -> None:
     purpose = aim()
     short = ended(purpose.textbook, 0.1, rounds=4)
-    found = difference(purpose, ended(purpose.textbook), short)
+    found = compared(purpose, ended(purpose.textbook), short)
     assert (found.sizes, found.mean) == (4, pytest.approx(-0.1))
-    assert difference(purpose, ended(purpose.textbook), short, last=2).sizes == 2
+    assert compared(purpose, ended(purpose.textbook), short, last=2).sizes == 2
 
 
 def test_a_descent_without_networks_is_not_compared() -> None:
     purpose = aim()
-    found = difference(purpose, ended(purpose.textbook), ended(purpose.textbook, rounds=0))
+    found = compared(purpose, ended(purpose.textbook), ended(purpose.textbook, rounds=0))
     assert math.isnan(found.mean)
     assert not found.is_gain
 

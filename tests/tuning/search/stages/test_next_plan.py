@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -51,14 +52,15 @@ def test_a_better_way_of_retraining_is_found_by_scouts() -> None:
     assert tried == ["lr_rewind", "finetune", "weight_rewind"]
 
 
-def test_the_best_family_and_exponent_have_a_whole_descent_with_the_recipe_of_the_winner() -> None:
+def test_the_best_family_has_whole_descents_by_the_textbook_s_recipe_and_a_better_one() -> None:
     def merit(plan: PruningPlan) -> float:
         return 0.01 * (plan.cost_exponent == 0.5) + more_epochs_help(plan)
 
     ran = whole_search(aim("macs", form="global", allocation=["lamp", "global", "erk"]), merit)
-    plan = of_stage(ran, "finals")[0]
-    assert (plan.allocation, plan.cost_exponent, plan.budget) == ("lamp", 0.5, "macs")
-    assert (plan.rounds, plan.retrain_epochs) == (21, 5.0)
+    for stage, epochs in (("portfolio", 2.0), ("challengers", 5.0)):
+        (plan,) = of_stage(ran, stage)
+        assert (plan.allocation, plan.cost_exponent, plan.budget) == ("lamp", 0.5, "macs")
+        assert (plan.rounds, plan.retrain_epochs) == (21, epochs)
     tried = {(p.allocation, p.cost_exponent) for p in of_stage(ran, "families")}
     assert tried == {(n, g) for n in ("lamp", "global") for g in (0.0, 0.5, 1.0)} | {("erk", 0.0)}
 
@@ -87,14 +89,64 @@ def test_offsets_that_help_nothing_end_soon_and_have_no_whole_descent() -> None:
     assert of_stage(ran, "finals") == []
 
 
+def test_layers_are_left_alone_where_the_family_that_proxies_chose_loses_in_full() -> None:
+    purpose = aim("macs", form="offsets", allocation="lamp")
+    rounds = purpose.textbook.rounds
+
+    def merit(plan: PruningPlan) -> float:
+        is_other = plan.cost_exponent == 0.5
+        return 0.01 * is_other * (-1 if plan.rounds == rounds else 1)
+
+    ran = whole_search(purpose, merit)
+    (plan,) = of_stage(ran, "portfolio")
+    assert (plan.cost_exponent, plan.rounds) == (0.5, rounds)
+    assert of_stage(ran, "offsets") == []
+
+
 def test_of_channels_each_method_of_the_portfolio_has_a_whole_descent() -> None:
     purpose = aim("macs", structure="channels", form="global")
     fields = {"structure": "channels", "allocation": "uniform", "saliency": "l1"}
     textbook = changed(purpose.textbook, fields)
-    ran = whole_search(type(purpose)(**{**vars(purpose), "textbook": textbook}), nothing_matters)
+    ran = whole_search(replace(purpose, textbook=textbook), nothing_matters)
     methods = [(p.allocation, p.saliency) for p in of_stage(ran, "portfolio")]
     assert methods == [("global_raw", "taylor"), ("isomorphic", "l2"), ("uniform", "l2")]
     assert of_stage(ran, "families") == []
+
+
+def test_of_channels_the_best_method_has_the_better_recipe() -> None:
+    purpose = aim("macs", structure="channels", form="global")
+    fields = {"structure": "channels", "allocation": "uniform", "saliency": "l1"}
+    textbook = changed(purpose.textbook, fields)
+
+    def merit(plan: PruningPlan) -> float:
+        return more_epochs_help(plan) + 0.01 * (plan.allocation == "isomorphic")
+
+    ran = whole_search(replace(purpose, textbook=textbook), merit)
+    (plan,) = of_stage(ran, "challengers")
+    assert (plan.allocation, plan.retrain_epochs) == ("isomorphic", 5.0)
+
+
+def test_of_channels_layers_are_moved_around_the_best_method_by_whole_descents() -> None:
+    purpose = aim("macs", structure="channels", form="offsets", allocation="global_raw")
+    fields = {"structure": "channels", "allocation": "uniform", "saliency": "l1"}
+    textbook = changed(purpose.textbook, fields)
+
+    def merit(plan: PruningPlan) -> float:
+        return 0.01 * (plan.allocation == "global_raw") + offsets_help(plan)
+
+    purpose = replace(purpose, textbook=textbook)
+    ran = whole_search(purpose, merit)
+    found = of_stage(ran, "offsets")
+    assert 3 <= len(found) <= 6
+    assert {(p.allocation, p.rounds) for p in found} == {("global_raw", 21)}
+    assert of_stage(ran, "finals") == []
+    tried = {p.content_hash(): ended(p, merit(p)) for _, p in ran}
+    assert {stage_of(purpose, Standing(tried), plan) for plan in found} == {"offsets"}
+
+
+def test_proxies_cut_by_half_at_most() -> None:
+    ran = whole_search(aim(form="global", allocation=["lamp", "erk"]), nothing_matters)
+    assert {plan.sparsity for plan in of_stage(ran, "families")} == {1 - 0.5**4}
 
 
 def test_workers_that_are_free_take_up_what_need_not_wait() -> None:
