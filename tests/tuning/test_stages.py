@@ -27,6 +27,7 @@ def tables(name: str, trials: int) -> dict[str, Any]:
             "retrain_epochs": [1, 2],
             "rewind_epoch": [0, 1],
         },
+        "objectives": {"accuracy": "max", "macs": "min"},
         "search": {"sampler": "stages"},
     }
 
@@ -38,18 +39,18 @@ def plans(folder: Path) -> list[Any]:
 def test_its_trials_are_those_of_the_stages_and_a_search_that_goes_on_decides_the_same(
     ray_cluster: None, tmp_path: Path
 ) -> None:
-    whole = Path(study.run(tables("whole", 7), storage_path=tmp_path))
+    whole = Path(study.run(tables("whole", 9), storage_path=tmp_path))
     outcomes = [
         TrialOutcome.model_validate_json(each.read_text())
         for each in sorted(whole.glob("trials/*/outcome.json"))
     ]
     stages = [each.stage for each in outcomes]
-    assert stages[:4] == ["textbook", "scouts", "scouts", "families"]
-    assert set(stages[4:]) <= {"challengers", "offsets", "finals"}
-    assert stages.count("offsets") >= 2
+    assert stages[:6] == ["textbook", "scouts", "scouts", *["families"] * 3]
+    assert set(stages[6:]) <= {"portfolio", "challengers", "offsets", "finals"}
+    assert stages.count("offsets") >= 1
 
-    part = Path(study.run(tables("part", 5), storage_path=tmp_path))
-    study.resume(part, num_samples=7)
+    part = Path(study.run(tables("part", 7), storage_path=tmp_path))
+    study.resume(part, num_samples=9)
     assert plans(part) == plans(whole)
 
     results = analysis.load(whole)

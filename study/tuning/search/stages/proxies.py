@@ -63,9 +63,13 @@ def proxy(aim: Aim, **changed: Any) -> PruningPlan:
 
 
 def has_proxies(aim: Aim) -> bool:
-    """Whether proxies say anything: of single weights or blocks, and shorter than the descent."""
+    """Whether proxies say anything.
+
+    They do of single weights or blocks, if they are shorter than the descent and leave a choice.
+    """
     removal = removal_of(aim.textbook.structure)
-    return removal.units is None and removal.pattern is None and aim.textbook.rounds > ROUNDS
+    is_free = removal.units is None and removal.pattern is None
+    return is_free and aim.textbook.rounds > ROUNDS and len(_choices(aim)) > 1
 
 
 def is_proxy(aim: Aim, plan: PruningPlan) -> bool:

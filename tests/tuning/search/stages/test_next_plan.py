@@ -73,7 +73,7 @@ def offsets_help(plan: PruningPlan) -> float:
 
 
 def test_offsets_that_help_are_found_by_proxies_and_run_in_full() -> None:
-    ran = whole_search(aim(form="offsets", allocation="lamp"), offsets_help)
+    ran = whole_search(aim("macs", form="offsets", allocation="lamp"), offsets_help)
     proxies = of_stage(ran, "offsets")
     assert 12 <= len(proxies) <= 30
     best = of_stage(ran, "finals")[-1]
@@ -81,9 +81,20 @@ def test_offsets_that_help_are_found_by_proxies_and_run_in_full() -> None:
     assert best.rounds == 21
 
 
+def test_no_layer_is_moved_where_weights_are_to_be_few() -> None:
+    ran = whole_search(aim(form="offsets", allocation=["lamp", "global"]), offsets_help)
+    assert len(of_stage(ran, "families")) == 2
+    assert of_stage(ran, "offsets") == []
+
+
+def test_where_there_is_no_choice_of_families_there_are_no_proxies() -> None:
+    ran = whole_search(aim(form="offsets", allocation="lamp"), nothing_matters)
+    assert [stage for stage, _ in ran] == ["textbook", "scouts"]
+
+
 def test_offsets_that_help_nothing_end_soon_and_have_no_whole_descent() -> None:
     ran = whole_search(
-        aim(form="offsets", allocation="lamp"), lambda p: -0.01 * bool(p.score_offsets)
+        aim("macs", form="offsets", allocation="lamp"), lambda p: -0.01 * bool(p.score_offsets)
     )
     assert len(of_stage(ran, "offsets")) == 12
     assert of_stage(ran, "finals") == []
@@ -150,21 +161,21 @@ def test_proxies_cut_by_half_at_most() -> None:
 
 
 def test_workers_that_are_free_take_up_what_need_not_wait() -> None:
-    purpose = aim(form="offsets", allocation="lamp")
+    purpose = aim("macs", form="offsets", allocation="lamp")
     tried: dict[str, Tried] = {}
     begun = []
     while isinstance(found := next_plan(purpose, Standing(tried)), Next):
         begun.append(found.stage)
         tried[found.plan.content_hash()] = Tried(found.plan, (), is_over=False)
     assert found == "wait"
-    assert begun == ["textbook", "scouts", "families"]
+    assert begun == ["textbook", "scouts", *["families"] * 3]
 
 
 @pytest.mark.parametrize("merit", [nothing_matters, offsets_help])
 def test_what_is_decided_follows_from_the_trials_alone(
     merit: Callable[[PruningPlan], float],
 ) -> None:
-    purpose = aim(form="offsets", allocation=["lamp", "global"])
+    purpose = aim("macs", form="offsets", allocation=["lamp", "global"])
     ran = whole_search(purpose, merit)
     tried = {p.content_hash(): ended(p, merit(p)) for _, p in ran}
     for place in (1, 3, 8, len(ran) - 1):
