@@ -31,6 +31,7 @@ from search_spaces.structures import (
     structure_text,
 )
 from search_spaces.values import (
+    LEAST_DENSITY,
     Integers,
     Names,
     Numbers,
@@ -73,7 +74,7 @@ class SpaceTable(Strict):
         description="what layers may take, with form per_layer or density_projected, and which of "
         "them share a parameter, also with form offsets",
     )
-    density: Annotated[Numbers | None, numbers(above=0, most=1, log=True)] = Field(
+    density: Annotated[Numbers | None, numbers(least=LEAST_DENSITY, most=1, log=True)] = Field(
         default=None,
         description="density of all prunable weights, with form offsets, density_projected or "
         "global; unset: [0.02, 1], on a log scale, and with offsets of single weights [0.01, 1]",
@@ -161,7 +162,7 @@ class SpaceTable(Strict):
     )
     floor: float | None = Field(
         default=None,
-        gt=0,
+        ge=LEAST_DENSITY,
         lt=1,
         description="with cut: total density at or below which a plan ends; unset: 0.01",
     )

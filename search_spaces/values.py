@@ -82,6 +82,10 @@ def names(*allowed: str) -> BeforeValidator:
     return BeforeValidator(read)
 
 
+LEAST_DENSITY = 1e-9
+"""That a space may ask for: a weight of a billion. Of far less, sparsity would be 1 by rounding."""
+
+
 def numbers(
     least: float = 0.0,
     most: float = math.inf,

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, StrictBool, field_validator, model_validator
 
 from search_spaces.table import MOST_EPOCHS
+from search_spaces.values import LEAST_DENSITY
 from study.configuration.table import MOST_REPEATS, Table
 from study.objectives import Constraint
 
@@ -129,8 +130,10 @@ class SearchTable(Table):
     @field_validator("warm_start_densities")
     @classmethod
     def _densities_are_shares(cls, densities: tuple[float, ...]) -> tuple[float, ...]:
-        if not all(0 < density <= 1 for density in densities):
-            raise ValueError(f"{list(densities)}: a density is above 0 and at most 1")
+        if not all(LEAST_DENSITY <= density <= 1 for density in densities):
+            raise ValueError(
+                f"{list(densities)}: a density is at least {LEAST_DENSITY:g} and at most 1"
+            )
         return densities
 
 

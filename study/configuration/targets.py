@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces.forms import BY_ALLOCATION
 from search_spaces.structures import allocations_for, alternatives, removal_of, structure_text
+from search_spaces.values import LEAST_DENSITY
 from study.errors import UsageError, shortened
 from study.objectives import Constraint
 
@@ -61,7 +62,7 @@ def at_target(tables: Mapping[str, Any], own: Mapping[str, Any] | None = None) -
         )
     constraint = Constraint.parse(target, "search.target")
     budget = BUDGETS.get(constraint.column)
-    if budget is None or constraint.at_least or not 0 < constraint.limit < 1:
+    if budget is None or constraint.at_least or not LEAST_DENSITY <= constraint.limit < 1:
         raise UsageError(
             f"search.target: {target!r} is no size to prune to. Write 'macs <= 0.4' (a share of "
             "the dense network's multiply-adds), 'latency_ms <= 0.5' (of its latency) or "
