@@ -343,6 +343,15 @@ def test_a_network_is_run_again_and_scanned_from_its_masks(
                   ["sensitivity", str(folder), "--trial", "0000", "--round", "99"],
                   ["sensitivity", str(folder), "--round", "1"]):  # fmt: skip
         assert call(*wrong).exit_code == 2
+    held = sorted((folder / "owners").iterdir())
+    again = call("replicate", str(folder), "--trial", "0000", "--seeds", "1", "--format", "json")
+    assert again.exit_code == 0
+    origin = next(folder.glob("controls/*/origin.json"))
+    origin.write_text("{")
+    damaged = call("replicate", str(folder), "--trial", "0000", "--seeds", "1")
+    assert damaged.exit_code == 2
+    assert str(origin.relative_to(folder)) in damaged.stderr
+    assert sorted((folder / "owners").iterdir()) == held  # nobody held it who had nothing to run
 
 
 def test_a_comparison_is_written_as_a_page(small_study: Path, tmp_path: Path) -> None:

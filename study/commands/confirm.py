@@ -36,13 +36,12 @@ def confirm(
     from analysis import load
     from analysis.judging.to_confirm import next_descent
     from analysis.tables import render_table, select_table
-    from study.commands.studies.confirming import run_again
+    from study.commands.studies.confirming import hold_and_run_again
     from study.commands.studies.finishing import read_and_write
     from study.confirmation import seeds_needed
     from study.errors import UsageError
     from study.exporting.networks import study_config
     from study.exporting.trusting import refuse_untrusted
-    from study.owners import claimed
     from study.storage import Folder
     from study.tuning.afterwards.points import find_searched
     from study.visible import visible
@@ -60,8 +59,7 @@ def confirm(
             raise UsageError(f"--seeds: {seeds}; an interval over seeds needs at least 2.")
         examples = (load(directory).provenance.get("examples") or {}).get("confirmation", 0)
         enough = seeds_needed(point.config.confirm.seeds, examples)
-        with claimed(folder):
-            run_again(folder, trial_id, point.round, enough if seeds is None else seeds, say)
+        hold_and_run_again(folder, point, enough if seeds is None else seeds, say)
     elif round_ is not None or seeds is not None:
         raise UsageError("--round and --seeds: they say more of a trial; give --trial too.")
     else:
@@ -69,9 +67,8 @@ def confirm(
         if descent is None:
             say("all that the report waits for is confirmed, or there is nothing to confirm")
         else:
-            find_searched(folder, descent.trial_id, descent.last)
-            with claimed(folder):
-                run_again(folder, descent.trial_id, descent.last, descent.seeds, say)
+            point = find_searched(folder, descent.trial_id, descent.last)
+            hold_and_run_again(folder, point, descent.seeds, say)
     sys.stdout.buffer.write(render_table(select_table(load(directory), "confirmed"), format_))
     if not no_report:
         say(str(read_and_write(folder, study_config(folder), say)))

@@ -52,6 +52,7 @@ def replicate(
     from study.storage import Folder
     from study.tuning.afterwards.points import find_searched, new_seeds
     from study.tuning.afterwards.replicating import replicate as run_again
+    from study.tuning.afterwards.replicating import seeds_to_run
     from study.visible import visible
 
     folder = Folder(directory)
@@ -62,9 +63,10 @@ def replicate(
         if not quiet:
             click.echo(visible(f"finished {name}"), err=True)
 
-    again = new_seeds(point.config, seeds)
-    with claimed(folder):
-        failed = run_again(folder, point, again, say).failed
+    failed: list[str] = []
+    if again := seeds_to_run(folder, point, new_seeds(point.config, seeds)):
+        with claimed(folder):
+            failed = run_again(folder, point, again, say).failed
     results = load(directory)
     table = select_table(results, "controls")
     own = table[table["network"] == f"trial {point.trial_id}, round {point.round}"]

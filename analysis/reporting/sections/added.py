@@ -63,8 +63,8 @@ def _differs(results: Results, best: str, textbook: str) -> str:
     if named:
         fields.append(f"scores of layers that are multiplied: {', '.join(named)}")
     if not fields:
-        return "Its plan is the textbook run's, from another seed."
-    return f"Its plan differs from the textbook run's in {'; '.join(fields)}."
+        return f"The plan of trial {best} is the textbook run's, from another seed."
+    return f"The plan of trial {best} differs from the textbook run's in {'; '.join(fields)}."
 
 
 def _cell(value: Any) -> str:

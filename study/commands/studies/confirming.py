@@ -11,9 +11,10 @@ from analysis.judging.to_confirm import confirmed_samples, next_descent
 from analysis.spending.cost import cost_summary, working_s
 from analysis.statistics.replicates import searched
 from study.configuration.loading import StudyConfig
+from study.owners import claimed
 from study.storage import Folder
-from study.tuning.afterwards.points import find_searched, new_seeds
-from study.tuning.afterwards.replicating import replicate
+from study.tuning.afterwards.points import Point, find_searched, new_seeds
+from study.tuning.afterwards.replicating import replicate, seeds_to_run
 
 Say = Callable[[str], None]
 """Takes a line for the user."""
@@ -73,3 +74,12 @@ def run_again(folder: Folder, trial_id: str, last: int, seeds: int, say: Say) ->
     chosen = new_seeds(point.config, seeds)
     for name in replicate(folder, point, chosen, lambda _: None, controls=False).failed:
         say(f"{name} failed; see its error.txt")
+
+
+def hold_and_run_again(folder: Folder, point: Point, seeds: int, say: Say) -> None:
+    """The same of a study that nobody holds; it is held once it is known that there is a need."""
+    if seeds_to_run(folder, point, new_seeds(point.config, seeds), controls=False):
+        with claimed(folder):
+            run_again(folder, point.trial_id, point.round, seeds, say)
+    else:
+        say(f"trial {point.trial_id} was run on {seeds} new seeds before")

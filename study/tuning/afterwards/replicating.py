@@ -66,6 +66,25 @@ class Replicated:
     failed: list[str] = field(default_factory=list)
 
 
+def seeds_to_run(
+    study: Folder, point: Point, seeds: Sequence[int], *, controls: bool = True
+) -> list[int]:
+    """Those of the seeds on which something is left to run.
+
+    Parameters
+    ----------
+    study, point, seeds, controls
+        As of :func:`replicate`.
+
+    Raises
+    ------
+    UsageError
+        If a record of an earlier run is damaged.
+    """
+    roles = ("replicate", *(CONTROLS if controls else ()))
+    return [seed for seed in seeds if not all(_Run(study, point, seed, r).is_done for r in roles)]
+
+
 def replicate(
     study: Folder, point: Point, seeds: Sequence[int], listener: Done, *, controls: bool = True
 ) -> Replicated:
@@ -90,11 +109,7 @@ def replicate(
     Replicated
         The new trials by name; those that failed have their traceback in their folder.
     """
-    roles = ("replicate", *(CONTROLS if controls else ()))
-    missing = [
-        seed for seed in seeds if not all(_Run(study, point, seed, r).is_done for r in roles)
-    ]
-    found = Replicated()
+    missing, found = seeds_to_run(study, point, seeds, controls=controls), Replicated()
     if not missing:
         return found
     with ray_session():
