@@ -37,7 +37,7 @@ def plan_differences(results: Results, trial_id: str, other: str) -> dict[str, t
 
 
 def moved_layers(results: Results, trial_id: str) -> dict[str, float]:
-    """Factors of the scores of those layers that a trial moves, the largest change first."""
+    """Offsets of the logarithm of scores, of the layers that a trial moves, the largest first."""
     row = results.trials.set_index("trial_id").loc[trial_id]
     offsets = {str(name): row[name] for name in row.index if str(name).startswith(OF_SCORES)}
     moved = {

@@ -22,7 +22,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 
 import click
 
-from benchmarks.search.methods import METHODS, most_trials, run
+from benchmarks.search.methods import METHODS, STAGED_TRIALS, most_trials, run
 from benchmarks.search.report import SHOWN, Runs, draw, lines, markdown
 from benchmarks.search.sized import SEARCH, run_sized
 from benchmarks.search.sized_report import sized_table
@@ -65,7 +65,7 @@ def run_(
             if path.exists():
                 continue
             if task in SIZED:
-                sized = run_sized(name, task, seed)
+                sized = run_sized(name, task, seed, trials or STAGED_TRIALS)
                 samples, wall_s, written = sized["samples"], sized["wall_s"], json.dumps(sized)
             else:
                 found = run(name, task, trials or most_trials(name, task), seed)

@@ -63,7 +63,7 @@ class Descent:
         return float(np.interp(-math.log(size), places, accuracies))
 
 
-def run_sized(name: str, task: str, seed: int) -> dict[str, Any]:
+def run_sized(name: str, task: str, seed: int, trials: int = STAGED_TRIALS) -> dict[str, Any]:
     """What a method does at each level, and what it cost.
 
     Returns
@@ -76,7 +76,7 @@ def run_sized(name: str, task: str, seed: int) -> dict[str, Any]:
     began = time.perf_counter()
     if name == SEARCH:
         with tempfile.TemporaryDirectory() as scratch:
-            return _search(task, seed, scratch, began)
+            return _search(task, seed, trials, scratch, began)
     return _rival(name, task, seed, began)
 
 
@@ -98,10 +98,10 @@ def _rival(name: str, task_name: str, seed: int, began: float) -> dict[str, Any]
     return {"levels": levels, "samples": records[-1].train_samples, "wall_s": wall_s}
 
 
-def _search(task: str, seed: int, scratch: str, began: float) -> dict[str, Any]:
+def _search(task: str, seed: int, trials: int, scratch: str, began: float) -> dict[str, Any]:
     start_ray()
     setting = SIZED[task]
-    folder = Folder(study.run(_study(task, setting, seed), storage_path=scratch))
+    folder = Folder(study.run(_study(task, setting, seed, trials), storage_path=scratch))
     wall_s = time.perf_counter() - began
     results = load(Path(folder.location))
     samples = int(round_costs(results.rounds)["train_samples"].sum())
@@ -129,7 +129,7 @@ def _search(task: str, seed: int, scratch: str, began: float) -> dict[str, Any]:
     }
 
 
-def _study(task: str, setting: SizedSetting, seed: int) -> dict[str, Any]:
+def _study(task: str, setting: SizedSetting, seed: int, trials: int) -> dict[str, Any]:
     return {
         "space": {
             "structure": setting.structure,
@@ -145,7 +145,7 @@ def _study(task: str, setting: SizedSetting, seed: int) -> dict[str, Any]:
         "search": {"sampler": "stages"},
         "confirm": {"share": 0},
         "resources": {"max_concurrent": 1},
-        "study": {"name": SEARCH, "num_samples": STAGED_TRIALS, "seed": seed},
+        "study": {"name": SEARCH, "num_samples": trials, "seed": seed},
         "task": {"object": f"benchmarks.search.sized_tasks:{task.replace('-', '_')}"},
     }
 

@@ -77,7 +77,7 @@ SAID = {
     "textbook": "the textbook run",
     "scouts": "scouts of recipes, at its cost or less each",
     "families": "short proxies of allocations and costs",
-    "offsets": "short proxies of offsets of layers",
+    "offsets": "offsets of layers, by short proxies; of units in full",
     "portfolio": "other methods in full, by the textbook's recipe",
     "challengers": "the best method with what scouts gained",
     "finals": "the winner with the best offsets",

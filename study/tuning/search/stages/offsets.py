@@ -21,12 +21,12 @@ import optuna
 from search_spaces.drawing import asked_of
 from search_spaces.layers import Grouping, group_layers
 from search_spaces.offsets import QUANTILES, draw_offsets, read_offsets
-from search_spaces.structures import COST_AWARE
+from search_spaces.structures import COST_AWARE, is_units
 from study.pruning.plan import PruningPlan
 from study.pruning.seeds import derive_seed
 from study.tuning.search.samplers import make_sampler
 from study.tuning.search.stages.equal_size import compared
-from study.tuning.search.stages.portfolio import are_units, base, proxies_hold
+from study.tuning.search.stages.portfolio import base, proxies_hold
 from study.tuning.search.stages.proxies import best_family, has_proxies, is_proxy, loss
 from study.tuning.search.stages.standing import Aim, Standing, Tried, Wanted
 
@@ -119,8 +119,9 @@ def _is_to_go_on(aim: Aim, standing: Standing, start: Tried) -> bool:
 
 def _have_meaning(aim: Aim) -> bool:
     groups = group_layers(aim.layers, aim.space.per_layer.group_by)
-    by_proxies = has_proxies(aim) and aim.size == "macs"
-    return aim.space.form == "offsets" and len(groups) > 1 and (by_proxies or are_units(aim))
+    are_cheap = has_proxies(aim) and aim.size == "macs"
+    has_runs = are_cheap or is_units(aim.textbook.structure)
+    return aim.space.form == "offsets" and len(groups) > 1 and has_runs
 
 
 def _drawn(aim: Aim, start: Tried, ended: Sequence[Tried], number: int) -> PruningPlan:

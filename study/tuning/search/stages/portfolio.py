@@ -26,17 +26,13 @@ OF_FAMILIES = ("allocation", "budget", "cost", "cost_exponent")
 def portfolio(aim: Aim, standing: Standing) -> Wanted:
     """The textbook run with other methods in place of its own."""
     if not has_proxies(aim):
-        others = OF_UNITS if are_units(aim) else ()
+        are_units = removal_of(aim.textbook.structure).entries is None
+        others = OF_UNITS if are_units else ()
         return Wanted([aim.textbook.model_copy(update=fields) for fields in others])
     plan = _best_in_full(aim, standing)
     if plan is None:
         return Wanted(is_settled=False)
     return Wanted([] if plan == aim.textbook else [plan])
-
-
-def are_units(aim: Aim) -> bool:
-    """Whether whole channels, heads or other units are taken out, and no entries beside them."""
-    return removal_of(aim.textbook.structure).entries is None
 
 
 def proxies_hold(aim: Aim, standing: Standing) -> bool | None:
