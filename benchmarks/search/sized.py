@@ -10,6 +10,7 @@ networks; the accuracy there lies on a straight line over the logarithm of the m
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import tempfile
 import time
@@ -70,7 +71,8 @@ def run_sized(name: str, task: str, seed: int, trials: int = STAGED_TRIALS) -> d
     -------
     dict
         ``levels`` (each with ``asked``, ``validation`` and ``test``), ``samples`` (training
-        examples, the dense run among them once), ``wall_s``.
+        examples, the dense run among them once), ``wall_s``; of the search also ``stages``, each
+        with ``trials``, ``samples`` and ``levels`` from the beginning to its last trial.
     """
     torch.set_num_threads(1)
     began = time.perf_counter()
@@ -112,21 +114,34 @@ def _search(task: str, seed: int, trials: int, scratch: str, began: float) -> di
     }
     config = load_config(tomllib.loads(folder.read(STUDY_FILE).decode()))
 
+    @functools.cache
     def on_test(name: str) -> list[float]:
         networks = [(name, number + 1) for number in range(len(descents[name].macs))]
         return [float(record.test_accuracy) for record in read_test(folder, config, networks)]
 
-    levels = []
-    for level in setting.levels:
-        worths = {name: each.at(level, each.validation) for name, each in descents.items()}
-        best = max(worths, key=lambda name: np.nan_to_num(worths[name], nan=-1.0))
-        levels.append(_level(best, descents[best], level, lambda: on_test(best)))  # noqa: B023
-    stages = results.trials.set_index("trial_id")["stage"].to_dict()
-    return {
-        "levels": [{**each, "stage": stages[each["descent"]]} for each in levels],
-        "samples": samples,
-        "wall_s": wall_s,
-    }
+    def levels(names: Sequence[str]) -> list[dict[str, Any]]:
+        found = []
+        for level in setting.levels:
+            worths = {name: descents[name].at(level, descents[name].validation) for name in names}
+            best = max(worths, key=lambda name: np.nan_to_num(worths[name], nan=-1.0))
+            found.append(_level(best, descents[best], level, lambda: on_test(best)))  # noqa: B023
+        return found
+
+    begun = results.trials.sort_values("trial_id")
+    stages = []
+    for stage in begun["stage"].unique():
+        last = begun.loc[begun["stage"] == stage, "trial_id"].max()
+        ids = [name for name in begun["trial_id"] if name <= last]
+        rounds = results.rounds[results.rounds["trial_id"].isin(ids)].reset_index(drop=True)
+        stages.append(
+            {
+                "stage": stage,
+                "trials": len(ids),
+                "samples": int(round_costs(rounds)["train_samples"].sum()),
+                "levels": levels([name for name in ids if name in descents]),
+            }
+        )
+    return {"levels": stages[-1]["levels"], "samples": samples, "wall_s": wall_s, "stages": stages}
 
 
 def _study(task: str, setting: SizedSetting, seed: int, trials: int) -> dict[str, Any]:
