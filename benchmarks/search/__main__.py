@@ -22,7 +22,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 
 import click
 
-from benchmarks.search.methods import METHODS, STAGED_TRIALS, most_trials, run
+from benchmarks.search.methods import METHODS, RIVALS, STAGED_TRIALS, most_trials, run
 from benchmarks.search.report import SHOWN, Runs, draw, lines, markdown
 from benchmarks.search.sized import SEARCH, run_sized
 from benchmarks.search.sized_report import sized_table
@@ -43,7 +43,7 @@ def main() -> None:
 @click.option("--seeds", type=int, help="How many; unset: 5, and 3 for networks of convolutions.")
 @click.option("--first-seed", default=0, help="Where they begin.")
 @click.option("--trials", type=int, help="Of the studies; unset: 24 by TPE, and 60 by stages.")
-@click.option("--methods", help="Which, with commas between; unset: all.")
+@click.option("--methods", help="Which, with commas between; unset: all rivals.")
 @FOLDER
 def run_(
     task: str,
@@ -55,7 +55,8 @@ def run_(
 ) -> None:
     """Run what is missing."""
     known = [*SIZED[task].rivals, SEARCH] if task in SIZED else list(METHODS)
-    names = known if methods is None else methods.split(",")
+    unasked = known if task in SIZED else RIVALS
+    names = list(unasked) if methods is None else methods.split(",")
     if unknown := set(names) - set(known):
         raise click.BadParameter(f"{', '.join(unknown)}; there is {', '.join(known)}", None, None,
                                  "--methods")  # fmt: skip

@@ -4,8 +4,8 @@
 naive       Ray Tune, OptunaSearch and torch.nn.utils.prune by hand: ``naive_study.py``
 textbook    one run of iterative magnitude pruning, by ``run_pipeline`` in this process
 sweep       the 14 such runs of :data:`SWEEP`, cheap first, from one dense run
-tpe         ``study.run`` with :data:`SPACE`, plans drawn by Optuna's TPE
 product     ``study.run`` with :data:`SPACE`, stage by stage
+tpe         the same, plans drawn by Optuna's TPE; and so on: :data:`STUDIES`
 ==========  ======================================================================================
 
 Test data are read when a method has ended, for those networks alone that were on the validation
@@ -21,6 +21,7 @@ import time
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -190,22 +191,33 @@ class _Kept:
         self._number += 1
 
 
-def _product(task: str, trials: int, seed: int, scratch: str) -> list[Network]:
-    return _study("stages", task, trials, seed, scratch)
+STUDIES: dict[str, dict[str, Any]] = {
+    "product": {"search": {"sampler": "stages"}},
+    "tpe": {"search": {"sampler": "tpe"}},
+    "per_layer": {"search": {"sampler": "tpe"}, "space": {"form": "per_layer"}},
+    "projected": {"search": {"sampler": "tpe"}, "space": {"form": "density_projected"}},
+    "nsga2": {"search": {"sampler": "nsga2"}},
+    "gp": {"search": {"sampler": "gp"}},
+    "random": {"search": {"sampler": "random"}},
+    "no_stops": {"search": {"sampler": "tpe", "early_stopping": "none"}},
+    "mo_asha": {"search": {"sampler": "tpe", "early_stopping": "mo_asha"}},
+    "extend": {"search": {"sampler": "tpe", "extend": True}},
+}
+"""Studies of this project that are compared: what each has beside :data:`SPACE`."""
 
 
-def _tpe(task: str, trials: int, seed: int, scratch: str) -> list[Network]:
-    return _study("tpe", task, trials, seed, scratch)
-
-
-def _study(sampler: str, task: str, trials: int, seed: int, scratch: str) -> list[Network]:
+def _study(name: str, task: str, trials: int, seed: int, scratch: str) -> list[Network]:
     start_ray()
+    own = STUDIES[name]
+    space = {**SPACE, **own.get("space", {})}
+    if space.get("form") == "per_layer":
+        del space["density"]  # each layer has a level of its own
     config = {
-        "space": SPACE,
-        "search": {"sampler": sampler},
+        "space": space,
+        "search": own["search"],
         "confirm": {"share": 0},
         "resources": {"max_concurrent": 1},
-        "study": {"name": "product", "num_samples": trials, "seed": seed},
+        "study": {"name": name, "num_samples": trials, "seed": seed},
         "task": {"object": f"benchmarks.search.tasks:{task}"},
     }
     began = time.time()
@@ -259,6 +271,8 @@ METHODS: dict[str, Callable[[str, int, int, str], list[Network]]] = {
     "naive": _naive,
     "textbook": _textbook,
     "sweep": _sweep,
-    "tpe": _tpe,
-    "product": _product,
+    **{name: partial(_study, name) for name in STUDIES},
 }
+
+RIVALS = ("naive", "textbook", "sweep", "tpe", "product")
+"""What is run where nothing else is asked for; the rest are other ways to set this project up."""

@@ -21,6 +21,14 @@ SHOWN = {
     "textbook": ("one textbook run", "#000000", "-"),
     "sweep": ("sweep of 14 textbook runs", "#009E73", "-."),
     "tpe": ("this project, TPE", "#56B4E9", ":"),
+    "per_layer": ("TPE, a level for each layer", "#CC79A7", ":"),
+    "projected": ("TPE, shares of a total", "#F0E442", ":"),
+    "nsga2": ("NSGA-II", "#E69F00", ":"),
+    "gp": ("Gaussian process", "#8B4513", ":"),
+    "random": ("random plans", "#999999", ":"),
+    "no_stops": ("TPE, no early stopping", "#56B4E9", "--"),
+    "mo_asha": ("TPE, MO-ASHA", "#56B4E9", "-."),
+    "extend": ("TPE, leaders lengthened", "#56B4E9", "-"),
     "product": ("this project, by stages", "#0072B2", "-"),
 }
 """How each method is named and drawn."""

@@ -72,7 +72,8 @@ def run_sized(name: str, task: str, seed: int, trials: int = STAGED_TRIALS) -> d
     dict
         ``levels`` (each with ``asked``, ``validation`` and ``test``), ``samples`` (training
         examples, the dense run among them once), ``wall_s``; of the search also ``stages``, each
-        with ``trials``, ``samples`` and ``levels`` from the beginning to its last trial.
+        with ``trials``, ``samples`` and ``levels`` from the beginning to its last trial, and
+        ``members``, the rivals that are whole descents of the search itself.
     """
     torch.set_num_threads(1)
     began = time.perf_counter()
@@ -141,7 +142,23 @@ def _search(task: str, seed: int, trials: int, scratch: str, began: float) -> di
                 "levels": levels([name for name in ids if name in descents]),
             }
         )
-    return {"levels": stages[-1]["levels"], "samples": samples, "wall_s": wall_s, "stages": stages}
+    members = {}
+    for rival, fields in setting.rivals.items():
+        own = begun[begun["stage"].isin(("textbook", "portfolio"))]
+        for field, value in fields.items():
+            own = own[own[field] == value]
+        for name in own["trial_id"]:
+            members[rival] = {
+                "levels": levels([name]),
+                "samples": int(results.rounds.groupby("trial_id")["train_samples"].max()[name]),
+            }
+    return {
+        "levels": stages[-1]["levels"],
+        "samples": samples,
+        "wall_s": wall_s,
+        "stages": stages,
+        "members": members,
+    }
 
 
 def _study(task: str, setting: SizedSetting, seed: int, trials: int) -> dict[str, Any]:

@@ -16,11 +16,15 @@ from benchmarks.search.sized_tasks import SizedSetting
 def sized_table(setting: SizedSetting, folder: Path) -> str:
     """Test accuracy in percent by method, over the seeds that were run.
 
+    A rival that was not run by itself is shown by the descent of the search that is the same run.
     Beside each rival is what the search gains on it, over the seeds that both have: the mean over
     the levels, its standard error over seeds, and on how many seeds it is above 0.
     """
     methods = [*setting.rivals, SEARCH]
     runs = {name: _runs(folder, name) for name in methods}
+    for seed, search in runs[SEARCH].items():
+        for name, run in search.get("members", {}).items():
+            runs[name].setdefault(seed, run)
     shares = [f"{level:.0%}" for level in setting.levels]
     head = ["method", "seeds", "examples", *shares, "mean", "search minus it", "search wins"]
     rows = [head, ["---"] * len(head)]

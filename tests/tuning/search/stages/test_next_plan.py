@@ -52,6 +52,48 @@ def test_a_better_way_of_retraining_is_found_by_scouts() -> None:
     assert tried == ["lr_rewind", "finetune", "weight_rewind"]
 
 
+def test_a_better_schedule_and_a_better_saliency_are_found_by_scouts() -> None:
+    purpose = aim(
+        form="global",
+        allocation="lamp",
+        schedule=["geometric", "cubic", "one_shot"],
+        saliency=["magnitude", "taylor"],
+    )
+
+    def merit(plan: PruningPlan) -> float:
+        return 0.005 * (plan.schedule == "cubic") + 0.004 * (plan.saliency == "taylor")
+
+    ran = whole_search(purpose, merit)
+    tried = [(plan.schedule, plan.saliency) for plan in of_stage(ran, "scouts")]
+    assert tried == [
+        ("geometric", "magnitude"),
+        ("cubic", "magnitude"),
+        ("geometric", "taylor"),
+    ]
+    (plan,) = of_stage(ran, "challengers")
+    assert (plan.schedule, plan.saliency, plan.retrain_epochs) == ("cubic", "taylor", 2.0)
+
+
+def test_a_choice_that_gains_nothing_is_left() -> None:
+    purpose = aim(form="global", allocation="lamp", schedule=["geometric", "cubic"])
+    ran = whole_search(purpose, lambda plan: -0.005 * (plan.schedule == "cubic"))
+    assert len(of_stage(ran, "scouts")) == 2
+    assert of_stage(ran, "challengers") == []
+
+
+def test_of_channels_the_saliency_of_the_best_method_stands() -> None:
+    purpose = aim("macs", structure="channels", form="global", saliency=["magnitude", "l1"])
+    fields = {"structure": "channels", "allocation": "uniform", "saliency": "magnitude"}
+
+    def merit(plan: PruningPlan) -> float:
+        return 0.01 * (plan.saliency == "taylor") + 0.005 * (plan.saliency == "l1")
+
+    textbook = changed(purpose.textbook, fields)
+    ran = whole_search(replace(purpose, textbook=textbook), merit)
+    assert [plan.saliency for plan in of_stage(ran, "scouts")] == ["magnitude", "l1"]
+    assert of_stage(ran, "challengers") == []
+
+
 def test_the_best_family_has_whole_descents_by_the_textbook_s_recipe_and_a_better_one() -> None:
     def merit(plan: PruningPlan) -> float:
         return 0.01 * (plan.cost_exponent == 0.5) + more_epochs_help(plan)
