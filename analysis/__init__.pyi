@@ -26,6 +26,7 @@ from .judging.checks import checklist_frame as checklist_frame
 from .judging.cross_table import aliased as aliased
 from .judging.cross_table import cross_table as cross_table
 from .judging.search_stages import search_stages as search_stages
+from .judging.search_stages import stage_trials as stage_trials
 from .judging.validation_gaps import mean_gap as mean_gap
 from .judging.validation_gaps import validation_gap as validation_gap
 from .layers.dead_units import dead_units_summary as dead_units_summary

@@ -1,10 +1,11 @@
-"""What each stage of a search took, and what it came to beside the textbook run."""
+"""What each stage of a search took, what its trials asked, and what they came to."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
+from analysis.judging.learnt import plan_differences
 from analysis.judging.to_confirm import textbook_of
 from analysis.reading.results import Results
 from analysis.spending.spending import round_costs
@@ -43,6 +44,51 @@ def search_stages(results: Results) -> pd.DataFrame:
         best = max(gains, key=lambda name: np.nan_to_num(gains[name].mean, nan=-np.inf))
         samples = float(spent.reindex(names).sum())
         rows.append((stage, len(names), samples, best, gains[best].mean, gains[best].sizes))
+    return pd.DataFrame(rows, columns=columns)
+
+
+def stage_trials(results: Results) -> pd.DataFrame:
+    """What each trial of a search by stages asked, and what came of it.
+
+    Parameters
+    ----------
+    results
+        Of one study.
+
+    Returns
+    -------
+    DataFrame
+        trial_id, stage, changes (fields of its plan that are not the textbook run's, each with its
+        value and the other's), train_samples (examples trained on, the shared dense run in the
+        first), gain (mean difference from the textbook run in the unit of the quality, positive
+        where it is better, over the sizes at which both have networks), standard_error (of that
+        mean, by the spread over the sizes) and loss (mean validation loss of its pruned networks,
+        by which short proxies are judged). Empty where the search had no stages.
+    """
+    columns = [
+        "trial_id", "stage", "changes", "train_samples", "gain", "standard_error", "loss",
+    ]  # fmt: skip
+    own, textbook = searched(results), textbook_of(results)
+    trials = own.trials[own.trials["stage"].fillna("") != ""].sort_values("trial_id")
+    if textbook is None or trials.empty:
+        return pd.DataFrame(columns=columns)
+    spent = round_costs(own.rounds)["train_samples"].groupby(own.rounds["trial_id"]).sum()
+    pruned = own.rounds[own.rounds["round"] > 0]
+    losses = pruned.groupby("trial_id")["val_loss"].mean()
+    base, rows = _course(own, textbook), []
+    for name, stage in trials[["trial_id", "stage"]].astype(str).itertuples(index=False):
+        gap = difference(_course(own, name), base)
+        rows.append(
+            (
+                name,
+                stage,
+                plan_differences(own, name, textbook),
+                float(spent.get(name, 0.0)),
+                gap.mean,
+                gap.standard_error,
+                float(losses.get(name, np.nan)),
+            )
+        )
     return pd.DataFrame(rows, columns=columns)
 
 

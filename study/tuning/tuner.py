@@ -9,10 +9,9 @@ from typing import Any
 import optuna
 from ray import tune
 
-from study.objectives import Constraint, size_of
 from study.pruning.plan import PruningPlan
 from study.storage import Folder
-from study.tasks.training.recipe import steps_per_epoch
+from study.tuning.aiming import aim_of
 from study.tuning.dense_runs.on_workers import shared_runs
 from study.tuning.early_stopping.history import make_yardstick
 from study.tuning.early_stopping.scheduler import RoundScheduler, make_scheduler
@@ -31,7 +30,6 @@ from study.tuning.search.past import PastTrial, replay
 from study.tuning.search.searcher import PlanSearcher
 from study.tuning.search.stages.deciding import Deciding
 from study.tuning.search.stages.outraced import Outraced
-from study.tuning.search.stages.standing import Aim
 from study.tuning.search.textbook import textbook_plan
 from study.tuning.tracking import ray_callbacks
 from study.tuning.trials.outcomes import OutcomeRecorder
@@ -85,7 +83,10 @@ def make_tuner(
     resources, search, shared = config.resources, config.search, shared_runs(config)
     workers = asked_now_and_then(lambda: worker_count(config))
     textbook = _textbook(prepared)
-    stages = _aim(prepared, textbook) if search.sampler == "stages" else None
+    stages = None
+    if search.sampler == "stages":
+        assert textbook is not None
+        stages = aim_of(prepared, textbook)
     if stages is not None and search.early_stopping == "outraced":
         early: RoundScheduler | None = RoundScheduler(workers, "outraced", Outraced(stages))
     else:
@@ -169,25 +170,6 @@ def _textbook(prepared: Prepared) -> PruningPlan | None:
     by_set = prepared.sets is not None and config.space.form == "per_layer"
     floor = prepared.floor_density if by_set else None
     return textbook_plan(config.space, prepared.layers, prepared.task, config.study.seed, floor)
-
-
-def _aim(prepared: Prepared, textbook: PruningPlan | None) -> Aim:
-    """What the stages of a search are for."""
-    config, recipe = prepared.config, prepared.task.recipe
-    assert textbook is not None
-    target = config.search.target
-    yardstick = make_yardstick(config, "search.sampler: stages")
-    return Aim(
-        space=config.space,
-        layers=prepared.drawn,
-        textbook=textbook,
-        yardstick=yardstick,
-        size=size_of(config.objectives) if target is None else Constraint.parse(target).column,
-        dense_epochs=recipe.epochs,
-        steps_per_epoch=steps_per_epoch(recipe, len(prepared.task.data.train)),
-        constant_lr=recipe.lr_schedule == "constant" and not recipe.warmup_epochs,
-        sampler_seed=config.study.seed,
-    )
 
 
 def _extensions(prepared: Prepared) -> Extensions:

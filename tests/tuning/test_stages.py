@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow
 def tables(name: str, trials: int) -> dict[str, Any]:
     return {
         **SMALL,
+        "task": {"dataset": "digits", "model": "small_cnn", "epochs": 4, "batch_size": 64},
         "study": {"name": name, "num_samples": trials},
         "space": {
             "density": [0.1, 1.0],
@@ -58,8 +59,21 @@ def test_its_trials_are_those_of_the_stages_and_a_search_that_goes_on_decides_th
     assert found.loc["scouts", "trials"] == 2
     spent = analysis.cost_summary(results)["spent_train_samples"]
     assert found["train_samples"].sum() == pytest.approx(spent)
-    (told,) = added(results).tables
+    told, asked = added(results).tables
     assert [row[0] for row in told.rows] == list(dict.fromkeys(stages))
+    assert [row[1] for row in asked.rows] == [
+        stage for stage in stages if stage not in ("textbook", "offsets")
+    ]
+    assert "retrain_epochs" in asked.rows[0][2]  # of a scout
+    assert asked.rows[0][3]
+
+    trials = analysis.stage_trials(results).set_index("trial_id")
+    assert trials["train_samples"].sum() == pytest.approx(spent)
+    assert trials.loc["0000", "gain"] == 0.0
+    proxies = trials[trials["stage"] == "families"]
+    losses = results.rounds[results.rounds["round"] > 0].groupby("trial_id")["val_loss"].mean()
+    assert proxies["loss"].to_dict() == losses[proxies.index].to_dict()
+    assert any("cost_exponent" in each for each in proxies["changes"])
 
 
 @pytest.mark.parametrize(

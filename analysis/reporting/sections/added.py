@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from analysis.fronts.added import Added, added_by
 from analysis.judging.learnt import moved_layers, plan_differences
-from analysis.judging.search_stages import search_stages
+from analysis.judging.search_stages import search_stages, stage_trials
 from analysis.judging.to_confirm import best_descent, next_descent, textbook_of
 from analysis.reading.commands import command
 from analysis.reading.results import Results
@@ -54,8 +55,7 @@ MOST_LAYERS = 6
 
 def _differs(results: Results, best: str, textbook: str) -> str:
     """What the plan of the best descent has that the textbook run's has not."""
-    found = plan_differences(results, best, textbook)
-    fields = [f"{field} {_cell(own)} (not {_cell(other)})" for field, (own, other) in found.items()]
+    fields = _told(plan_differences(results, best, textbook))
     moved = moved_layers(results, best)
     named = [f"{layer} x {math.exp(by):.2g}" for layer, by in list(moved.items())[:MOST_LAYERS]]
     if len(moved) > MOST_LAYERS:
@@ -65,6 +65,10 @@ def _differs(results: Results, best: str, textbook: str) -> str:
     if not fields:
         return f"The plan of trial {best} is the textbook run's, from another seed."
     return f"The plan of trial {best} differs from the textbook run's in {'; '.join(fields)}."
+
+
+def _told(changes: Mapping[str, tuple[Any, Any]]) -> list[str]:
+    return [f"{field} {_cell(own)} (not {_cell(other)})" for field, (own, other) in changes.items()]
 
 
 def _cell(value: Any) -> str:
@@ -110,7 +114,35 @@ def _stages(results: Results) -> list[Table]:
         "size, on the data of the search, where the best of several is so by luck as well"
     )
     columns = ["stage", "what it is", "trials", "examples", "best trial", "better by"]
-    return [Table(caption, columns, rows)]
+    return [Table(caption, columns, rows), _asked(results, tell)]
+
+
+def _asked(results: Results, tell: Telling) -> Table:
+    """What each trial asked, but for those that move layers, which are many and much alike."""
+    found = stage_trials(results)
+    found = found[~found["stage"].isin(("textbook", "offsets"))]
+    proxies = found.loc[found["stage"] == "families", "changes"].tolist()
+    common = [item for item in (proxies[0] if proxies else {}).items()
+              if all(item in each.items() for each in proxies)]  # fmt: skip
+    rows = []
+    for each in found.itertuples():
+        gain = ""
+        if each.stage not in INCOMPARABLE and not math.isnan(each.gain):
+            gain = _better(tell, each.gain)
+            if not math.isnan(each.standard_error):
+                gain += f" ± {tell.gap(each.standard_error)}"
+        loss = f"{each.loss:.4g}" if each.stage == "families" else ""
+        own = dict(each.changes)
+        if each.stage == "families":  # shorter than it in the same way
+            own = {field: both for field, both in own.items() if (field, both) not in common}
+        changes = "; ".join(_told(own)) or "nothing"
+        rows.append([each.trial_id, each.stage, changes, gain, loss])
+    caption = (
+        "What was asked, and the answer: whole descents beside the textbook run at equal size "
+        "(± standard error, by the spread over sizes), short proxies by their mean loss"
+    )
+    columns = ["trial", "stage", "differs from the textbook run in", "better by", "loss"]
+    return Table(caption, columns, rows)
 
 
 def _better(tell: Telling, gain: float) -> str:

@@ -113,9 +113,10 @@ def _space(space: dict[str, Any]) -> str:
 
 def _search(search: dict[str, Any]) -> str:
     parts = [str(search.get("sampler", ""))]
-    if search.get("every_round"):
+    is_sampled = search.get("sampler") != "stages"
+    if is_sampled and search.get("every_round"):
         parts.append("every round teaches")
-    if search.get("warm_start"):
+    if is_sampled and search.get("warm_start"):
         parts.append(f"warm start {_short(search['warm_start'])}")
     if search.get("early_stopping", "none") != "none":
         parts.append(f"early stopping {search['early_stopping']}")

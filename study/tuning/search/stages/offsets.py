@@ -119,7 +119,7 @@ def _is_to_go_on(aim: Aim, standing: Standing, start: Tried) -> bool:
 
 def _have_meaning(aim: Aim) -> bool:
     groups = group_layers(aim.layers, aim.space.per_layer.group_by)
-    are_cheap = has_proxies(aim) and aim.size == "macs"
+    are_cheap = has_proxies(aim) and aim.is_for_cost
     has_runs = are_cheap or is_units(aim.textbook.structure)
     return aim.space.form == "offsets" and len(groups) > 1 and has_runs
 

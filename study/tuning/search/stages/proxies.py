@@ -48,7 +48,7 @@ def proxy(aim: Aim, **changed: Any) -> PruningPlan:
     """The textbook run, cut short."""
     short = max(EPOCHS, LEAST_STEPS / aim.steps_per_epoch)
     epochs = min(short, aim.textbook.retrain_epochs or short)
-    same_size = {"budget": "macs", "cost": "macs"} if aim.size == "macs" else {}
+    same_size = {"budget": "macs", "cost": "macs"} if aim.is_for_cost else {}
     own = aim.textbook.sparsity
     assert isinstance(own, float)
     sparsity = min(own, 1.0 - (1.0 - MOST_CUT) ** ROUNDS)
@@ -103,7 +103,9 @@ def _choices(aim: Aim) -> list[dict[str, Any]]:
 def _exponents(aim: Aim) -> list[float]:
     """Powers of the cost: those of the space, and some where multiply-adds are to be few."""
     allowed = aim.space.cost_exponent
-    if allowed == 0.0 and aim.size == "macs":
+    if not aim.costs_differ:
+        return [0.0]  # any other ranks the same
+    if allowed == 0.0 and aim.is_for_cost:
         return list(EXPONENTS)
     if isinstance(allowed, Range):
         return sorted({0.0, *(e for e in EXPONENTS if allowed.low <= e <= allowed.high)})

@@ -33,6 +33,9 @@ class Aim:
         Optimizer steps of an epoch.
     constant_lr
         Whether the dense run has one learning rate from its beginning to its end.
+    costs_differ
+        Whether a weight of one layer takes part in more multiply-adds than one of another. Where
+        none does, as in networks of dense layers alone, few of these are few weights.
     sampler_seed
         Of what is drawn.
     """
@@ -45,7 +48,13 @@ class Aim:
     dense_epochs: float
     steps_per_epoch: int
     constant_lr: bool
+    costs_differ: bool = True
     sampler_seed: int = 0
+
+    @property
+    def is_for_cost(self) -> bool:
+        """Whether what is to be few is something else than weights."""
+        return self.size == "macs" and self.costs_differ
 
 
 @dataclass(frozen=True)

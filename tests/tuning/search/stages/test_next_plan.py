@@ -107,6 +107,18 @@ def test_the_best_family_has_whole_descents_by_the_textbook_s_recipe_and_a_bette
     assert tried == {(n, g) for n in ("lamp", "global") for g in (0.0, 0.5, 1.0)} | {("erk", 0.0)}
 
 
+def test_where_all_weights_cost_the_same_no_exponent_is_tried_and_no_layer_moved() -> None:
+    purpose = replace(
+        aim("macs", form="offsets", allocation=["lamp", "global"]), costs_differ=False
+    )
+    ran = whole_search(purpose, offsets_help)
+    assert [(p.allocation, p.cost_exponent) for p in of_stage(ran, "families")] == [
+        ("lamp", 0.0),
+        ("global", 0.0),
+    ]
+    assert of_stage(ran, "offsets") == []
+
+
 def offsets_help(plan: PruningPlan) -> float:
     """Best where the first layer's scores are raised by .6, the others' left alone."""
     first = plan.score_offsets.get("conv", 0.0)
