@@ -95,6 +95,7 @@ def _trials(most: int) -> tuple[list[int], Curves]:
                 "density": density,
                 "val_accuracy": accuracy,
                 "val_loss": 1 - accuracy,
+                "train_samples": 1_000 * (round_ + 1),
             }
             searcher.on_trial_result(name, result)
         searcher.on_trial_complete(name, result)

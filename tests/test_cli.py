@@ -82,10 +82,11 @@ def test_bad_input_is_one_clear_message_and_exit_code_2(
 
 
 def test_a_dry_run_says_what_would_run_and_writes_nothing(tmp_path: Path) -> None:
-    answer = call("run", "--dry-run", cwd=tmp_path)
+    answer = call("run", "--dry-run", "--train-samples-budget", "50000", cwd=tmp_path)
     assert answer.exit_code == 0, answer.stderr
     assert "3 prunable layers, 6,464 weights" in answer.stdout
     assert "at most 115 epochs" in answer.stdout
+    assert "begins once the search has taken 50,000 examples" in answer.stdout
     assert list(tmp_path.iterdir()) == []
 
 

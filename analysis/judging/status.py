@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from shlex import quote
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.fronts.study_front import study_front
+from analysis.judging.samples_budget import SamplesBudget, samples_budget
 from analysis.reading.files.documents import BEGINS, ENDS
 from analysis.reading.loading import Results
 from analysis.statistics.replicates import searched
@@ -47,6 +49,7 @@ def study_status(results: Results) -> dict[str, Any]:
     trials, rounds = results.trials, results.rounds
     asked = searched(results).trials
     front, quality = study_front(results), results.quality
+    budget = samples_budget(results)
     columns = list(dict.fromkeys(["density", results.size, quality.column, *results.objectives]))
     return {
         "study": results.name,
@@ -54,6 +57,7 @@ def study_status(results: Results) -> dict[str, Any]:
         "state": study_state(results),
         "driver": _driver(results),
         "num_samples": results.config.get("study", {}).get("num_samples"),
+        "samples_budget": None if budget is None else asdict(budget),
         "trials": {name: int((asked["status"] == name).sum()) for name in STATUSES},
         "replicates": len(trials) - len(asked),
         "rounds_finished": int((rounds["round"] > 0).sum()),
@@ -99,7 +103,10 @@ def status_text(status: dict[str, Any]) -> str:
         f"{status['study']}: {status['state']}, {counts or 'no trial yet'} of "
         f"{status['num_samples']}{replicates}; {status['rounds_finished']} pruned networks",
     ]
-    driver = status["driver"]
+    budget, driver = status["samples_budget"], status["driver"]
+    if budget is not None:
+        ended = "its budget is spent: " if budget["has_ended_it"] else ""
+        lines.append(f"  {ended}trained on {SamplesBudget(**budget)}")
     if driver is not None and status["state"] in ("dead", "failed"):
         why = f": {driver['why']}" if driver["why"] else ""
         lines.append(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Literal
 
+from analysis.judging.samples_budget import samples_budget
 from analysis.judging.status import study_state
 from analysis.reading.results import Results
 from analysis.reporting.page.document import Report, count
@@ -121,6 +122,9 @@ def _subtitle(results: Results) -> str:
         f"{told}{trials:,}{of} trial{'' if (planned if told else trials) == 1 else 's'}",
         count(int((results.rounds["round"] > 0).sum()), "pruned network"),
     ]
+    budget = samples_budget(results)
+    if budget is not None and budget.has_ended_it:
+        parts.append(f"its budget of {budget.budget:,} training examples was spent")
     if len(results.trials) > trials:
         parts.append(f"{count(len(results.trials) - trials, 'replicate')} among them")
     return " · ".join(parts)

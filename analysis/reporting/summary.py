@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
@@ -12,6 +13,7 @@ from analysis.comparing.controls import control_table
 from analysis.fronts.choosing import operating_points
 from analysis.fronts.trade_off import pareto_data
 from analysis.judging.checks import checklist_frame
+from analysis.judging.samples_budget import samples_budget
 from analysis.judging.status import study_state
 from analysis.judging.validation_gaps import validation_gap
 from analysis.layers.sensitivity import sensitivity_thresholds
@@ -24,8 +26,8 @@ from analysis.statistics.replicates import searched
 
 
 def to_json(results: Results) -> str:
-    """Headline, front, operating points, thresholds, controls, checklist and cost."""
-    front = pareto_data(searched(results))
+    """Headline, front, operating points, thresholds, controls, checklist, cost and its budget."""
+    front, budget = pareto_data(searched(results)), samples_budget(results)
     document = {
         "study": results.name,
         "task": results.config.get("task", {}),
@@ -42,6 +44,7 @@ def to_json(results: Results) -> str:
         "test": _rows(validation_gap(results).drop(columns=["study"])),
         "checklist": _rows(checklist_frame(results)),
         "cost": cost_summary(results),
+        "samples_budget": None if budget is None else asdict(budget),
         "early_stopping": stopping_audit(results),
         "problems": results.problems,
     }

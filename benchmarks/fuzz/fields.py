@@ -82,6 +82,7 @@ FIELDS = (
            "é́ ", "a\u202eb", "\u2028")),
     Field("study.seed", "whole", (0, 7, 2**32 - 1), (-1, 2**32, 2**62)),
     Field("study.num_samples", "whole", (1, 3, 1000), (0, -1, -(2**63))),
+    Field("study.train_samples_budget", "whole", (1, 5000, 10**15), (0, -1, 10**15 + 1)),
     Field("study.time_budget_s", "number", (1, 0.5, 1e6), (0, -1, -0.0)),
     Field("study.tracking", "texts", ([],), (["nonsense"], ["tensorbord"])),
     Field("study.storage_path", "text", ("studies", "a b", "😀", "~/studies", "./~x", "a/../b"),

@@ -93,6 +93,9 @@ def _most_epochs(prepared: Prepared) -> list[str]:
             f"# the first trial is the textbook run: {dense} epochs dense, up to "
             f"{textbook.rounds} rounds of {textbook.retrain_epochs:g}"
         ]
+    if config.study.train_samples_budget is not None:
+        budget = config.study.train_samples_budget
+        lines.append(f"# no further trial begins once the search has taken {budget:,} examples")
     if space.function is not None:
         return [*lines, f"# {dense} epochs dense; what {space.function} adds, only it knows"]
     longest = space.worst_case_epochs(dense)

@@ -10,6 +10,12 @@ from study.commands.options import as_seconds, teller
 @click.command()
 @click.argument("directory", metavar="DIR")
 @click.option("--num-samples", type=int, metavar="N", help="Trials in all, the finished included.")
+@click.option(
+    "--train-samples-budget",
+    type=int,
+    metavar="N",
+    help="Training examples in all; begin no trial after them.",
+)
 @click.option("--time-budget", metavar="30m", help="Stop after this time from now: 90s, 30m, 2h.")
 @click.option("--max-concurrent", type=int, metavar="K", help="Trials at a time.")
 @click.option("--retry-errored", is_flag=True, help="Failed trials go on from where they stood.")
@@ -23,6 +29,7 @@ def resume(
     /,
     directory: str,
     num_samples: int | None,
+    train_samples_budget: int | None,
     time_budget: str | None,
     max_concurrent: int | None,
     retry_errored: bool,
@@ -46,6 +53,7 @@ def resume(
     prepared, past = prepare_resume(
         Folder(directory),
         num_samples=num_samples,
+        train_samples_budget=train_samples_budget,
         time_budget_s=as_seconds(time_budget),
         max_concurrent=max_concurrent,
         errored="retry" if retry_errored else "restart" if restart_errored else "keep",

@@ -22,6 +22,12 @@ def _show_config_help(ctx: click.Context, _: click.Parameter, wanted: bool) -> N
 @click.option("--name", help="Name of the study and its folder.")
 @click.option("--storage-path", metavar="DIR", help="Where its folder is made; a path or a URI.")
 @click.option("--num-samples", type=int, metavar="N", help="Trials to run.")
+@click.option(
+    "--train-samples-budget",
+    type=int,
+    metavar="N",
+    help="Begin no trial once the search has trained on so many examples.",
+)
 @click.option("--max-concurrent", type=int, metavar="K", help="Trials at a time.")
 @click.option("--seed", type=int, metavar="S", help="Seed of the search and of every trial.")
 @click.option("--time-budget", metavar="30m", help="Stop after this time: 90s, 30m, 2h.")
@@ -56,6 +62,7 @@ def run(ctx: click.Context, /, study: str, changes: tuple[str, ...], **options: 
             "study.name": options["name"],
             "study.storage_path": options["storage_path"],
             "study.num_samples": options["num_samples"],
+            "study.train_samples_budget": options["train_samples_budget"],
             "study.seed": options["seed"],
             "search.target": options["constraint"],
             "study.time_budget_s": as_seconds(options["time_budget"]),

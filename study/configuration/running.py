@@ -7,7 +7,14 @@ from typing import Any, Literal
 
 from pydantic import Field, StrictBool, field_validator, model_validator
 
-from study.configuration.table import MOST_CORES, MOST_REPEATS, MOST_SECONDS, MOST_TRIALS, Table
+from study.configuration.table import (
+    MOST_CORES,
+    MOST_EXAMPLES,
+    MOST_REPEATS,
+    MOST_SECONDS,
+    MOST_TRIALS,
+    Table,
+)
 from study.errors import UsageError
 from study.files.locations import read_location
 from study.files.writable import LONGEST_NAME
@@ -24,7 +31,16 @@ class StudyTable(Table):
     seed: int = Field(
         default=0, ge=0, le=2**32 - 1, description="seed of the search, and of every trial"
     )
-    num_samples: int = Field(default=16, ge=1, le=MOST_TRIALS, description="trials to run")
+    num_samples: int = Field(
+        default=16, ge=1, le=MOST_TRIALS, description="trials to run, unless a budget ends it first"
+    )
+    train_samples_budget: int | None = Field(
+        default=None,
+        ge=1,
+        le=MOST_EXAMPLES,
+        description="training examples after which the search begins no further trial, its dense "
+        "run and scan included; trials that are under way then run to their end",
+    )
     time_budget_s: float | None = Field(
         default=None, gt=0, le=MOST_SECONDS, description="seconds after which no trial goes on"
     )

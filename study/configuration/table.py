@@ -8,6 +8,9 @@ MOST_TRIALS = 1_000_000
 """Of a study: with a hundred at a time and a second for each it would take three hours; plans of
 all of them are held in memory."""
 
+MOST_EXAMPLES = 10**15
+"""To train on: three hundred million a second would take :data:`MOST_SECONDS` and more."""
+
 MOST_SECONDS = 1e9
 """About thirty years."""
 

@@ -55,7 +55,7 @@ from study.records.networks import (
     is_finite,
     metrics_in,
 )
-from study.records.studies import Event, JournalLine, Owner, Provenance, Sign
+from study.records.studies import SAMPLES_SPENT, Event, JournalLine, Owner, Provenance, Sign
 from study.records.tasks import LOSS, MetricRecord, TaskRecord
 from study.records.trials import CONTROLS, Origin, PlanRecord, TrialOutcome
 
@@ -78,6 +78,7 @@ __all__ = [
     "REPORT_FILE",
     "RESUME_DIR",
     "ROUNDS_FILE",
+    "SAMPLES_SPENT",
     "SCANNED_LAYERS_FILE",
     "SCHEMA_VERSION",
     "SENSITIVITY_FILE",

@@ -13,6 +13,9 @@ from study.records.fields import (
     utc_now,
 )
 
+SAMPLES_SPENT = "samples_budget_spent"
+"""Event of a search that ended because its budget of training examples was spent."""
+
 
 class Event(Record):
     """A line of ``events.jsonl``: something that happened to the study."""

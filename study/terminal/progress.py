@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from study.configuration.loading import StudyConfig
-from study.records import MetricRecord
+from study.records import SAMPLES_SPENT, MetricRecord
 from study.terminal.front_plot import compact, front_plot
 from study.terminal.standing import PHASES, Standing
 from study.visible import visible
@@ -95,6 +95,11 @@ class Progress:
         now_s = time.monotonic()
         with self._lock:
             self._standing.note(event, trial_id, result, now_s)
+        if event == SAMPLES_SPENT:
+            self.say(
+                f"the budget of {result['budget']:,} training examples is spent: the search took "
+                f"{result['train_samples']:,.0f}"
+            )
         if self._is_live:
             return
         if event in PHASES:
@@ -107,6 +112,11 @@ class Progress:
     def dense_diverged(self) -> bool:
         """Whether a dense run ended with figures that are not finite."""
         return self._standing.dense_diverged
+
+    @property
+    def samples_spent(self) -> bool:
+        """Whether the search ended because its budget of training examples was spent."""
+        return self._standing.samples_spent
 
     def view(self) -> RenderableType:
         """What the terminal shows now."""

@@ -8,9 +8,10 @@ from typing import Any
 
 from study.configuration.loading import StudyConfig
 from study.objectives import size_of
-from study.records import MetricRecord, is_finite
-from study.telling import is_tolerable, size_text, tolerance_text
+from study.records import SAMPLES_SPENT, MetricRecord, is_finite
+from study.telling import is_tolerable, percent, size_text, tolerance_text
 from study.terminal.front_plot import Network, compact
+from study.tuning.search.spending import Spending
 
 PHASES = {
     "training_dense_run": "training the dense network",
@@ -49,6 +50,8 @@ class Standing:
         self._front: list[Mapping[str, Any]] = []
         self._name, self._trials = config.study.name, config.study.num_samples
         self._time_budget_s = config.search_time_s or math.inf
+        self._seed, self._spending = config.study.seed, Spending(config.study.train_samples_budget)
+        self.samples_spent = False
         self._workers = 0
         self._ended: set[str] = set()
         self._failed: set[str] = set()
@@ -59,6 +62,7 @@ class Standing:
         self._best: Network | None = None
         self._started_s = self._search_started_s = started_s
         self._first_round_s = math.nan
+        self._paced_from: tuple[float, float] | None = None  # when, and examples until then
 
     def note(self, event: str, trial_id: str, result: Mapping[str, Any], now_s: float) -> None:
         """Take note of an event, of a trial or of the study itself."""
@@ -67,6 +71,10 @@ class Standing:
             if event == "search_started":
                 self._search_started_s = now_s
                 self._workers = result.get("workers", 0)
+        elif event == "sensitivity_scanned":
+            self._spending.scanned = result["train_samples"]
+        elif event == SAMPLES_SPENT:
+            self.samples_spent = True
         elif event == "trial_started":
             self.running[trial_id] = {}
             if trial_id in self._ended:
@@ -75,6 +83,7 @@ class Standing:
             self.running[trial_id] = result
             if math.isnan(self._first_round_s):
                 self._first_round_s = now_s
+            self._note_spending(trial_id, result, now_s)
             self._note_round(result)
         elif event.startswith("trial_"):
             self.running.pop(trial_id, None)
@@ -100,6 +109,9 @@ class Standing:
         ):
             if which:
                 counts.append(f"{len(which)} {what}")
+        if self._spending.budget is not None:
+            share = self._spending.spent / self._spending.budget
+            counts.append(f"{percent(share, 0)} of the budget of examples")
         if self.running:
             busy = len(self.running)
             counts.append(f"{busy} of {max(busy, self._workers)} workers busy")
@@ -122,7 +134,8 @@ class Standing:
         """How long the search will take still; None where there is nothing to tell it from.
 
         Trials are expected to go on at the pace since the first round, which leaves out how long
-        workers took to start; of those that run, the rounds they have finished count.
+        workers took to start; of those that run, the rounds they have finished count. So are
+        training examples, where there is a budget of them.
         """
         if self.phase != PHASES["search_started"]:
             return None
@@ -137,6 +150,12 @@ class Standing:
             left_s = min(
                 left_s, (now_s - self._first_round_s) / done * max(0.0, self._trials - done)
             )
+        if self._paced_from is not None and self._spending.budget is not None:
+            since_s, before = self._paced_from
+            spent = self._spending.spent
+            if spent > before:
+                pace_s = (now_s - since_s) / (spent - before)
+                left_s = min(left_s, pace_s * max(0.0, self._spending.budget - spent))
         return left_s if math.isfinite(left_s) else None
 
     @property
@@ -146,6 +165,13 @@ class Standing:
 
     def _network(self, result: Mapping[str, Any]) -> Network:
         return Network(result[self.size], result[self.quality.column])
+
+    def _note_spending(self, trial_id: str, result: Mapping[str, Any], now_s: float) -> None:
+        if self._spending.budget is None:
+            return
+        self._spending.note(trial_id, self._seed, result)
+        if self._paced_from is None and self.phase == PHASES["search_started"]:
+            self._paced_from = now_s, self._spending.spent
 
     def _note_round(self, result: Mapping[str, Any]) -> None:
         if result["round"] == 0:

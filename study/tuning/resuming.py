@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from study.configuration.loading import StudyConfig
+from pydantic import ValidationError
+
+from study.configuration.loading import StudyConfig, explain
 from study.errors import UsageError
 from study.exporting.networks import study_config
 from study.exporting.trusting import refuse_untrusted
@@ -18,6 +21,7 @@ from study.storage import Folder
 from study.tuning.afterwards.points import task_record
 from study.tuning.preparing import Prepared, prepare
 from study.tuning.search.past import PastTrial, read_past
+from study.tuning.search.spending import Spending, spending_of
 
 Errored = Literal["keep", "retry", "restart"]
 """What becomes of trials that failed: nothing, another try from where they stood, or from their
@@ -28,6 +32,7 @@ def prepare_resume(
     folder: Folder,
     *,
     num_samples: int | None = None,
+    train_samples_budget: int | None = None,
     time_budget_s: float | None = None,
     max_concurrent: int | None = None,
     errored: Errored = "keep",
@@ -43,6 +48,9 @@ def prepare_resume(
         Of the study, wherever it was moved or copied to.
     num_samples
         Trials in all; None: as many as it was to have.
+    train_samples_budget
+        Training examples of the search in all, those that it has spent included; None: as many as
+        it was to have.
     time_budget_s
         Seconds from now on; None: as its study file says, from now on as well.
     max_concurrent
@@ -69,7 +77,13 @@ def prepare_resume(
     refuse_untrusted(folder, None, trust_code, asked_by)
     refuse_running(folder)
     _warn_of_torn_lines(folder)
-    config = _changed(study_config(folder), folder, num_samples, time_budget_s, max_concurrent)
+    before = study_config(folder)
+    asked = {
+        "num_samples": num_samples,
+        "train_samples_budget": train_samples_budget,
+        "time_budget_s": time_budget_s,
+    }
+    config = _changed(before, folder, asked, max_concurrent)
     past = [_opened(each, errored) for each in read_past(folder)]
     if tell is not None and (left := sum(map(_has_failed, past))):
         tell(f"{left} of {len(past)} trials errored and are left; --retry-errored runs them again")
@@ -77,10 +91,22 @@ def prepare_resume(
         raise UsageError(
             f"--num-samples: {num_samples}, and the study has {len(past)} trials already."
         )
+    # Its own budget may be given again, as a job that is sent twice does: trials that were under
+    # way when it was reached went past it.
+    if config.study.train_samples_budget != before.study.train_samples_budget:
+        _refuse_a_budget_that_is_spent(spending_of(folder, past, config.study.train_samples_budget))
     prepared = prepare(config, is_new=False, is_resumed=True, tell=tell)
     if past or folder.exists(TASK_FILE):  # else its driver was gone before it wrote of its task
         _refuse_other_task(prepared, task_record(folder).key)
     return prepared, past
+
+
+def _refuse_a_budget_that_is_spent(spending: Spending) -> None:
+    if spending.budget is not None and spending.budget < spending.spent:
+        raise UsageError(
+            f"--train-samples-budget: {spending.budget:,}, and the search has trained on "
+            f"{spending.spent:,.0f} examples already."
+        )
 
 
 def _refuse_other_task(prepared: Prepared, before: str) -> None:
@@ -106,20 +132,19 @@ def _warn_of_torn_lines(folder: Folder) -> None:
 def _changed(
     config: StudyConfig,
     folder: Folder,
-    num_samples: int | None,
-    time_budget_s: float | None,
+    asked: Mapping[str, float | None],
     max_concurrent: int | None,
 ) -> StudyConfig:
     own: dict[str, Any] = {"storage_path": folder.parent, "name": folder.name}
-    if num_samples is not None:
-        own |= {"num_samples": num_samples}
-    if time_budget_s is not None:
-        own |= {"time_budget_s": time_budget_s}
+    own |= {key: value for key, value in asked.items() if value is not None}
     tables = config.model_dump(mode="json", exclude_unset=True)
     tables["study"] = {**tables.get("study", {}), **own}
     if max_concurrent is not None:
         tables["resources"] = {**tables.get("resources", {}), "max_concurrent": max_concurrent}
-    return StudyConfig.model_validate(tables)
+    try:
+        return StudyConfig.model_validate(tables)
+    except ValidationError as error:
+        raise UsageError(explain(error, StudyConfig)) from error
 
 
 def _has_failed(trial: PastTrial) -> bool:

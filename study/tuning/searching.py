@@ -11,13 +11,14 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import JournalStorage
 
 from study.pruning.states.dense_runs import stored_trajectory
-from study.records import RESUME_DIR, TRIALS_DIR, SensitivityRecord
+from study.records import RESUME_DIR, SAMPLES_SPENT, TRIALS_DIR, SensitivityRecord
 from study.storage import Folder
 from study.tuning.preparing import Prepared
 from study.tuning.ray.ray_session import worker_count
 from study.tuning.search.journal import FolderJournal
 from study.tuning.search.past import PastTrial
 from study.tuning.search.samplers import make_sampler
+from study.tuning.search.spending import spending_of
 from study.tuning.search.telling import close_open_trials
 from study.tuning.search.warm_start import warm_start_points
 from study.tuning.trials.outcomes import OutcomeRecorder
@@ -58,12 +59,14 @@ def search_plans(
     """
     config, folder = prepared.config, prepared.folder
     journal = FolderJournal(folder)
+    spending = spending_of(folder, past, config.study.train_samples_budget)
     study = _optuna_study(prepared, JournalStorage(journal))
     search = Search(
         study=study,
         flush=journal.flush,
         known=_known_allocations(prepared, trajectory, scanned),
         past=past,
+        spending=spending,
         stop_file=stop_file,
         is_ending=is_ending,
         time_s=seconds_left(),
@@ -81,6 +84,8 @@ def search_plans(
         recorder.note("space_exhausted", {"trials": len(folder.folders(TRIALS_DIR))})
     if searcher.is_settled:
         recorder.note("search_settled", {"trials": len(folder.folders(TRIALS_DIR))})
+    if spending.is_spent and not (searcher.has_all or searcher.is_exhausted or searcher.is_settled):
+        recorder.note(SAMPLES_SPENT, {"train_samples": spending.spent, "budget": spending.budget})
     close_open_trials(study)
     journal.flush()
     if config.search.extend:

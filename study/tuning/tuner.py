@@ -28,6 +28,7 @@ from study.tuning.ray.worker_order import WaitingFirst
 from study.tuning.search.extension import Extensions
 from study.tuning.search.past import PastTrial, replay
 from study.tuning.search.searcher import PlanSearcher
+from study.tuning.search.spending import Spending
 from study.tuning.search.stages.deciding import Deciding
 from study.tuning.search.stages.outraced import Outraced
 from study.tuning.search.textbook import textbook_plan
@@ -58,6 +59,8 @@ class Search:
         Points to take first.
     past
         Trials of an earlier run of the study.
+    spending
+        What these took, and the scan.
     stop_file
         Where workers see that they are to stop.
     is_ending
@@ -70,6 +73,7 @@ class Search:
     flush: Callable[[], None]
     known: Sequence[Mapping[str, Any]]
     past: Sequence[PastTrial]
+    spending: Spending
     stop_file: tuple[str, ...]
     is_ending: Callable[[], bool]
     time_s: float | None
@@ -116,6 +120,7 @@ def make_tuner(
         every_round=search.every_round,
         exploration=search.exploration,
         num_samples=config.study.num_samples,
+        spending=own.spending,
         constraints=search.parsed_constraints,
         room=lambda: room_for_trials(workers(), resources.max_concurrent),
         extensions=_extensions(prepared) if search.extend else None,

@@ -43,6 +43,10 @@ def test_keys_are_changed_one_by_one_with_values_in_toml() -> None:
         (with_(study={"num_sample": 3}), r"study\.num_sample: .*Did you mean 'num_samples'"),
         ({"task": {"dataset": "digits", "modle": "mlp"}}, "Did you mean 'model'"),
         (with_(study={"num_samples": 0}), r"study\.num_samples: .*greater than or equal to 1"),
+        (
+            with_(study={"train_samples_budget": 0}),
+            r"study\.train_samples_budget: .*greater than or equal to 1",
+        ),
         (with_(study={"num_samples": "many"}), r"study\.num_samples: 'many' is text; a number"),
         (with_(study={"name": "a/b"}), r"study\.name: name 'a/b': only letters"),
         (with_(study={"name": ".."}), r"study\.name"),

@@ -69,6 +69,23 @@ def test_a_time_budget_bounds_the_time_left() -> None:
     assert it.seconds_left(130.0) == pytest.approx(10.0)
 
 
+def test_a_budget_of_examples_bounds_the_time_left_and_is_told_of() -> None:
+    it = standing(num_samples=1000, train_samples_budget=20_000)
+    it.note("sensitivity_scanned", "", {"train_samples": 1_000}, 105.0)
+    it.note("search_started", "", {"workers": 2}, 110.0)
+    for trial_id in ("0000", "0001"):  # which share their dense run
+        it.note("trial_started", trial_id, {}, 111.0)
+        it.note("round_finished", trial_id, {**result(0), "train_samples": 5_000}, 120.0)
+    assert "30 % of the budget of examples" in it.lines(120.0)[1]
+    it.note("round_finished", "0000", {**result(1), "train_samples": 7_000}, 130.0)
+    # 2,000 examples took the 10 s since the first round; 12,000 are left.
+    assert it.seconds_left(130.0) == pytest.approx(60.0)
+    assert "40 % of the budget of examples" in it.lines(130.0)[1]
+    assert not it.samples_spent
+    it.note("samples_budget_spent", "", {"train_samples": 20_500, "budget": 20_000}, 200.0)
+    assert it.samples_spent
+
+
 def test_workers_at_work_are_told_of_those_there_are() -> None:
     it = searching()
     it.note("trial_started", "0000", {}, 111.0)

@@ -30,6 +30,7 @@ class _Table(BaseModel):
 class _Study(_Table):
     name: str | None = Field(default=None, min_length=1)
     num_samples: Count | None = None
+    train_samples_budget: Count | None = None
     seed: Seed | None = None
 
 

@@ -6,6 +6,7 @@ import shlex
 from typing import Any
 
 from analysis.judging.checks import checklist_frame
+from analysis.judging.samples_budget import samples_budget
 from analysis.judging.status import study_state
 from analysis.reading.commands import command, short_place
 from analysis.reading.results import Results
@@ -30,6 +31,7 @@ def what_was_run(results: Results) -> Section:
         "notes": "; ".join(provenance.get("notes") or []),
         "objectives": ", ".join(f"{n} ({way})" for n, way in results.objectives.items()),
         "trials": _trials(results),
+        "budget": _budget(results),
         "examples": _examples(provenance.get("examples") or {}),
         "networks": f"{int((results.rounds['round'] > 0).sum()):,} pruned and evaluated",
         "seeds": ", ".join(str(seed) for seed in sorted(results.rounds["seed"].unique())),
@@ -136,6 +138,14 @@ def _trials(results: Results) -> str:
     again = len(results.trials) - len(trials)
     replicates = f"; {count(again, 'replicate')} on further seeds" if again else ""
     return f"{told} of {planned}; the study is {study_state(results)}{replicates}"
+
+
+def _budget(results: Results) -> str:
+    """What of the budget of training examples was spent; empty where there was none."""
+    budget = samples_budget(results)
+    if budget is None:
+        return ""
+    return f"the search took {budget}{', which ended it' if budget.has_ended_it else ''}"
 
 
 def _examples(examples: dict[str, int]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from analysis.judging.samples_budget import samples_budget
 from analysis.reading.candidates import has_figures
 from analysis.reading.results import Results
 from analysis.reporting.page.document import Section, as_table, count
@@ -27,6 +28,7 @@ def ends(results: Results) -> Section:
         f"All trials together trained for {cost['spent_train_epochs']:,.0f} epochs. Sharing the "
         f"dense run saved {cost['saved_by_sharing_train_epochs']:,.0f}, stopping early "
         f"{cost['saved_by_stopping_train_epochs']:,.0f}.",
+        *_budget(results),
         *_audit(results),
     ]
     if len(results.controls):
@@ -68,6 +70,16 @@ def _where(results: Results) -> str:
     if spent.sum() == 0:
         return "No epoch was finished."
     return f"{percent(spent.max() / spent.sum(), 0)} of the epochs spent went to {spent.idxmax()}."
+
+
+def _budget(results: Results) -> list[str]:
+    budget = samples_budget(results)
+    if budget is None or not budget.has_ended_it:
+        return []
+    return [
+        f"The search ended because its budget of {budget.budget:,} training examples was spent; "
+        f"with the trials that were under way then it took {budget.spent:,.0f}."
+    ]
 
 
 def _audit(results: Results) -> list[str]:

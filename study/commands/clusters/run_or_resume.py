@@ -33,7 +33,11 @@ def _run_or_resume(
     if config.task.module_dir is not None:
         search_in(config.task.module_dir)  # which may have been somewhere else then
     click.echo(f"{folder.location} was begun before, and is resumed", err=True)
-    further = {"--num-samples": "num_samples", "--max-concurrent": "max_concurrent"}
+    further = {
+        "--num-samples": "num_samples",
+        "--train-samples-budget": "train_samples_budget",
+        "--max-concurrent": "max_concurrent",
+    }
     given = [f"{flag}={options[key]}" for flag, key in further.items() if options[key] is not None]
     assert ctx.parent is not None
     assert isinstance(ctx.parent.command, click.Group)

@@ -81,6 +81,7 @@ def conduct(
         raise NothingToReportError(
             "no trial finished a round, so there is nothing to report"
             + (": the time budget was spent before" if finished.out_of_time else "")
+            + (": the scan took the budget of examples" if progress.samples_spent else "")
         )
     return code
 

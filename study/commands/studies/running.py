@@ -26,6 +26,7 @@ def run(
     name: str | None = None,
     storage_path: str | os.PathLike[str] | None = None,
     num_samples: int | None = None,
+    train_samples_budget: int | None = None,
     seed: int | None = None,
     listener: Listener | None = None,
 ) -> str:
@@ -38,7 +39,7 @@ def run(
     config
         Name of a preset, path of a study file, a mapping of the same shape, or a
         :class:`~study.configuration.loading.StudyConfig`.
-    name, storage_path, num_samples, seed
+    name, storage_path, num_samples, train_samples_budget, seed
         Fields of the ``[study]`` table to change.
     listener
         Called with the name of every event, the trial, and the trial's last result.
@@ -68,6 +69,7 @@ def run(
         "name": name,
         "storage_path": None if storage_path is None else os.fspath(storage_path),
         "num_samples": num_samples,
+        "train_samples_budget": train_samples_budget,
         "seed": seed,
     }
     own = {key: value for key, value in changes.items() if value is not None}
@@ -79,10 +81,11 @@ def resume(
     directory: str | os.PathLike[str],
     *,
     num_samples: int | None = None,
+    train_samples_budget: int | None = None,
     trust_code: bool = False,
     listener: Listener | None = None,
 ) -> str:
-    """Go on with a study that ended before its time, or give it more trials.
+    """Go on with a study that ended before its time, or give it more trials or examples.
 
     Parameters
     ----------
@@ -90,6 +93,8 @@ def resume(
         Its folder, or its URI.
     num_samples
         Trials in all; None: as many as it was to have.
+    train_samples_budget
+        Training examples of the search in all; None: as many as it was to have.
     trust_code
         Whether to import the modules that the folder names; of a folder of your own.
     listener
@@ -103,13 +108,15 @@ def resume(
     Raises
     ------
     UsageError
-        If it holds no study, is being run, or its task is not what it was.
+        If it holds no study, is being run, its task is not what it was, or it is given less than
+        it has spent.
     StudyFailedError
         If the study as a whole failed again.
     """
     prepared, past = prepare_resume(
         Folder(directory),
         num_samples=num_samples,
+        train_samples_budget=train_samples_budget,
         trust_code=trust_code,
         asked_by="trust_code=True",
     )

@@ -14,21 +14,16 @@ from ray.tune.search import Searcher
 from search_spaces import Layer, SearchSpace
 from study.objectives import Constraint
 from study.pruning.plan import PruningPlan
-from study.pruning.seeds import derive_seed
 from study.tuning.results import INTERRUPTED
 from study.tuning.search.coupled import Curves
-from study.tuning.search.drawing import draw_plan, explores
+from study.tuning.search.drawing import Drawing
 from study.tuning.search.extension import Extensions
 from study.tuning.search.past import PastTrial
-from study.tuning.search.samplers import make_sampler
+from study.tuning.search.spending import Spending
 from study.tuning.search.stages.deciding import Deciding
 from study.tuning.search.stages.next_plan import Next
 from study.tuning.search.taking_up import Ended, take_up
 from study.tuning.search.telling import TRIAL_ID, Asked, Teller
-
-REDRAWN, REDRAWN_AT_RANDOM = 10, 50
-"""How often a plan that was run before is drawn anew: by the sampler first, and then at random,
-before the space is taken to hold no other."""
 
 
 class PlanSearcher(Searcher):
@@ -59,6 +54,9 @@ class PlanSearcher(Searcher):
         Share of the plans that are drawn at random; which these are, the seed decides.
     num_samples
         Plans to draw; None for no end.
+    spending
+        Counts the training examples. Once its budget is spent no plan is drawn and none lengthened;
+        what is under way, or waits for a worker, runs to its end. None: there is no budget.
     constraints
         What a network must meet; the sampler learns by how much each point fails.
     room
@@ -102,6 +100,7 @@ class PlanSearcher(Searcher):
         every_round: bool = True,
         exploration: float = 0.0,
         num_samples: int | None = None,
+        spending: Spending | None = None,
         constraints: Sequence[Constraint] = (),
         room: Callable[[], float] = lambda: math.inf,
         extensions: Extensions | None = None,
@@ -116,20 +115,13 @@ class PlanSearcher(Searcher):
         stages: Deciding | None = None,
     ) -> None:
         super().__init__()
-        self._study = study
-        self._space = space
-        self._layers = list(layers)
-        self._seed = seed
         self._trial_config = dict(trial_config)
         self._teller = Teller(study, space, layers, objectives, constraints, every_round)
-        self._sampler = sampler
-        self._exploration = exploration
         self._num_samples = num_samples
+        self._spending = spending or Spending()
         self._room = room
         self._extensions = extensions
         self._first = first
-        self._known = [dict(point) for point in known]
-        self._scanned = scanned
         self._begun, self._flush = begun, flush
         self._is_ending, self._was_stopped = is_ending, was_stopped
         self._stages = stages
@@ -137,8 +129,18 @@ class PlanSearcher(Searcher):
         self._running: dict[str, Asked] = {}
         self._last: dict[str, dict[str, Any] | None] = {}  # how plans ended, by their hash
         standing = take_up(study, past)
-        self._asked, self._taken = standing.begun, standing.warm_started
-        self._open = list(standing.waiting)
+        self._asked, self._open = standing.begun, list(standing.waiting)
+        self._drawing = Drawing(
+            study,
+            space,
+            list(layers),
+            seed,
+            sampler=sampler,
+            exploration=exploration,
+            known=known,
+            taken=standing.warm_started,
+            scanned=scanned,
+        )
         self._last |= {each.plan.content_hash(): None for each in past}
         for each in standing.ended:
             self._learn_of(each)
@@ -153,9 +155,14 @@ class PlanSearcher(Searcher):
         return {}
 
     @property
+    def has_all(self) -> bool:
+        """Whether all of its trials were begun."""
+        return self._num_samples is not None and self._asked >= self._num_samples
+
+    @property
     def is_over(self) -> bool:
         """Whether nothing is left to run, before anything was begun."""
-        return not self._open and self._num_samples is not None and self._asked >= self._num_samples
+        return not self._open and (self.has_all or self._spending.is_spent)
 
     def set_search_properties(self, *_: Any, **__: Any) -> bool:
         """Metric and mode are those of the study; Ray has nothing to add."""
@@ -169,12 +176,14 @@ class PlanSearcher(Searcher):
             return None
         if self._open:
             return self._run(trial_id, self._open.pop(0))
+        if self._spending.is_spent:
+            return str(Searcher.FINISHED)
         extension = self._extensions.take() if self._extensions is not None else None
         if extension is not None:
             done = extension.plan.rounds - 1
             asked = Asked(None, extension.trial_id, extension.plan, told=done, first=done)
             return self._run(trial_id, asked)
-        if self._num_samples is not None and self._asked >= self._num_samples:
+        if self.has_all:
             return str(Searcher.FINISHED)
         if self._stages is not None:
             return self._run_stage(trial_id, self._stages.next())
@@ -201,18 +210,7 @@ class PlanSearcher(Searcher):
         number, name = self._asked, f"{self._asked:04d}"
         if number == 0 and self._first is not None:
             return Asked(None, name, self._first)
-        is_random = explores(number, self._exploration, self._seed)
-        for attempt in range(REDRAWN + REDRAWN_AT_RANDOM):
-            at_random = is_random or attempt >= REDRAWN
-            kind = "random" if at_random else self._sampler
-            seed = derive_seed(self._seed, "sampler", kind, number, attempt) % 2**32
-            self._study.sampler = make_sampler(kind, seed)
-            if not at_random and self._taken < len(self._known):
-                # Only now: what waits would be taken in the place of a plan that is to be random.
-                self._study.enqueue_trial(self._known[self._taken])
-                self._taken += 1
-            trial = self._study.ask()
-            plan = draw_plan(self._space, trial, self._layers, self._seed, self._scanned)
+        for trial, plan in self._drawing.plans(number):
             if plan.content_hash() not in self._last:
                 trial.set_user_attr(TRIAL_ID, name)
                 return Asked(trial.number, name, plan)
@@ -227,6 +225,7 @@ class PlanSearcher(Searcher):
         round_ = result["round"]
         if all(known["round"] != round_ for known in asked.results):  # told again after a crash
             asked.results.append(result)
+        self._spending.note(asked.name, asked.plan.seed, result)
         self._teller.tell_round(asked, result)
         self._flush()
 

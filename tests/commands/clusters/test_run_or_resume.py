@@ -8,31 +8,37 @@ import pytest
 from study.cli import main
 from tests.conftest import call
 
+Call = tuple[str, int | None, int | None]
+"""The folder, trials, and examples."""
+
 
 @pytest.fixture
-def resumed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int | None]]:
+def resumed(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
     """Calls of ``resume``, which ends with a code of its own."""
-    calls: list[tuple[str, int | None]] = []
+    calls: list[Call] = []
 
     @click.command()
     @click.argument("directory")
     @click.option("--num-samples", type=int)
+    @click.option("--train-samples-budget", type=int)
     @click.option("--trust-code", is_flag=True)
     @click.pass_context
     def resume(
-        ctx: click.Context, directory: str, num_samples: int | None, trust_code: bool
+        ctx: click.Context,
+        directory: str,
+        num_samples: int | None,
+        train_samples_budget: int | None,
+        trust_code: bool,
     ) -> None:
         assert trust_code  # whoever names the study file trusts it
-        calls.append((directory, num_samples))
+        calls.append((directory, num_samples, train_samples_budget))
         ctx.exit(3)
 
     monkeypatch.setitem(main.commands, "resume", resume)
     return calls
 
 
-def test_a_study_that_is_new_is_run_as_run_would(
-    tmp_path: Path, resumed: list[tuple[str, int | None]]
-) -> None:
+def test_a_study_that_is_new_is_run_as_run_would(tmp_path: Path, resumed: list[Call]) -> None:
     arguments = ("digits-mlp", "--storage-path", "st", "--dry-run", "--set", "task.lr=0.0625")
     ours = call("run-or-resume", *arguments, cwd=tmp_path)
     assert ours.exit_code == 0
@@ -42,22 +48,23 @@ def test_a_study_that_is_new_is_run_as_run_would(
 
 
 def test_a_study_that_was_begun_is_resumed_and_ends_as_that_does(
-    tmp_path: Path, resumed: list[tuple[str, int | None]]
+    tmp_path: Path, resumed: list[Call]
 ) -> None:
     begun = tmp_path / "st" / "mine"
     begun.mkdir(parents=True)
     (begun / "study.toml").touch()
     arguments = ("digits-mlp", "--storage-path", str(tmp_path / "st"), "--name", "mine")
-    answer = call("run-or-resume", *arguments, "--num-samples", "9", cwd=tmp_path)
+    more = ("--num-samples", "9", "--train-samples-budget", "5000")
+    answer = call("run-or-resume", *arguments, *more, cwd=tmp_path)
     assert answer.exit_code == 3
-    assert resumed == [(str(begun), 9)]
+    assert resumed == [(str(begun), 9, 5000)]
     assert "is resumed" in answer.stderr
     assert call("run-or-resume", *arguments, cwd=tmp_path).exit_code == 3
-    assert resumed[1:] == [(str(begun), None)]
+    assert resumed[1:] == [(str(begun), None, None)]
 
 
 def test_modules_are_found_beside_the_study_file_wherever_they_were_before(
-    tmp_path: Path, resumed: list[tuple[str, int | None]], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, resumed: list[Call], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moved = tmp_path / "moved"
     moved.mkdir()
@@ -72,7 +79,7 @@ def test_modules_are_found_beside_the_study_file_wherever_they_were_before(
 
 
 def test_nodes_are_waited_for_and_room_is_asked_for_before_anything_is_run(
-    tmp_path: Path, resumed: list[tuple[str, int | None]], monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, resumed: list[Call], monkeypatch: pytest.MonkeyPatch,
     ray_cluster: None,
 ) -> None:  # fmt: skip
     done: list[object] = []

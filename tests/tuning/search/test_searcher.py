@@ -11,13 +11,18 @@ from study.objectives import Constraint
 from study.pruning import PruningPlan
 from study.records import TrialOutcome, utc_now
 from study.tuning.search.drawing import explores
+from study.tuning.search.extension import Extensions
 from study.tuning.search.past import PastTrial
 from study.tuning.search.samplers import make_sampler
 from study.tuning.search.searcher import PlanSearcher
+from study.tuning.search.spending import Spending
+from study.tuning.search.stages.deciding import Deciding
 from study.tuning.search.telling import close_open_trials
 
 LAYERS = (Layer("fc1", 100, "linear"), Layer("fc2", 50, "linear"))
 NAN = float("nan")
+DENSE, A_ROUND = 1000, 100
+"""Training examples."""
 
 
 def searcher(
@@ -31,6 +36,9 @@ def searcher(
     first: PruningPlan | None = None,
     past: tuple[PastTrial, ...] = (),
     study: optuna.Study | None = None,
+    spending: Spending | None = None,
+    extensions: Extensions | None = None,
+    stages: Deciding | None = None,
     **space: Any,
 ) -> tuple[PlanSearcher, optuna.Study]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -53,17 +61,23 @@ def searcher(
         every_round=every_round,
         exploration=exploration,
         num_samples=num_samples,
+        spending=spending,
         constraints=[Constraint.parse(text) for text in constraints],
         room=lambda: room,
         first=first,
         past=past,
         was_stopped=lambda name: False,
+        extensions=extensions,
+        stages=stages,
     )
     return own, study
 
 
 def result(round_: int, accuracy: float = 0.9, loss: float = 0.3) -> dict[str, Any]:
-    return {"round": round_, "val_accuracy": accuracy, "density": 0.8**round_, "val_loss": loss}
+    return {
+        "round": round_, "val_accuracy": accuracy, "density": 0.8**round_, "val_loss": loss,
+        "train_samples": DENSE + A_ROUND * round_,
+    }  # fmt: skip
 
 
 def ask(own: PlanSearcher, ray_id: str) -> PruningPlan:
