@@ -17,8 +17,9 @@ class ConfirmTable(Table):
         ge=0,
         lt=1,
         description="of all training examples of a study, and of its time budget if it has one, "
-        "that confirm what the search found: the best descent again on new seeds; 0: nothing is "
-        "confirmed, and nothing named",
+        "that confirm what the search found: the best descent again on new seeds, and what a "
+        "search by stages, which ends by itself, has left of its trials; 0: nothing is confirmed, "
+        "and nothing named",
     )
     tolerances: tuple[float, ...] = Field(
         default=(0.005, 0.01, 0.02),

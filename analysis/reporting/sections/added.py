@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from analysis.fronts.added import Added, added_by
 from analysis.judging.learnt import moved_layers, plan_differences
-from analysis.judging.search_stages import search_stages, stage_trials
 from analysis.judging.to_confirm import best_descent, next_descent, textbook_of
 from analysis.reading.commands import command
 from analysis.reading.results import Results
-from analysis.reporting.page.document import Section, Table, count
+from analysis.reporting.page.document import Section, count
+from analysis.reporting.sections.by_stage import stage_tables, told_changes
 from analysis.spending.cost import cost_summary
 from analysis.statistics.replicates import searched
 from study.telling import Telling, percent, size_text
@@ -32,7 +30,7 @@ def added(results: Results) -> Section:
                 "[search] makes it the first trial."
             ],
         )
-    begun, tables = _begun(results, textbook), _stages(results)
+    begun, tables = _begun(results, textbook), stage_tables(results)
     if best is None:
         return Section("added", TITLE, [begun, "No trial dominates any volume yet."])
     if best == textbook:
@@ -55,7 +53,7 @@ MOST_LAYERS = 6
 
 def _differs(results: Results, best: str, textbook: str) -> str:
     """What the plan of the best descent has that the textbook run's has not."""
-    fields = _told(plan_differences(results, best, textbook))
+    fields = told_changes(plan_differences(results, best, textbook))
     moved = moved_layers(results, best)
     named = [f"{layer} x {math.exp(by):.2g}" for layer, by in list(moved.items())[:MOST_LAYERS]]
     if len(moved) > MOST_LAYERS:
@@ -65,88 +63,6 @@ def _differs(results: Results, best: str, textbook: str) -> str:
     if not fields:
         return f"The plan of trial {best} is the textbook run's, from another seed."
     return f"The plan of trial {best} differs from the textbook run's in {'; '.join(fields)}."
-
-
-def _told(changes: Mapping[str, tuple[Any, Any]]) -> list[str]:
-    return [f"{field} {_cell(own)} (not {_cell(other)})" for field, (own, other) in changes.items()]
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "none"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-SAID = {
-    "textbook": "the textbook run",
-    "scouts": "scouts of recipes, at its cost or less each",
-    "families": "short proxies of allocations and costs",
-    "offsets": "offsets of layers, by short proxies; of units in full",
-    "portfolio": "other methods in full, by the textbook's recipe",
-    "challengers": "the best method with what scouts gained",
-    "finals": "the winner with the best offsets",
-}
-
-
-INCOMPARABLE = ("textbook", "families", "offsets")
-"""Stages whose trials are the textbook run itself, or too short to be set beside it."""
-
-
-def _stages(results: Results) -> list[Table]:
-    """What each stage took, and its best beside the textbook run."""
-    found = search_stages(results)
-    if found.empty:
-        return []
-    tell = Telling(results.quality)
-    rows = [
-        [
-            stage,
-            SAID.get(stage, ""),
-            f"{trials}",
-            f"{samples:,.0f}",
-            best,
-            _better(tell, gain) if stage not in INCOMPARABLE and sizes else "",
-        ]
-        for stage, trials, samples, best, gain, sizes in found.itertuples(index=False, name=None)
-    ]
-    caption = (
-        "Stage by stage: how much better than the textbook run the best of a stage is at equal "
-        "size, on the data of the search, where the best of several is so by luck as well"
-    )
-    columns = ["stage", "what it is", "trials", "examples", "best trial", "better by"]
-    return [Table(caption, columns, rows), _asked(results, tell)]
-
-
-def _asked(results: Results, tell: Telling) -> Table:
-    """What each trial asked, but for those that move layers, which are many and much alike."""
-    found = stage_trials(results)
-    found = found[~found["stage"].isin(("textbook", "offsets"))]
-    proxies = found.loc[found["stage"] == "families", "changes"].tolist()
-    common = [item for item in (proxies[0] if proxies else {}).items()
-              if all(item in each.items() for each in proxies)]  # fmt: skip
-    rows = []
-    for each in found.itertuples():
-        gain = ""
-        if each.stage not in INCOMPARABLE and not math.isnan(each.gain):
-            gain = _better(tell, each.gain)
-            if not math.isnan(each.standard_error):
-                gain += f" ± {tell.gap(each.standard_error)}"
-        loss = f"{each.loss:.4g}" if each.stage == "families" else ""
-        own = dict(each.changes)
-        if each.stage == "families":  # shorter than it in the same way
-            own = {field: both for field, both in own.items() if (field, both) not in common}
-        changes = "; ".join(_told(own)) or "nothing"
-        rows.append([each.trial_id, each.stage, changes, gain, loss])
-    caption = (
-        "What was asked, and the answer: whole descents beside the textbook run at equal size "
-        "(± standard error, by the spread over sizes), short proxies by their mean loss"
-    )
-    columns = ["trial", "stage", "differs from the textbook run in", "better by", "loss"]
-    return Table(caption, columns, rows)
-
-
-def _better(tell: Telling, gain: float) -> str:
-    return f"{'-' if gain < 0 else ''}{tell.gap(gain)}"
 
 
 def _verdict(measured: Added, results: Results, best: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from analysis import load
 from analysis.judging.to_confirm import confirmed_samples, next_descent
@@ -23,7 +23,8 @@ Say = Callable[[str], None]
 def confirm(folder: Folder, config: StudyConfig, say: Say) -> None:
     """Confirm what the search found, as far as the study's share of the budget goes.
 
-    The share is of all training examples of the study, the search's and these; of a study with a
+    The share is of all training examples of the study, the search's and these; a search by stages,
+    which ends by itself, leaves what its unused trials would have cost as well. Of a study with a
     time budget, no more than can be expected to fit into what is left of it either. What earlier
     runs of the study confirmed is of its share; their time is not of this one's budget. Of a study
     at one size the network that it was run for is confirmed first, also where it takes more than
@@ -45,7 +46,8 @@ def confirm(folder: Folder, config: StudyConfig, say: Say) -> None:
     spent = cost["spent_train_samples"]
     # What an earlier run confirmed is paid for, else each resume would confirm further descents.
     before = confirmed_samples(results)
-    left = spent * config.confirm.share / (1.0 - config.confirm.share) - sum(before.values())
+    share = spent * config.confirm.share / (1.0 - config.confirm.share)
+    left = max(share, _unused_samples(config, cost)) - sum(before.values())
     runs_s = working_s(results)
     rate = spent / sum(runs_s) if sum(runs_s) > 0 else math.inf
     ends_s = math.inf
@@ -65,6 +67,16 @@ def confirm(folder: Folder, config: StudyConfig, say: Say) -> None:
         run_again(folder, descent.trial_id, last, descent.seeds, say)
         left -= descent.seeds * descent.samples[last]
         results = load(folder.location)
+
+
+def _unused_samples(config: StudyConfig, cost: Mapping[str, float]) -> float:
+    """Training examples that a search by stages was given and had no use for."""
+    if config.search.sampler != "stages":
+        return 0.0
+    spent, trials = cost["spent_train_samples"], cost["trials"]
+    unused = max(config.study.num_samples - trials, 0.0) * spent / max(trials, 1.0)
+    budget = config.study.train_samples_budget
+    return unused if budget is None else min(unused, budget - spent)
 
 
 def run_again(folder: Folder, trial_id: str, last: int, seeds: int, say: Say) -> None:
