@@ -18,9 +18,9 @@ CLASSES = 10
 
 OF_WEIGHTS: dict[str, dict[str, Any]] = {
     "uniform": {"allocation": "uniform"},
-    "global": {"allocation": "global"},
+    "global": {"allocation": "global", "cost_exponent": 0.0},
     "erk": {"allocation": "erk"},
-    "lamp": {"allocation": "lamp"},
+    "lamp": {"allocation": "lamp", "cost_exponent": 0.0},
     "lamp_by_cost": {"allocation": "lamp", "cost": "macs", "cost_exponent": 0.5},
 }
 """What one would choose from for single weights: fields of the plan in which the methods differ."""
