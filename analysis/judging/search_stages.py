@@ -12,6 +12,9 @@ from analysis.spending.spending import round_costs
 from analysis.statistics.replicates import searched
 from study.equal_size import difference
 
+PROXIES = "families"
+"""The stage whose trials are judged by their loss."""
+
 
 def search_stages(results: Results) -> pd.DataFrame:
     """The stages of a search, in the order in which they began.
@@ -25,7 +28,8 @@ def search_stages(results: Results) -> pd.DataFrame:
     -------
     DataFrame
         stage, trials, train_samples (examples trained on, the dense run in the first), best_trial
-        (the one that gains the most), gain (its mean difference from the textbook run, in the unit
+        (the one that gains the most; of families, which are short proxies, the one of the least
+        mean loss), gain (its mean difference from the textbook run, in the unit
         of the quality and positive where it is better, over the sizes at which both have networks
         on the data of the search) and sizes (how many). Empty where the search had no stages, or
         no textbook run. The best of several is better by luck as well: new seeds tell what holds.
@@ -36,12 +40,15 @@ def search_stages(results: Results) -> pd.DataFrame:
     if textbook is None or trials.empty:
         return pd.DataFrame(columns=columns)
     spent = round_costs(own.rounds)["train_samples"].groupby(own.rounds["trial_id"]).sum()
-    base = _course(own, textbook)
+    base, losses = _course(own, textbook), _losses(own)
     rows = []
     for stage, of_stage in trials.groupby("stage", sort=False):
         names = of_stage["trial_id"].astype(str).tolist()
         gains = {name: difference(_course(own, name), base) for name in names}
-        best = max(gains, key=lambda name: np.nan_to_num(gains[name].mean, nan=-np.inf))
+        if stage == PROXIES:
+            best = str(losses.reindex(names).idxmin()) if losses.reindex(names).any() else names[0]
+        else:
+            best = max(gains, key=lambda name: np.nan_to_num(gains[name].mean, nan=-np.inf))
         samples = float(spent.reindex(names).sum())
         rows.append((stage, len(names), samples, best, gains[best].mean, gains[best].sizes))
     return pd.DataFrame(rows, columns=columns)
@@ -73,8 +80,7 @@ def stage_trials(results: Results) -> pd.DataFrame:
     if textbook is None or trials.empty:
         return pd.DataFrame(columns=columns)
     spent = round_costs(own.rounds)["train_samples"].groupby(own.rounds["trial_id"]).sum()
-    pruned = own.rounds[own.rounds["round"] > 0]
-    losses = pruned.groupby("trial_id")["val_loss"].mean()
+    losses = _losses(own)
     base, rows = _course(own, textbook), []
     for name, stage in trials[["trial_id", "stage"]].astype(str).itertuples(index=False):
         gap = difference(_course(own, name), base)
@@ -90,6 +96,12 @@ def stage_trials(results: Results) -> pd.DataFrame:
             )
         )
     return pd.DataFrame(rows, columns=columns)
+
+
+def _losses(results: Results) -> pd.Series:
+    """Of each trial the mean validation loss of its pruned networks."""
+    pruned = results.rounds[results.rounds["round"] > 0]
+    return pruned.groupby("trial_id")["val_loss"].mean()
 
 
 def _course(results: Results, trial_id: str) -> dict[float, float]:

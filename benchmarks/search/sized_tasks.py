@@ -27,8 +27,15 @@ OF_WEIGHTS: dict[str, dict[str, Any]] = {
     "erk": {"allocation": "erk"},
     "lamp": {"allocation": "lamp", "cost_exponent": 0.0},
     "lamp_by_cost": {"allocation": "lamp", "cost": "macs", "cost_exponent": 0.5},
+    "lamp_by_cost_longer": {
+        "allocation": "lamp",
+        "cost": "macs",
+        "cost_exponent": 0.5,
+        "retrain_epochs": 5.0,
+    },
 }
-"""What one would choose from for single weights: fields of the plan in which the methods differ."""
+"""What one would choose from for single weights: fields of the plan in which the methods differ.
+The last is what whoever knows what the search finds out would run."""
 
 OF_CHANNELS: dict[str, dict[str, Any]] = {
     "uniform": {"allocation": "uniform", "saliency": "l2"},

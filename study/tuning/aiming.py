@@ -29,7 +29,8 @@ def aim_of(prepared: Prepared, textbook: PruningPlan) -> Aim:
         size=size_of(config.objectives) if target is None else Constraint.parse(target).column,
         dense_epochs=recipe.epochs,
         steps_per_epoch=steps_per_epoch(recipe, len(prepared.task.data.train)),
-        constant_lr=recipe.lr_schedule == "constant" and not recipe.warmup_epochs,
+        constant_lr=not recipe.epochs
+        or (recipe.lr_schedule == "constant" and not recipe.warmup_epochs),
         costs_differ=_costs_differ(prepared),
         sampler_seed=config.study.seed,
     )

@@ -66,18 +66,21 @@ def _asked(results: Results, tell: Telling) -> Table:
             better = f"{_better(tell, gain)}{spread}"
         is_proxy = stage == "families"  # all are shorter than the textbook run in the same way
         changes = {k: v for k, v in own.items() if not is_proxy or (k, v) not in common}
-        differs = "; ".join(told_changes(changes)) or "nothing"
+        own_way = "nothing but its length" if is_proxy else "nothing"
+        differs = "; ".join(told_changes(changes)) or own_way
         rows.append([name, stage, differs, better, f"{loss:.4g}" if is_proxy else ""])
     caption = (
         "What was asked, and the answer: whole descents beside the textbook run at equal size "
-        "(± standard error, by the spread over sizes), short proxies by their mean loss"
+        "(± standard error, by the spread over sizes of one run; runs of one plan on other seeds "
+        "differ by more), short proxies by their mean loss"
     )
     columns = ["trial", "stage", "differs from the textbook run in", "better by", "loss"]
     return Table(caption, columns, rows)
 
 
 def _better(tell: Telling, gain: float) -> str:
-    return f"{'-' if gain < 0 else ''}{tell.gap(gain)}"
+    said = tell.gap(gain)
+    return f"-{said}" if gain < 0 and said != tell.gap(0.0) else said
 
 
 def told_changes(changes: Mapping[str, tuple[Any, Any]]) -> list[str]:

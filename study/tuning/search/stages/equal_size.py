@@ -15,13 +15,18 @@ def compared(aim: Aim, one: Tried, other: Tried, last: int | None = None) -> Dif
 
 
 def best_of(aim: Aim, descents: Sequence[Tried]) -> Tried:
-    """The descent that gains the most on the first; of equal ones the first."""
+    """The descent that gains the most on the first; of equal ones the first.
+
+    One that did not come to its end is none: what it was stopped for lies beyond the sizes at which
+    it could be compared.
+    """
 
     def gain(descent: Tried) -> float:
         mean = compared(aim, descent, descents[0]).mean
         return -math.inf if math.isnan(mean) else mean
 
-    return max(descents, key=gain)
+    first, *others = descents
+    return max((first, *(each for each in others if each.is_whole)), key=gain)
 
 
 def _course(aim: Aim, descent: Tried) -> dict[float, float]:

@@ -36,7 +36,7 @@ def portfolio(aim: Aim, standing: Standing) -> Wanted:
 
 
 def proxies_hold(aim: Aim, standing: Standing) -> bool | None:
-    """Whether the best family in full is not worse, beyond noise, than the textbook run.
+    """Whether the best family in full came to its end, and not worse than the textbook run.
 
     None: not known yet.
     """
@@ -46,7 +46,8 @@ def proxies_hold(aim: Aim, standing: Standing) -> bool | None:
     ended = standing.ended([aim.textbook, plan])
     if ended is None:
         return None
-    return len(ended) == 2 and not compared(aim, ended[0], ended[1]).is_gain
+    is_whole = len(ended) == 2 and ended[1].is_whole
+    return is_whole and not compared(aim, ended[0], ended[1]).is_gain
 
 
 def base(aim: Aim, standing: Standing) -> Tried | None:

@@ -1,7 +1,8 @@
 """Short proxies: by which score weights are ranked, and which layers can take more than it says.
 
 A proxy is a descent of four cuts, by half at most, towards where the textbook run ends, retrained
-for a part of an epoch after each: cut by more, networks are at chance and tell nothing. It is
+for a part of an epoch after each, at the learning rate that the dense run had halfway: cut by more,
+or retrained at the rates of its end, networks are at chance and tell nothing. It is
 judged by the loss, which tells more of so short a training than accuracy does. Measured on a small
 CNN (Fashion-MNIST, multiply-adds), proxies rank as full runs do with a coefficient of .72 by loss
 and .66 by accuracy. They mislead where whole channels go: those have full runs only.
@@ -26,7 +27,8 @@ LEAST_STEPS = 24
 """Optimizer steps after each cut of a proxy, where an epoch has few."""
 
 FAMILIES = ("lamp", "global", "erk", "uniform_plus")
-EXPONENTS = (0.0, 0.5, 1.0)
+EXPONENTS = {"lamp": (0.0, 0.5, 1.0), "global": (0.0, 0.25, 0.5)}
+"""LAMP's scores are shares of squares; magnitudes are none, and have half of the power."""
 
 
 def families(aim: Aim, standing: Standing) -> Wanted:
@@ -56,6 +58,7 @@ def proxy(aim: Aim, **changed: Any) -> PruningPlan:
         "sparsity": sparsity,
         "rounds": ROUNDS,
         "retrain_epochs": epochs,
+        "rewind_epoch": None if aim.constant_lr else aim.dense_epochs / 2,
         **same_size,
         **changed,
     }
@@ -95,18 +98,20 @@ def _choices(aim: Aim) -> list[dict[str, Any]]:
     for name in FAMILIES:
         if name not in allowed or name not in fitting:
             continue
-        exponents = _exponents(aim) if name in COST_AWARE else [0.0]
+        exponents = _exponents(aim, name) if name in COST_AWARE else [0.0]
         found += [{"allocation": name, "cost_exponent": each} for each in exponents]
     return found
 
 
-def _exponents(aim: Aim) -> list[float]:
+def _exponents(aim: Aim, name: str) -> list[float]:
     """Powers of the cost: those of the space, and some where multiply-adds are to be few."""
     allowed = aim.space.cost_exponent
     if not aim.costs_differ:
         return [0.0]  # any other ranks the same
+    usual = EXPONENTS[name]
     if allowed == 0.0 and aim.is_for_cost:
-        return list(EXPONENTS)
+        return list(usual)
     if isinstance(allowed, Range):
-        return sorted({0.0, *(e for e in EXPONENTS if allowed.low <= e <= allowed.high)})
+        inner = (each for each in usual if allowed.low < each < allowed.high)
+        return sorted({0.0, float(allowed.low), *inner, float(allowed.high)})
     return sorted({0.0, *(float(each) for each in options(allowed))})

@@ -79,7 +79,8 @@ def winner(aim: Aim, standing: Standing) -> Tried | None:
     ended = standing.ended([best.plan, *raced.plans])
     if not ended:
         return None
-    return ended[-1] if compared(aim, ended[-1], ended[0]).is_gain else ended[0]
+    found = best_of(aim, ended)
+    return found if compared(aim, found, ended[0]).is_gain else ended[0]
 
 
 def _loses_much(aim: Aim, scout: Tried, textbook: Tried) -> bool:
@@ -119,7 +120,7 @@ def _epochs(aim: Aim, times: float) -> float:
     """So many times the textbook's epochs, within the dense run's and what the space allows."""
     own = aim.textbook.retrain_epochs
     assert own is not None
-    wanted = min(times * own, max(aim.dense_epochs, own))
+    wanted = min(times * own, max(aim.dense_epochs, own)) if aim.dense_epochs else times * own
     allowed = aim.space.retrain_epochs
     if isinstance(allowed, Range):
         return min(max(wanted, float(allowed.low)), max(float(allowed.high), own))

@@ -80,6 +80,11 @@ class Tried:
         """Results of its pruned networks."""
         return tuple(result for result in self.results if result["round"] > 0)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it came to its end: one that was stopped or failed may have lost beyond."""
+        return len(self.pruned) == self.plan.rounds
+
 
 @dataclass(frozen=True)
 class Wanted:
