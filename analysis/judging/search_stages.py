@@ -7,10 +7,15 @@ import pandas as pd
 
 from analysis.judging.learnt import plan_differences
 from analysis.judging.to_confirm import textbook_of
+from analysis.reading.commands import command
+from analysis.reading.files.documents import BEGINS
 from analysis.reading.results import Results
 from analysis.spending.spending import round_costs
 from analysis.statistics.replicates import searched
 from study.equal_size import difference
+
+SETTLED = "search_settled"
+"""The event of a search that has nothing more to try."""
 
 PROXIES = "families"
 """The stage whose trials are judged by their loss."""
@@ -52,6 +57,29 @@ def search_stages(results: Results) -> pd.DataFrame:
         samples = float(spent.reindex(names).sum())
         rows.append((stage, len(names), samples, best, gains[best].mean, gains[best].sizes))
     return pd.DataFrame(rows, columns=columns)
+
+
+def stages_end(results: Results) -> str:
+    """Why a search by stages ended, in a sentence; empty where it has none, or goes on.
+
+    Parameters
+    ----------
+    results
+        Of one study.
+    """
+    own, planned = searched(results), results.config.get("study", {}).get("num_samples", 0)
+    told = results.events["event"]
+    last = told[told.isin([*BEGINS, SETTLED])]
+    if len(last) and last.iloc[-1] == SETTLED:
+        return (
+            f"The search ended by itself after {len(own.trials):,} of {planned:,} trials: no stage "
+            "had more to try."
+        )
+    is_staged = results.config.get("search", {}).get("sampler") == "stages"
+    if is_staged and len(own.trials) >= planned and told.isin(["study_finished"]).any():
+        more = f"{command(results, 'resume')} --num-samples {2 * planned}"
+        return f"The search ended with its {planned:,} trials, before its stages did; go on: {more}"
+    return ""
 
 
 def stage_trials(results: Results) -> pd.DataFrame:

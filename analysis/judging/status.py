@@ -12,6 +12,7 @@ import pandas as pd
 
 from analysis.fronts.study_front import study_front
 from analysis.judging.samples_budget import SamplesBudget, samples_budget
+from analysis.judging.search_stages import stages_end
 from analysis.reading.files.documents import BEGINS, ENDS
 from analysis.reading.loading import Results
 from analysis.statistics.replicates import searched
@@ -57,6 +58,7 @@ def study_status(results: Results) -> dict[str, Any]:
         "state": study_state(results),
         "driver": _driver(results),
         "num_samples": results.config.get("study", {}).get("num_samples"),
+        "search_end": stages_end(results),
         "samples_budget": None if budget is None else asdict(budget),
         "trials": {name: int((asked["status"] == name).sum()) for name in STATUSES},
         "replicates": len(trials) - len(asked),
@@ -103,6 +105,7 @@ def status_text(status: dict[str, Any]) -> str:
         f"{status['study']}: {status['state']}, {counts or 'no trial yet'} of "
         f"{status['num_samples']}{replicates}; {status['rounds_finished']} pruned networks",
     ]
+    lines += [f"  {status['search_end']}"] if status["search_end"] else []
     budget, driver = status["samples_budget"], status["driver"]
     if budget is not None:
         ended = "its budget is spent: " if budget["has_ended_it"] else ""

@@ -72,6 +72,8 @@ def _afterwards(prepared: Prepared) -> list[str]:
     if config.confirm.share:
         share, most = config.confirm.share, config.confirm.share / (1 - config.confirm.share)
         answer = "" if config.search.target is None else ", or what the answer takes on new seeds"
+        if config.search.sampler == "stages":
+            answer += ", or what trials that the search leaves would have taken"
         lines.append(
             f"# beside them: confirmation, up to {most:.0%} of what the search took ({share:.0%} "
             f"of both){answer}"
@@ -96,6 +98,12 @@ def _most_epochs(prepared: Prepared) -> list[str]:
     if config.study.train_samples_budget is not None:
         budget = config.study.train_samples_budget
         lines.append(f"# no further trial begins once the search has taken {budget:,} examples")
+    if config.search.sampler == "stages":
+        return [
+            *lines,
+            f"# at most {trials} trials: descents like it with up to 2.5 times its epochs, and "
+            "short ones; how many it takes is seen on the way",
+        ]
     if space.function is not None:
         return [*lines, f"# {dense} epochs dense; what {space.function} adds, only it knows"]
     longest = space.worst_case_epochs(dense)

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from search_spaces import SearchSpace
 from search_spaces.structures import alternatives, removal_of
+from search_spaces.values import options
 from study.configuration.concluding import ConfirmTable, ReportTable
 from study.configuration.latency import LatencyTable
 from study.configuration.running import ResourcesTable, StudyTable, TaskTable
@@ -24,6 +25,13 @@ MANY_NETWORKS = 100
 
 SHORT_STUDY = 100
 """Trials below which a tenth of the stops are too few to say how many are wrong."""
+
+
+TEXTBOOK = {"retrain": "lr_rewind", "schedule": "geometric", "saliency": "magnitude"}
+"""What the textbook run has, of which a search by stages compares each other choice."""
+
+UNASKED = ("retrain_lr", "retrain_lr_schedule", "lr_rewind_epoch", "optimizer_state")
+"""Fields of a space that no stage asks for."""
 
 
 class StudyConfig(Table):
@@ -84,6 +92,20 @@ class StudyConfig(Table):
                 "search.sampler: stages are for one structure, and no mixed one; take another "
                 "sampler, or one structure."
             )
+        for field, own in TEXTBOOK.items():
+            choices = options(getattr(space, field))
+            if own not in choices:
+                raise ValueError(
+                    f"search.sampler: stages change the textbook run, whose {field} is {own}; "
+                    f"space.{field} is {', '.join(map(str, choices))}. Add {own} to it, or take "
+                    "another sampler."
+                )
+        unasked = [name for name in UNASKED if getattr(space, name) not in (None, "fresh")]
+        if unasked:
+            raise ValueError(
+                f"search.sampler: stages have no use for space.{unasked[0]}; take it out, or take "
+                "another sampler."
+            )
         return self
 
     @model_validator(mode="after")
@@ -102,7 +124,8 @@ class StudyConfig(Table):
         """The same study, with the share of examples that is held back decided."""
         confirm = self.confirm
         if confirm.held_back is None:
-            rounds = ROUNDS if self.space.function is not None else self.space.max_rounds
+            own_steps = self.space.function is not None or self.search.sampler == "stages"
+            rounds = ROUNDS if own_steps else self.space.max_rounds
             is_many = self.study.num_samples * rounds > MANY_NETWORKS
             held_back = 0.5 if is_many and confirm.share > 0 else 0.0
             confirm = confirm.model_copy(update={"held_back": held_back})

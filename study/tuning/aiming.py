@@ -16,6 +16,10 @@ from study.tuning.early_stopping.history import make_yardstick
 from study.tuning.preparing import Prepared
 from study.tuning.search.stages.standing import Aim
 
+AT_ONE_SIZE = 5
+"""Sizes down to the target at which descents are compared, where networks of just one size are
+sought: a single network says less than five that lead to it."""
+
 
 def aim_of(prepared: Prepared, textbook: PruningPlan) -> Aim:
     """What the stages of a study's search are for."""
@@ -32,6 +36,7 @@ def aim_of(prepared: Prepared, textbook: PruningPlan) -> Aim:
         constant_lr=not recipe.epochs
         or (recipe.lr_schedule == "constant" and not recipe.warmup_epochs),
         costs_differ=_costs_differ(prepared),
+        last_sizes=None if target is None else AT_ONE_SIZE,
         sampler_seed=config.study.seed,
     )
 

@@ -8,6 +8,7 @@ import pytest
 
 import analysis
 import study
+from analysis.judging.status import status_text, study_status
 from analysis.reporting.sections.added import added
 from study.errors import UsageError
 from study.records import TrialOutcome
@@ -48,9 +49,10 @@ def test_its_trials_are_those_of_the_stages_and_a_search_that_goes_on_decides_th
     stages = [each.stage for each in outcomes]
     assert stages[:6] == ["textbook", "scouts", "scouts", *["families"] * 3]
     assert set(stages[6:]) <= {"portfolio", "challengers", "offsets", "finals"}
-    assert stages.count("offsets") >= 1
 
     part = Path(study.run(tables("part", 7), storage_path=tmp_path))
+    said = status_text(study_status(analysis.load(part)))
+    assert "The search ended with its 7 trials, before its stages did; go on:" in said
     study.resume(part, num_samples=9)
     assert plans(part) == plans(whole)
 
@@ -76,11 +78,27 @@ def test_its_trials_are_those_of_the_stages_and_a_search_that_goes_on_decides_th
     assert any("cost_exponent" in each for each in proxies["changes"])
 
 
+def test_a_search_that_has_nothing_more_to_try_says_so(ray_cluster: None, tmp_path: Path) -> None:
+    written = tables("settled", 30)
+    written["space"] |= {"form": "global", "allocation": "lamp"}
+    written["objectives"] = {"accuracy": "max", "density": "min"}
+    results = analysis.load(study.run(written, storage_path=tmp_path))
+    count = len(results.trials)
+    assert count <= 4
+    said = f"The search ended by itself after {count} of 30 trials: no stage had more to try."
+    assert said in status_text(study_status(results))
+    assert any(said in str(each) for each in added(results).sentences)
+
+
 @pytest.mark.parametrize(
     ("table", "changed", "said"),
     [
         ("space", {"form": "per_layer", "density": None}, "the space is form per_layer"),
         ("space", {"structure": ["weights", "channels"], "form": "global"}, "one structure"),
+        ("space", {"retrain": "finetune"}, "whose retrain is lr_rewind; space.retrain is finetune"),
+        ("space", {"schedule": "cubic"}, "whose schedule is geometric"),
+        ("space", {"retrain_lr": [0.001, 0.01]}, "stages have no use for space.retrain_lr"),
+        ("space", {"optimizer_state": ["keep"]}, "stages have no use for space.optimizer_state"),
         ("search", {"textbook": False}, "sampler stages needs textbook = true"),
         ("search", {"early_stopping": "mo_asha"}, "there is outraced, or none"),
         ("search", {"sampler": "tpe", "early_stopping": "outraced"}, "is for sampler stages"),

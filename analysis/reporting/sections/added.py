@@ -6,6 +6,7 @@ import math
 
 from analysis.fronts.added import Added, added_by
 from analysis.judging.learnt import moved_layers, plan_differences
+from analysis.judging.search_stages import stages_end
 from analysis.judging.to_confirm import best_descent, next_descent, textbook_of
 from analysis.reading.commands import command
 from analysis.reading.results import Results
@@ -107,8 +108,8 @@ def _begun(results: Results, textbook: str) -> str:
         f"The textbook run is trial {textbook}: {how}, {count(rounds, 'round')} that each cut "
         f"{percent(cut, 0)} of what remains, learning-rate rewinding. It took "
         f"{of_textbook['train_samples'].max():,.0f} training examples, its dense run included; the "
-        f"whole search {spent:,.0f}."
-    )
+        f"whole search {spent:,.0f}. {stages_end(results)}"
+    ).rstrip()
 
 
 def _way(structure: str) -> str:

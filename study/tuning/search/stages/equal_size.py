@@ -11,7 +11,7 @@ from study.tuning.search.stages.standing import Aim, Tried
 
 def compared(aim: Aim, one: Tried, other: Tried, last: int | None = None) -> Difference:
     """How much better the first is, at the sizes that both have come to, or the last of these."""
-    return difference(_course(aim, one), _course(aim, other), last)
+    return difference(_course(aim, one), _course(aim, other), last or aim.last_sizes)
 
 
 def best_of(aim: Aim, descents: Sequence[Tried]) -> Tried:

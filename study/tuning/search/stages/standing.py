@@ -36,6 +36,8 @@ class Aim:
     costs_differ
         Whether a weight of one layer takes part in more multiply-adds than one of another. Where
         none does, as in networks of dense layers alone, few of these are few weights.
+    last_sizes
+        How many sizes descents are compared at, the smallest; None: all.
     sampler_seed
         Of what is drawn.
     """
@@ -49,6 +51,7 @@ class Aim:
     steps_per_epoch: int
     constant_lr: bool
     costs_differ: bool = True
+    last_sizes: int | None = None
     sampler_seed: int = 0
 
     @property

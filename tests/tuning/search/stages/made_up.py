@@ -61,7 +61,12 @@ def results(plan: PruningPlan, merit: float, rounds: int | None = None) -> list[
     return found
 
 
-def whole_search(purpose: Aim, merit: Merit, most: int = 100) -> list[tuple[str, PruningPlan]]:
+def whole_search(
+    purpose: Aim,
+    merit: Merit,
+    most: int = 100,
+    trial: Callable[[PruningPlan], Tried] | None = None,
+) -> list[tuple[str, PruningPlan]]:
     """What a search runs, one plan after the other, until nothing more is wanted."""
     tried: dict[str, Tried] = {}
     ran: list[tuple[str, PruningPlan]] = []
@@ -72,7 +77,8 @@ def whole_search(purpose: Aim, merit: Merit, most: int = 100) -> list[tuple[str,
             return ran
         assert found.plan.content_hash() not in tried
         ran.append((found.stage, found.plan))
-        tried[found.plan.content_hash()] = ended(found.plan, merit(found.plan))
+        own = ended(found.plan, merit(found.plan)) if trial is None else trial(found.plan)
+        tried[found.plan.content_hash()] = own
     raise AssertionError(f"no end after {most} plans")
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from study.pruning.plan import PruningPlan
 from study.tuning.search.stages.next_plan import Next, next_plan, stage_of
+from study.tuning.search.stages.recipes import winner
 from study.tuning.search.stages.standing import Standing, Tried
 from tests.tuning.search.stages.made_up import aim, changed, ended, of_stage, whole_search
 
@@ -239,6 +240,78 @@ def test_what_is_decided_follows_from_the_trials_alone(
         assert isinstance(found, Next)
         assert (found.stage, found.plan) == ran[place]
     assert [stage_of(purpose, Standing(tried), plan) for _, plan in ran] == [s for s, _ in ran]
+
+
+def test_a_descent_that_was_stopped_is_no_base_of_others() -> None:
+    purpose = aim("macs", structure="channels", form="global")
+    fields = {"structure": "channels", "allocation": "uniform", "saliency": "l1"}
+    purpose = replace(purpose, textbook=changed(purpose.textbook, fields))
+
+    def trial(plan: PruningPlan) -> Tried:
+        if plan.allocation == "isomorphic":  # ahead in the first half, and then it is stopped
+            return ended(plan, 0.01, rounds=10)
+        return ended(plan, 0.005 * (plan.allocation == "global_raw") + more_epochs_help(plan))
+
+    ran = whole_search(purpose, nothing_matters, trial=trial)
+    (plan,) = of_stage(ran, "challengers")
+    assert plan.allocation == "global_raw"
+
+
+def test_proxies_do_not_hold_where_the_family_that_they_put_first_was_stopped() -> None:
+    purpose = aim("macs", form="offsets", allocation="lamp")
+
+    def trial(plan: PruningPlan) -> Tried:
+        is_other = plan.cost_exponent == 0.5
+        is_full = plan.rounds == purpose.textbook.rounds
+        return ended(plan, 0.01 * is_other, rounds=10 if is_other and is_full else None)
+
+    ran = whole_search(purpose, nothing_matters, trial=trial)
+    assert of_stage(ran, "portfolio")
+    assert of_stage(ran, "offsets") == []
+
+
+def test_a_challenger_that_failed_is_not_the_winner() -> None:
+    purpose = aim(form="global", allocation="lamp")
+
+    def trial(plan: PruningPlan) -> Tried:
+        return ended(plan, more_epochs_help(plan), rounds=2 if plan.retrain_epochs == 5 else None)
+
+    ran = whole_search(purpose, nothing_matters, trial=trial)
+    tried = {plan.content_hash(): trial(plan) for _, plan in ran}
+    found = winner(purpose, Standing(tried))
+    assert found is not None
+    assert found.plan == purpose.textbook
+
+
+def test_a_scout_that_diverged_wins_nothing() -> None:
+    purpose = aim(form="global", allocation="lamp", saliency=["magnitude", "taylor"])
+
+    def trial(plan: PruningPlan) -> Tried:
+        return ended(plan, 0.01 * (plan.saliency == "taylor"),
+                     rounds=3 if plan.saliency == "taylor" else None)  # fmt: skip
+
+    assert of_stage(whole_search(purpose, nothing_matters, trial=trial), "challengers") == []
+
+
+def test_a_network_that_is_trained_already_can_be_retrained_for_longer_too() -> None:
+    purpose = replace(aim(form="global", allocation="lamp"), dense_epochs=0.0)
+    (plan,) = of_stage(whole_search(purpose, more_epochs_help), "challengers")
+    assert plan.retrain_epochs == 5.0
+
+
+def test_a_range_of_exponents_is_tried_at_its_ends() -> None:
+    purpose = aim("macs", form="global", allocation="lamp", cost_exponent=[0.6, 0.9])
+    ran = whole_search(purpose, nothing_matters)
+    assert [plan.cost_exponent for plan in of_stage(ran, "families")] == [0.0, 0.6, 0.9]
+
+
+@pytest.mark.parametrize(("is_constant", "epoch"), [(False, 5.0), (True, None)])
+def test_proxies_have_the_learning_rate_of_halfway_where_it_changes(
+    is_constant: bool, epoch: float | None
+) -> None:
+    purpose = aim(form="global", allocation=["lamp", "erk"])
+    ran = whole_search(replace(purpose, constant_lr=is_constant), nothing_matters)
+    assert {plan.rewind_epoch for plan in of_stage(ran, "families")} == {epoch}
 
 
 def test_a_trial_that_failed_leaves_no_one_waiting() -> None:
