@@ -20,11 +20,16 @@ Say = Callable[[str], None]
 """Takes a line for the user."""
 
 
+BEST_AND_TEXTBOOK = 2
+"""The descents that tell what a search added; they are the first to be confirmed."""
+
+
 def confirm(folder: Folder, config: StudyConfig, say: Say) -> None:
     """Confirm what the search found, as far as the study's share of the budget goes.
 
     The share is of all training examples of the study, the search's and these; a search by stages,
-    which ends by itself, leaves what its unused trials would have cost as well. Of a study with a
+    which ends by itself, leaves what its unused trials would have cost as well, for the best
+    descent and the textbook run. Of a study with a
     time budget, no more than can be expected to fit into what is left of it either. What earlier
     runs of the study confirmed is of its share; their time is not of this one's budget. Of a study
     at one size the network that it was run for is confirmed first, also where it takes more than
@@ -46,8 +51,8 @@ def confirm(folder: Folder, config: StudyConfig, say: Say) -> None:
     spent = cost["spent_train_samples"]
     # What an earlier run confirmed is paid for, else each resume would confirm further descents.
     before = confirmed_samples(results)
-    share = spent * config.confirm.share / (1.0 - config.confirm.share)
-    left = max(share, _unused_samples(config, cost)) - sum(before.values())
+    left = spent * config.confirm.share / (1.0 - config.confirm.share) - sum(before.values())
+    unused = _unused_samples(config, cost) - sum(before.values())
     runs_s = working_s(results)
     rate = spent / sum(runs_s) if sum(runs_s) > 0 else math.inf
     ends_s = math.inf
@@ -57,7 +62,9 @@ def confirm(folder: Folder, config: StudyConfig, say: Say) -> None:
     while True:
         in_time = rate * max(ends_s - time.monotonic(), 0.0)
         is_for_the_answer = results.target is not None and not tried.union(before)
-        affordable = in_time if is_for_the_answer else min(left, in_time)
+        is_for_the_gain = len(tried.union(before)) < BEST_AND_TEXTBOOK
+        mine = max(left, unused) if is_for_the_gain else left
+        affordable = in_time if is_for_the_answer else min(mine, in_time)
         descent = next_descent(results, affordable, tried)
         if descent is None:
             return
@@ -66,6 +73,7 @@ def confirm(folder: Folder, config: StudyConfig, say: Say) -> None:
         assert last is not None
         run_again(folder, descent.trial_id, last, descent.seeds, say)
         left -= descent.seeds * descent.samples[last]
+        unused -= descent.seeds * descent.samples[last]
         results = load(folder.location)
 
 
