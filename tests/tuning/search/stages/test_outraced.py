@@ -16,8 +16,8 @@ def run(merit: float, rounds: int = 21, epochs: float = 5.0) -> list[int]:
     ]
 
 
-def test_a_descent_that_stays_behind_stops_once_half_of_it_is_over() -> None:
-    assert run(-0.01) == list(range(11, 21))
+def test_a_descent_that_stays_behind_stops_once_three_quarters_of_it_are_over() -> None:
+    assert run(-0.01) == list(range(16, 21))
 
 
 def test_one_that_leads_or_is_as_good_runs_on() -> None:
