@@ -8,14 +8,12 @@ import pandas as pd
 from analysis.judging.learnt import plan_differences
 from analysis.judging.to_confirm import textbook_of
 from analysis.reading.commands import command
-from analysis.reading.files.documents import BEGINS
+from analysis.reading.files.documents import BEGINS, ENDS
 from analysis.reading.results import Results
 from analysis.spending.spending import round_costs
 from analysis.statistics.replicates import searched
 from study.equal_size import difference
-
-SETTLED = "search_settled"
-"""The event of a search that has nothing more to try."""
+from study.records import SEARCH_SETTLED
 
 PROXIES = "families"
 """The stage whose trials are judged by their loss."""
@@ -69,16 +67,18 @@ def stages_end(results: Results) -> str:
     """
     own, planned = searched(results), results.config.get("study", {}).get("num_samples", 0)
     told = results.events["event"]
-    last = told[told.isin([*BEGINS, SETTLED])]
-    if len(last) and last.iloc[-1] == SETTLED:
+    search = told[told.isin([*BEGINS, SEARCH_SETTLED])]
+    if len(search) and search.iloc[-1] == SEARCH_SETTLED:
         return (
             f"The search ended by itself after {len(own.trials):,} of {planned:,} trials: no stage "
             "had more to try."
         )
     is_staged = results.config.get("search", {}).get("sampler") == "stages"
-    if is_staged and len(own.trials) >= planned and told.isin(["study_finished"]).any():
+    course = told[told.isin([*BEGINS, *ENDS])]
+    is_over = len(course) > 0 and course.iloc[-1] == "study_finished"
+    if is_staged and is_over and len(own.trials) >= planned:
         more = f"{command(results, 'resume')} --num-samples {2 * planned}"
-        return f"The search ended with its {planned:,} trials, before its stages did; go on: {more}"
+        return f"The search ended with its {planned:,} trials; a stage may have more to try: {more}"
     return ""
 
 
@@ -127,8 +127,11 @@ def stage_trials(results: Results) -> pd.DataFrame:
 
 
 def _losses(results: Results) -> pd.Series:
-    """Of each trial the mean validation loss of its pruned networks."""
+    """The mean validation loss of the pruned networks of each trial that came to its end."""
+    trials = results.trials.set_index("trial_id")
+    whole = trials.index[trials["rounds_finished"] == trials["rounds"]]
     pruned = results.rounds[results.rounds["round"] > 0]
+    pruned = pruned[pruned["trial_id"].isin(whole)]
     return pruned.groupby("trial_id")["val_loss"].mean()
 
 

@@ -145,6 +145,7 @@ def _search(task: str, seed: int, trials: int, scratch: str, began: float) -> di
     members = {}
     for rival, fields in setting.rivals.items():
         own = begun[begun["stage"].isin(("textbook", "portfolio"))]
+        own = own[own["status"] == "completed"]
         for field, value in fields.items():
             own = own[own[field] == value]
         for name in own["trial_id"]:

@@ -16,7 +16,8 @@ from benchmarks.search.sized_tasks import SizedSetting
 def sized_table(setting: SizedSetting, folder: Path) -> str:
     """Test accuracy in percent by method, over the seeds that were run.
 
-    A rival that was not run by itself is shown by the descent of the search that is the same run.
+    A rival that was not run by itself is shown by the descent of the search that is such a run, and
+    came to its end; of channels it may take a round more.
     Beside each rival is what the search gains on it, over the seeds that both have: the mean over
     the levels, its standard error over seeds, and on how many seeds it is above 0.
     """

@@ -9,6 +9,7 @@ from study.owners import is_unused
 from study.pruning.training.fingerprint import fingerprint
 from study.tasks import load_task
 from study.tuning.preparing import Prepared, refuse_changes
+from study.tuning.search.stages.recipes import LONGER
 
 
 def rehearse_again(prepared: Prepared) -> None:
@@ -101,8 +102,8 @@ def _most_epochs(prepared: Prepared) -> list[str]:
     if config.search.sampler == "stages":
         return [
             *lines,
-            f"# at most {trials} trials: descents like it with up to 2.5 times its epochs, and "
-            "short ones; how many it takes is seen on the way",
+            f"# at most {trials} trials: descents like it with up to {LONGER:g} times its epochs, "
+            "and short ones; how many it takes is seen on the way",
         ]
     if space.function is not None:
         return [*lines, f"# {dense} epochs dense; what {space.function} adds, only it knows"]

@@ -55,7 +55,15 @@ from study.records.networks import (
     is_finite,
     metrics_in,
 )
-from study.records.studies import SAMPLES_SPENT, Event, JournalLine, Owner, Provenance, Sign
+from study.records.studies import (
+    SAMPLES_SPENT,
+    SEARCH_SETTLED,
+    Event,
+    JournalLine,
+    Owner,
+    Provenance,
+    Sign,
+)
 from study.records.tasks import LOSS, MetricRecord, TaskRecord
 from study.records.trials import CONTROLS, Origin, PlanRecord, TrialOutcome
 
@@ -81,6 +89,7 @@ __all__ = [
     "SAMPLES_SPENT",
     "SCANNED_LAYERS_FILE",
     "SCHEMA_VERSION",
+    "SEARCH_SETTLED",
     "SENSITIVITY_FILE",
     "STUDY_FILE",
     "TASK_FILE",

@@ -13,6 +13,9 @@ from study.records.fields import (
     utc_now,
 )
 
+SEARCH_SETTLED = "search_settled"
+"""The event of a search by stages that has nothing more to try."""
+
 SAMPLES_SPENT = "samples_budget_spent"
 """Event of a search that ended because its budget of training examples was spent."""
 

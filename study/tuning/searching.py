@@ -11,7 +11,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import JournalStorage
 
 from study.pruning.states.dense_runs import stored_trajectory
-from study.records import RESUME_DIR, SAMPLES_SPENT, TRIALS_DIR, SensitivityRecord
+from study.records import RESUME_DIR, SAMPLES_SPENT, SEARCH_SETTLED, TRIALS_DIR, SensitivityRecord
 from study.storage import Folder
 from study.tuning.preparing import Prepared
 from study.tuning.ray.ray_session import worker_count
@@ -83,7 +83,7 @@ def search_plans(
     if searcher.is_exhausted:
         recorder.note("space_exhausted", {"trials": len(folder.folders(TRIALS_DIR))})
     if searcher.is_settled:
-        recorder.note("search_settled", {"trials": len(folder.folders(TRIALS_DIR))})
+        recorder.note(SEARCH_SETTLED, {"trials": len(folder.folders(TRIALS_DIR))})
     if spending.is_spent and not (searcher.has_all or searcher.is_exhausted or searcher.is_settled):
         recorder.note(SAMPLES_SPENT, {"train_samples": spending.spent, "budget": spending.budget})
     close_open_trials(study)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.judging.search_stages import search_stages, stage_trials
+from analysis.judging.search_stages import PROXIES, search_stages, stage_trials
 from analysis.reading.results import Results
 from analysis.reporting.page.document import Table
 from study.telling import Telling
@@ -14,7 +14,7 @@ from study.telling import Telling
 SAID = {
     "textbook": "the textbook run",
     "scouts": "scouts of recipes, at its cost or less each",
-    "families": "short proxies of allocations and costs",
+    PROXIES: "short proxies of allocations and costs",
     "offsets": "offsets of layers, by short proxies; of units in full",
     "portfolio": "other methods in full, by the textbook's recipe",
     "challengers": "the best method with what scouts gained",
@@ -22,8 +22,11 @@ SAID = {
 }
 
 
-INCOMPARABLE = ("textbook", "families", "offsets")
+INCOMPARABLE = ("textbook", PROXIES, "offsets")
 """Stages whose trials are the textbook run itself, or too short to be set beside it."""
+
+OF_PROXIES = ("sparsity", "rounds", "retrain_epochs", "rewind_epoch", "budget", "cost")
+"""Fields in which all short proxies differ from the textbook run."""
 
 
 def stage_tables(results: Results) -> list[Table]:
@@ -48,27 +51,33 @@ def stage_tables(results: Results) -> list[Table]:
         "size, on the data of the search, where the best of several is so by luck as well"
     )
     columns = ["stage", "what it is", "trials", "examples", "best trial", "better by"]
-    return [Table(caption, columns, rows), _asked(results, tell)]
+    asked = _asked(results, tell)
+    return [Table(caption, columns, rows), *([asked] if asked.rows else [])]
 
 
 def _asked(results: Results, tell: Telling) -> Table:
     """What each trial asked, but for those that move layers, which are many and much alike."""
     found = stage_trials(results)
     found = found[~found["stage"].isin(("textbook", "offsets"))]
-    proxies = found.loc[found["stage"] == "families", "changes"].tolist()
-    common = [item for item in (proxies[0] if proxies else {}).items()
-              if all(item in each.items() for each in proxies)]  # fmt: skip
     rows = []
     for name, stage, own, _, gain, error, loss in found.itertuples(index=False, name=None):
         better = ""
         if stage not in INCOMPARABLE and not math.isnan(gain):
             spread = "" if math.isnan(error) else f" ± {tell.gap(error)}"
             better = f"{_better(tell, gain)}{spread}"
-        is_proxy = stage == "families"  # all are shorter than the textbook run in the same way
-        changes = {k: v for k, v in own.items() if not is_proxy or (k, v) not in common}
-        own_way = "nothing but its length" if is_proxy else "nothing"
+        is_proxy = stage == PROXIES
+        changes = {k: v for k, v in own.items() if not is_proxy or k not in OF_PROXIES}
+        own_way = "what all proxies do" if is_proxy else "nothing"
         differs = "; ".join(told_changes(changes)) or own_way
-        rows.append([name, stage, differs, better, f"{loss:.4g}" if is_proxy else ""])
+        rows.append(
+            [
+                name,
+                stage,
+                differs,
+                better,
+                f"{loss:.4g}" if is_proxy and not math.isnan(loss) else "",
+            ]
+        )
     caption = (
         "What was asked, and the answer: whole descents beside the textbook run at equal size "
         "(± standard error, by the spread over sizes of one run; runs of one plan on other seeds "

@@ -7,7 +7,14 @@ import time
 from collections.abc import Callable, Mapping
 
 from analysis import load
-from analysis.judging.to_confirm import confirmed_samples, next_descent
+from analysis.judging.to_confirm import (
+    Descent,
+    best_descent,
+    confirmed_samples,
+    next_descent,
+    textbook_of,
+)
+from analysis.reading.results import Results
 from analysis.spending.cost import cost_summary, working_s
 from analysis.statistics.replicates import searched
 from study.configuration.loading import StudyConfig
@@ -18,10 +25,6 @@ from study.tuning.afterwards.replicating import replicate, seeds_to_run
 
 Say = Callable[[str], None]
 """Takes a line for the user."""
-
-
-BEST_AND_TEXTBOOK = 2
-"""The descents that tell what a search added; they are the first to be confirmed."""
 
 
 def confirm(folder: Folder, config: StudyConfig, say: Say) -> None:
@@ -62,10 +65,11 @@ def confirm(folder: Folder, config: StudyConfig, say: Say) -> None:
     while True:
         in_time = rate * max(ends_s - time.monotonic(), 0.0)
         is_for_the_answer = results.target is not None and not tried.union(before)
-        is_for_the_gain = len(tried.union(before)) < BEST_AND_TEXTBOOK
-        mine = max(left, unused) if is_for_the_gain else left
-        affordable = in_time if is_for_the_answer else min(mine, in_time)
+        affordable = in_time if is_for_the_answer else min(max(left, unused), in_time)
         descent = next_descent(results, affordable, tried)
+        if descent is not None and not is_for_the_answer and not _tells_the_gain(results, descent):
+            affordable = min(left, in_time)
+            descent = next_descent(results, affordable, tried)
         if descent is None:
             return
         tried.add(descent.trial_id)
@@ -77,8 +81,14 @@ def confirm(folder: Folder, config: StudyConfig, say: Say) -> None:
         results = load(folder.location)
 
 
+def _tells_the_gain(results: Results, descent: Descent) -> bool:
+    """Whether a descent is one of the two that tell what the search added."""
+    own = searched(results)
+    return descent.trial_id in (best_descent(own), textbook_of(results))
+
+
 def _unused_samples(config: StudyConfig, cost: Mapping[str, float]) -> float:
-    """Training examples that a search by stages was given and had no use for."""
+    """Training examples that a search by stages was given and did not take."""
     if config.search.sampler != "stages":
         return 0.0
     spent, trials = cost["spent_train_samples"], cost["trials"]

@@ -34,20 +34,27 @@ class Spending:
         self._last: dict[str, float] = {}
         self._own_dense: dict[str, float] = {}
         self._dense: dict[int, float] = {}  # by seed
+        self._added = 0.0  # by all trials beside these: it is asked for many times a second
 
     def note(self, trial_id: str, seed: int, result: Mapping[str, Any]) -> None:
         """Take note of a finished round of a trial; one that is told again counts once."""
         samples = float(result["train_samples"])
+        before = self._added_by(trial_id)
+        is_first_dense = result["round"] == 0 and seed not in self._dense
         if result["round"] == 0:
             self._own_dense[trial_id] = samples
             self._dense.setdefault(seed, samples)
         self._seeds[trial_id] = seed
         self._last[trial_id] = max(samples, self._last.get(trial_id, 0.0))
+        if is_first_dense:  # it is also that of trials whose own record of it is lost
+            self._added = sum(map(self._added_by, self._last))
+        else:
+            self._added += self._added_by(trial_id) - before
 
     @property
     def spent(self) -> float:
         """Examples so far."""
-        return self.scanned + sum(self._dense.values()) + sum(map(self._added_by, self._last))
+        return self.scanned + sum(self._dense.values()) + self._added
 
     @property
     def is_spent(self) -> bool:
@@ -56,6 +63,8 @@ class Spending:
 
     def _added_by(self, trial_id: str) -> float:
         """What a trial took beside the dense run; its own record of that may be lost."""
+        if trial_id not in self._last:
+            return 0.0
         shared = self._dense.get(self._seeds[trial_id], 0.0)
         return self._last[trial_id] - self._own_dense.get(trial_id, shared)
 

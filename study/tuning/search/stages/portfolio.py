@@ -10,7 +10,7 @@ from __future__ import annotations
 from search_spaces.structures import removal_of
 from study.pruning.plan import PruningPlan
 from study.tuning.search.stages.equal_size import best_of, compared
-from study.tuning.search.stages.proxies import best_family, has_proxies
+from study.tuning.search.stages.proxies import best_family, has_proxies, have_failed
 from study.tuning.search.stages.standing import Aim, Standing, Tried, Wanted
 
 OF_UNITS = (
@@ -40,6 +40,8 @@ def proxies_hold(aim: Aim, standing: Standing) -> bool | None:
 
     None: not known yet.
     """
+    if have_failed(aim, standing):
+        return False
     plan = _best_in_full(aim, standing)
     if plan is None or plan == aim.textbook:
         return None if plan is None else True
@@ -56,12 +58,15 @@ def base(aim: Aim, standing: Standing) -> Tried | None:
     ended = standing.ended([aim.textbook, *wanted.plans]) if wanted.is_settled else None
     if not ended:
         return None
+    ended = [each for each in ended if each.is_whole] or ended
     best = best_of(aim, ended)
     return best if compared(aim, best, ended[0]).is_gain else ended[0]
 
 
 def _best_in_full(aim: Aim, standing: Standing) -> PruningPlan | None:
     family, own = best_family(aim, standing), aim.textbook
+    if have_failed(aim, standing):
+        return own
     if family is None:
         return None
     if (family.plan.allocation, family.plan.cost_exponent) == (own.allocation, own.cost_exponent):

@@ -41,9 +41,17 @@ def _families(aim: Aim) -> list[PruningPlan]:
 
 
 def best_family(aim: Aim, standing: Standing) -> Tried | None:
-    """The best of them, which may be the textbook's own; None while one is under way."""
+    """The best of them, which may be the textbook's own.
+
+    None while one is under way, and where all have failed.
+    """
     ended = standing.ended(_families(aim))
     return None if not ended else min(ended, key=loss)
+
+
+def have_failed(aim: Aim, standing: Standing) -> bool:
+    """Whether all of them are over, and left nothing."""
+    return standing.ended(_families(aim)) == []
 
 
 def proxy(aim: Aim, **changed: Any) -> PruningPlan:

@@ -58,7 +58,7 @@ def gains(aim: Aim, standing: Standing) -> dict[str, Any] | None:
     textbook = standing.of(aim.textbook)
     ended = [each for each in map(standing.of, plans) if each is not None and each.pruned]
     if textbook is None or not textbook.pruned or not ended or ended[0].plan != plans[0]:
-        return {}
+        return {}  # there is nothing to compare with
     found: dict[str, Any] = {}
     if _loses_much(aim, ended[0], textbook) and _epochs(aim, LONGER) != _epochs(aim, 1.0):
         found["retrain_epochs"] = _epochs(aim, LONGER)
@@ -123,7 +123,8 @@ def _epochs(aim: Aim, times: float) -> float:
     wanted = min(times * own, max(aim.dense_epochs, own)) if aim.dense_epochs else times * own
     allowed = aim.space.retrain_epochs
     if isinstance(allowed, Range):
-        return min(max(wanted, float(allowed.low)), max(float(allowed.high), own))
+        least = float(allowed.low) if times > 1.0 else 0.0  # a scout may be shorter: it only tells
+        return min(max(wanted, least), max(float(allowed.high), own))
     if allowed is not None:
         return min((own, *map(float, options(allowed))), key=lambda each: abs(each - wanted))
     return wanted

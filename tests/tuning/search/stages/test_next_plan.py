@@ -9,6 +9,7 @@ import pytest
 
 from study.pruning.plan import PruningPlan
 from study.tuning.search.stages.next_plan import Next, next_plan, stage_of
+from study.tuning.search.stages.portfolio import base
 from study.tuning.search.stages.recipes import winner
 from study.tuning.search.stages.standing import Standing, Tried
 from tests.tuning.search.stages.made_up import aim, changed, ended, of_stage, whole_search
@@ -312,6 +313,38 @@ def test_proxies_have_the_learning_rate_of_halfway_where_it_changes(
     purpose = aim(form="global", allocation=["lamp", "erk"])
     ran = whole_search(replace(purpose, constant_lr=is_constant), nothing_matters)
     assert {plan.rewind_epoch for plan in of_stage(ran, "families")} == {epoch}
+
+
+def test_proxies_that_all_fail_do_not_end_the_race() -> None:
+    purpose = aim(form="global", allocation=["lamp", "erk"])
+
+    def trial(plan: PruningPlan) -> Tried:
+        is_proxy = plan.rounds < purpose.textbook.rounds
+        return Tried(plan, (), is_over=True) if is_proxy else ended(plan, more_epochs_help(plan))
+
+    ran = whole_search(purpose, nothing_matters, trial=trial)
+    assert [plan.retrain_epochs for plan in of_stage(ran, "challengers")] == [5.0]
+
+
+def test_a_scout_has_fewer_epochs_than_the_textbook_run_also_below_the_space() -> None:
+    purpose = aim(form="global", allocation="lamp", retrain_epochs=[3.0, 8.0])
+    ran = whole_search(purpose, more_epochs_help)
+    assert {plan.retrain_epochs for plan in of_stage(ran, "scouts")} == {1.0}
+    assert [plan.retrain_epochs for plan in of_stage(ran, "challengers")] == [5.0]
+
+
+def test_where_the_textbook_run_diverged_the_base_is_a_whole_descent() -> None:
+    purpose = aim("macs", structure="channels", form="global")
+    fields = {"structure": "channels", "allocation": "uniform", "saliency": "l1"}
+    purpose = replace(purpose, textbook=changed(purpose.textbook, fields))
+
+    def trial(plan: PruningPlan) -> Tried:
+        return ended(plan, rounds=3 if plan == purpose.textbook else None)
+
+    ran = whole_search(purpose, nothing_matters, trial=trial)
+    found = base(purpose, Standing({plan.content_hash(): trial(plan) for _, plan in ran}))
+    assert found is not None
+    assert found.is_whole
 
 
 def test_a_trial_that_failed_leaves_no_one_waiting() -> None:
