@@ -18,8 +18,9 @@ def sized_table(setting: SizedSetting, folder: Path) -> str:
 
     A rival that was not run by itself is shown by the descent of the search that is such a run, and
     came to its end; of channels it may take a round more.
-    Beside each rival is what the search gains on it, over the seeds that both have: the mean over
-    the levels, its standard error over seeds, and on how many seeds it is above 0.
+    Below the search stands what it had come to by the end of each stage. Beside each rival is what
+    the search gains on it, over the seeds that both have: the mean over the levels, its standard
+    error over seeds, and on how many seeds it is above 0.
     """
     methods = [*setting.rivals, SEARCH]
     runs = {name: _runs(folder, name) for name in methods}
@@ -30,7 +31,18 @@ def sized_table(setting: SizedSetting, folder: Path) -> str:
     head = ["method", "seeds", "examples", *shares, "mean", "search minus it", "search wins"]
     rows = [head, ["---"] * len(head)]
     rows += [_row(name, runs[name], runs[SEARCH]) for name in methods if runs[name]]
+    stages = [name for run in runs[SEARCH].values() for name in _up_to(run)]
+    for stage in dict.fromkeys(stages):
+        own = {
+            seed: _up_to(run)[stage] for seed, run in runs[SEARCH].items() if stage in _up_to(run)
+        }
+        rows.append([f"up to {stage}", *_row(SEARCH, own, {})[1:]])
     return "\n".join([f"**{setting.title}**", "", *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def _up_to(run: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What a search had come to at the end of each of its stages but the last."""
+    return {each["stage"]: each for each in run.get("stages", [])[:-1]}
 
 
 def _runs(folder: Path, name: str) -> dict[int, dict[str, Any]]:

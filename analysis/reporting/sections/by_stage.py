@@ -84,7 +84,7 @@ def _asked(results: Results, tell: Telling) -> Table:
         "differ by more), short proxies by their mean loss"
     )
     columns = ["trial", "stage", "differs from the textbook run in", "better by", "loss"]
-    return Table(caption, columns, rows)
+    return Table(caption, columns, rows, words=True)
 
 
 def _better(tell: Telling, gain: float) -> str:
