@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,9 +42,26 @@ def test_a_rival_goes_down_by_fifths_of_the_multiply_adds(
     found = run_sized(name, "cnn-macs", 0)
     assert [level["asked"] for level in found["levels"]] == [0.2, 0.1, 0.05]
     assert 0 <= found["levels"][0]["test"] <= 1
-    assert found["samples"] == 50 * (2 + 2 * 14)
+    epochs = setting.rivals[name].get("retrain_epochs", 2)
+    assert found["samples"] == 50 * (2 + epochs * 14)
     wanted = [0.8 ** (k + 1) for k in range(14)]
     assert seen[0].macs == pytest.approx(wanted, abs=0.03)  # its weights are few
+
+
+def test_what_the_search_had_at_each_stage_stands_below_it_and_its_own_descents_among_the_rivals(
+    tmp_path: Path,
+) -> None:
+    def of(tests: float, samples: int) -> dict[str, Any]:
+        return {"levels": [{"test": tests}] * 3, "samples": samples}
+
+    run = of(0.9, 2_000_000)
+    run["stages"] = [{"stage": "textbook", **of(0.8, 1_000_000)}, {"stage": "finals", **run}]
+    run["members"] = {"lamp": of(0.8, 1_000_000)}
+    (tmp_path / "product-0.json").write_text(json.dumps(run))
+    rows = [row for row in sized_table(SIZED["cnn-macs"], tmp_path).splitlines() if "0.0 |" in row]
+    assert [row.split(" | ")[0] for row in rows] == ["| lamp", "| product", "| up to textbook"]
+    assert "| +10.0 | 1 of 1 |" in rows[0]
+    assert "| 1.00 M | 80.0 | 80.0 | 80.0 | 80.0 |" in rows[2]
 
 
 def test_the_table_sets_the_search_beside_each_rival(tmp_path: Path) -> None:
