@@ -89,10 +89,9 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
 STRUCTURES = {"vit": "units"}
 """What is taken out, where it is more than channels: a ViT's heads too."""
 
-WIDTH_MULTIPLES = {"vgg_small": 16, "resnet20": 8}
+WIDTH_MULTIPLES = {"vgg_small": 16}
 """Of what the widths of an aligned method are multiples: ONNX Runtime convolves 16 channels at a
-time where a register holds 16 floats (AVX-512), and 8 where it holds 8. ResNet-20's narrowest stage
-has no more than 16, of which nothing could go."""
+time where a register holds 16 floats (AVX-512). ResNet-20's narrowest stage has no more."""
 
 
 def task_of(name: str) -> Task:
