@@ -38,22 +38,12 @@ def search_stages(results: Results) -> pd.DataFrame:
         no textbook run. The best of several is better by luck as well: new seeds tell what holds.
     """
     columns = ["stage", "trials", "train_samples", "best_trial", "gain", "sizes"]
-    own, textbook = searched(results), textbook_of(results)
-    trials = own.trials[own.trials["stage"].fillna("") != ""]
-    if textbook is None or trials.empty:
-        return pd.DataFrame(columns=columns)
-    spent = round_costs(own.rounds)["train_samples"].groupby(own.rounds["trial_id"]).sum()
-    base, losses = _course(own, textbook), _losses(own)
     rows = []
-    for stage, of_stage in trials.groupby("stage", sort=False):
-        names = of_stage["trial_id"].astype(str).tolist()
-        gains = {name: difference(_course(own, name), base) for name in names}
-        if stage == PROXIES:
-            best = str(losses.reindex(names).idxmin()) if losses.reindex(names).any() else names[0]
-        else:
-            best = max(gains, key=lambda name: np.nan_to_num(gains[name].mean, nan=-np.inf))
-        samples = float(spent.reindex(names).sum())
-        rows.append((stage, len(names), samples, best, gains[best].mean, gains[best].sizes))
+    for stage, own in stage_trials(results).groupby("stage", sort=False):
+        worths = -own["loss"] if stage == PROXIES else own["gain"]
+        best = own.iloc[int(worths.fillna(-np.inf).to_numpy().argmax())]
+        samples = float(own["train_samples"].sum())
+        rows.append((stage, len(own), samples, best["trial_id"], best["gain"], best["sizes"]))
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -97,11 +87,11 @@ def stage_trials(results: Results) -> pd.DataFrame:
         value and the other's), train_samples (examples trained on, the shared dense run in the
         first), gain (mean difference from the textbook run in the unit of the quality, positive
         where it is better, over the sizes at which both have networks), standard_error (of that
-        mean, by the spread over the sizes) and loss (mean validation loss of its pruned networks,
-        by which short proxies are judged). Empty where the search had no stages.
+        mean, by the spread over the sizes), sizes (how many) and loss (mean validation loss of its
+        pruned networks, by which short proxies are judged). Empty where the search had no stages.
     """
     columns = [
-        "trial_id", "stage", "changes", "train_samples", "gain", "standard_error", "loss",
+        "trial_id", "stage", "changes", "train_samples", "gain", "standard_error", "sizes", "loss",
     ]  # fmt: skip
     own, textbook = searched(results), textbook_of(results)
     trials = own.trials[own.trials["stage"].fillna("") != ""].sort_values("trial_id")
@@ -120,6 +110,7 @@ def stage_trials(results: Results) -> pd.DataFrame:
                 float(spent.get(name, 0.0)),
                 gap.mean,
                 gap.standard_error,
+                gap.sizes,
                 float(losses.get(name, np.nan)),
             )
         )

@@ -60,7 +60,7 @@ def _asked(results: Results, tell: Telling) -> Table:
     found = stage_trials(results)
     found = found[~found["stage"].isin(("textbook", "offsets"))]
     rows = []
-    for name, stage, own, _, gain, error, loss in found.itertuples(index=False, name=None):
+    for name, stage, own, _, gain, error, _, loss in found.itertuples(index=False, name=None):
         better = ""
         if stage not in INCOMPARABLE and not math.isnan(gain):
             spread = "" if math.isnan(error) else f" ± {tell.gap(error)}"
